@@ -1,0 +1,34 @@
+"""Volano: one data engine that closes the machine-learning loop.
+
+`import volano` loads the vocabulary only; the client loads its HTTP library on first use.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from volano.sdk.client import Client as Client
+    from volano.spec.model import Model as Model
+    from volano.spec.model import Param as Param
+    from volano.spec.model import Run as Run
+
+__version__ = "26.0.0"
+__all__ = ["Client", "Model", "Param", "Run", "__version__"]
+
+_HOMES = {
+    "Client": "volano.sdk.client",
+    "Model": "volano.spec.model",
+    "Param": "volano.spec.model",
+    "Run": "volano.spec.model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'volano' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

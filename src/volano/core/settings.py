@@ -1,0 +1,132 @@
+"""The settings of a server: the one place that reads the environment.
+
+Every setting has a default that works on a laptop, a unit in its help, and a line in
+`docs/settings.md`, which is generated from here.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from volano.spec.errors import Invalid
+
+
+class BadSetting(Invalid):
+    """The setting {name} cannot be {value!r}: {reason}."""
+
+    remedy = "`volano settings` lists every setting with its meaning and default."
+
+
+def _setting(default: Any, doc: str) -> Any:
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Five URLs are the whole difference between a laptop and a cluster; the rest are limits."""
+
+    home: str = _setting(".volano", "folder of the embedded database, blobs and logs")
+    db: str = _setting("", "sqlite:///… or postgresql://…; empty: SQLite in home")
+    blobs: str = _setting("", "file://… or s3://bucket/prefix?endpoint=…; empty: files in home")
+    bus: str = _setting("", "local: or postgres:; empty: postgres: on PostgreSQL, else local:")
+    compute: str = _setting("local:", "where user code runs; local: is this machine")
+    secret: str = _setting("", "pepper of keys and sessions; empty: made once and kept in home")
+
+    host: str = _setting("127.0.0.1", "address to listen on")
+    port: int = _setting(8000, "port to listen on")
+    processes: int = _setting(1, "API processes, each with its own socket")
+    allowed_hosts: str = _setting("localhost,127.0.0.1,[::1]", "Host headers answered, comma apart")
+    log: str = _setting("info", "debug, info, warning or error")
+
+    http_max_body: int = _setting(8 * 2**20, "largest request body, bytes")
+    http_body_s: float = _setting(30.0, "time for a body to arrive, s")
+    http_head_s: float = _setting(10.0, "time for a request head to arrive, s")
+    http_deadline_ms: int = _setting(30_000, "time for an answer where the client gives none, ms")
+    http_drain_s: float = _setting(10.0, "time for open requests at shutdown, s")
+
+    drawing_max_points: int = _setting(20_000, "points in one drawing")
+    drawing_max_strokes: int = _setting(200, "strokes in one drawing")
+    drawing_max_bytes: int = _setting(256 * 1024, "one stored drawing, bytes")
+
+    inbox_group: int = _setting(256, "rows in one commit of acknowledged records")
+    inbox_queue: int = _setting(20_000, "rows waiting for a commit before the answer is 503")
+    segment_rows: int = _setting(50_000, "rows in one Parquet segment")
+    segment_age_s: float = _setting(5.0, "age at which inbox rows become a segment, s")
+
+    jobs_slots: int = _setting(2, "jobs that one worker runs at once")
+    jobs_lease_s: float = _setting(30.0, "lease of a running job, s")
+    jobs_beat_s: float = _setting(5.0, "heartbeat of a worker, s")
+    jobs_sweep_s: float = _setting(1.0, "look for work and expired leases this often, s")
+
+    run_max_seconds: float = _setting(86_400.0, "longest run, s")
+    run_max_memory: int = _setting(8 * 2**30, "memory of one run, bytes")
+    run_max_data: int = _setting(20 * 2**30, "data staged for one run, bytes")
+    run_max_artefact: int = _setting(2 * 2**30, "files of one version, bytes")
+    run_threads: int = _setting(0, "threads of one run; 0: all cores but none less than one")
+
+    serving_poll_s: float = _setting(0.25, "look for a changed endpoint this often, s")
+    serving_loaded: int = _setting(64, "versions kept loaded (least recently used go first)")
+    serving_log_ms: int = _setting(200, "prediction log: at most this much is lost in a crash, ms")
+
+    key_cache_s: float = _setting(5.0, "a verified key is trusted this long without a look-up, s")
+    session_days: int = _setting(30, "life of an anonymous session, days")
+
+    @property
+    def home_path(self) -> Path:
+        """The folder of everything embedded, absolute."""
+        return Path(self.home).resolve()
+
+    @property
+    def db_url(self) -> str:
+        """The database, with the embedded default filled in."""
+        return self.db or f"sqlite:///{self.home_path / 'volano.db'}"
+
+    @property
+    def blobs_url(self) -> str:
+        """The blob store, with the embedded default filled in."""
+        return self.blobs or f"file://{self.home_path / 'blobs'}"
+
+    @property
+    def bus_url(self) -> str:
+        """The bus, with the default that fits the database filled in."""
+        return self.bus or ("postgres:" if self.db_url.startswith("postgresql") else "local:")
+
+
+def variable(setting: Field[Any]) -> str:
+    """The environment variable of a setting: `VOLANO_` and its name in capitals."""
+    return f"VOLANO_{setting.name.upper()}"
+
+
+def read(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """The settings from the environment, overridden by what a command line gives.
+
+    Raises: BadSetting (not of the setting's type, or an unknown VOLANO_ variable).
+    """
+    environ = os.environ if environ is None else environ
+    known = {variable(f): f for f in fields(Settings)}
+    unknown = sorted(n for n in environ if n.startswith("VOLANO_") and n not in known)
+    if unknown := [n for n in unknown if not n.startswith(CLIENT_VARIABLES)]:
+        raise BadSetting(name=unknown[0], value=environ[unknown[0]], reason="no such setting")
+    values = {f.name: _typed(f, environ[name]) for name, f in known.items() if name in environ}
+    return Settings(**(values | {k: v for k, v in overrides.items() if v is not None}))
+
+
+CLIENT_VARIABLES = ("VOLANO_URL", "VOLANO_KEY", "VOLANO_DATA", "VOLANO_TEST_")
+"""Read by clients, runs and tests, not by a server."""
+
+
+def _typed(setting: Field[Any], text: str) -> Any:
+    assert setting.default is not MISSING
+    kind = type(setting.default)
+    try:
+        return kind(text)
+    except ValueError:
+        reason = f"not a {kind.__name__}"
+        raise BadSetting(name=variable(setting), value=text, reason=reason) from None
+
+
+def table() -> list[tuple[str, str, str]]:
+    """(variable, default, meaning) of every setting, for `volano settings` and the docs."""
+    return [(variable(f), str(f.default), f.metadata["doc"]) for f in fields(Settings)]

@@ -1,0 +1,1 @@
+"""What runs a user's class anywhere: the run handed to it, its parameters, its captured source. Standard library and spec only."""

@@ -1,0 +1,161 @@
+"""Words that every stage uses: ids, pages, time."""
+
+import os
+import threading
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+
+from volano.spec.errors import Conflict, Denied, Invalid, Missing, TooMuch, Unavailable
+
+T = TypeVar("T")
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
+"""The name of one thing: `run_…`, `ver_…`, `snap_…`; a UUID for records and predictions."""
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+"""A name that a person gives: lower case, digits, `_ . -`."""
+
+Text = Annotated[str, msgspec.Meta(max_length=2000)]
+
+Json = dict[str, Any]
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every wire shape that a server sends; unknown fields from newer servers are ignored."""
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every wire shape that a client sends; a misspelt field is an error, not a silence."""
+
+
+class Page(Struct, Generic[T], frozen=True, kw_only=True):
+    """One page of a listing; pass `next` back as `after` for the following one, null at the end."""
+
+    items: list[T]
+    next: str | None = None
+
+
+def utc_now() -> datetime:
+    """The wall clock in UTC; leases and orders use the database's clock instead."""
+    return datetime.now(UTC)
+
+
+_uuid7_lock = threading.Lock()
+_uuid7_last = 0
+
+
+def uuid7() -> uuid.UUID:
+    """A new UUIDv7, increasing within this process.
+
+    Source: RFC 9562, section 5.7, with method 3 (replaced sub-millisecond bits) for the order.
+    """
+    global _uuid7_last  # noqa: PLW0603 - the monotone counter of RFC 9562 is per process
+    with _uuid7_lock:
+        # 60 bits: 48 of milliseconds, 12 of the fraction below; ties go up by one.
+        ms, rest = divmod(time.time_ns(), 1_000_000)
+        ticks = max((ms << 12) | (rest << 12) // 1_000_000, _uuid7_last + 1)
+        _uuid7_last = ticks
+    value = (ticks >> 12) << 80 | 0x7 << 76 | (ticks & 0xFFF) << 64
+    value |= 0b10 << 62 | int.from_bytes(os.urandom(8), "big") >> 2
+    return uuid.UUID(int=value)
+
+
+def new_id(prefix: str) -> str:
+    """A new id of one kind, `prefix_` and 32 hex digits that sort by time of creation."""
+    return f"{prefix}_{uuid7().hex}"
+
+
+class UnreadableBody(Invalid):
+    """The body cannot be read: {reason}."""
+
+    status = 400
+    remedy = "Send a complete document of the stated content type."
+
+
+class InvalidValues(Invalid):
+    """The request does not fit the schema: {reason}."""
+
+    remedy = "See /api/docs for the shape that this operation takes."
+
+
+class UnsupportedMediaType(Invalid):
+    """This operation does not read {media_type!r}."""
+
+    status = 415
+    remedy = "Send one of: {accepted}."
+
+
+class NotAuthenticated(Denied):
+    """This operation needs a key or a session."""
+
+    status = 401
+    remedy = "Send 'Authorization: Bearer <key>'; `volano keys create` makes one."
+
+
+class RoleTooLow(Denied):
+    """The role {role!r} may not {permission}."""
+
+    remedy = "Ask an admin of the workspace for a key with one of these roles: {roles}."
+
+
+class UnknownPath(Missing):
+    """There is nothing at {path!r}."""
+
+    remedy = "See /api/docs for what is here."
+
+
+class MethodNotAllowed(Missing):
+    """{path!r} does not take {method}."""
+
+    status = 405
+    remedy = "It takes: {allowed}."
+
+
+class BodyTooLarge(TooMuch):
+    """The body is larger than {limit} bytes."""
+
+    status = 413
+    remedy = "Send it in smaller parts."
+
+
+class BodyTooSlow(Unavailable):
+    """The body did not arrive within {seconds} s."""
+
+    status = 408
+
+
+class DeadlinePassed(Unavailable):
+    """The answer was not ready within {deadline_ms} ms."""
+
+    status = 504
+    remedy = "Allow more time with the x-deadline-ms header, or ask for less."
+
+
+class Overloaded(Unavailable):
+    """The server has more to do than it can answer in time."""
+
+    remedy = "Wait for the seconds in Retry-After, then try again."
+
+
+class StorageFull(Unavailable):
+    """The storage refused the write: {reason}."""
+
+    status = 507
+    remedy = "Free space or raise the limit, then send it again; nothing of it was kept."
+
+
+class IdempotencyKeyReused(Conflict):
+    """The Idempotency-Key {key!r} was used before with another request."""
+
+    status = 422
+    remedy = "Use a new key for a new request."
+
+
+class StillRunning(Conflict):
+    """The first request with the Idempotency-Key {key!r} is still running."""
+
+    remedy = "Wait and send it again: the answer will be the first one's."

@@ -1,0 +1,142 @@
+"""Every failure a caller can see, in seven kinds.
+
+VolanoError
+├── Invalid       400 unreadable, 415 media type, 422 values
+├── Denied        401 who are you, 403 not with this role
+├── Missing       404, 405
+├── Conflict      409
+├── TooMuch       413, 429
+├── Unavailable   408, 503, 504, 507
+└── Broken        500
+
+A concrete error subclasses a kind in the spec file of its stage. Its docstring is the message, a
+format string over the facts it is raised with; `remedy` says what to do. The server sends it as
+RFC 9457 problem+json, the client raises the same class back.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+class VolanoError(Exception):
+    """Something went wrong."""
+
+    status: ClassVar[int] = 500
+    remedy: ClassVar[str] = ""
+
+    def __init__(self, message: str = "", /, **facts: Any) -> None:
+        self.facts = facts
+        self.message = message or _fill(type(self).__doc__ or "", facts)
+        super().__init__(self.message)
+
+    def __init_subclass__(cls) -> None:
+        """The stable code is the class name in kebab case: `DrawingTooLarge` -> `drawing-too-large`."""
+        cls.code = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
+
+    code: ClassVar[str] = "volano-error"
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, with the facts filled in; empty where there is nothing to do."""
+        return _fill(type(self).remedy, self.facts)
+
+    def problem(self, instance: str = "") -> dict[str, Any]:
+        """The RFC 9457 document: `code` is stable, `facts` are the values that were refused."""
+        return {
+            "type": f"urn:volano:error:{self.code}",
+            "title": re.sub(r"-", " ", self.code),
+            "status": self.status,
+            "code": self.code,
+            "detail": self.message,
+            "remedy": self.advice,
+            "facts": self.facts,
+            "instance": instance,
+        }
+
+
+class Invalid(VolanoError):
+    """The request is not valid."""
+
+    status = 422
+
+
+class Denied(VolanoError):
+    """This is not allowed."""
+
+    status = 403
+
+
+class Missing(VolanoError):
+    """There is no {noun} {id!r} in this workspace."""
+
+    status = 404
+    remedy = "Check the id; ids of other workspaces are not visible."
+
+
+class Conflict(VolanoError):
+    """This does not fit what is already there."""
+
+    status = 409
+
+
+class TooMuch(VolanoError):
+    """This is more than is allowed."""
+
+    status = 429
+
+
+class Unavailable(VolanoError):
+    """This cannot be done right now."""
+
+    status = 503
+    remedy = "Try again shortly."
+
+
+class Broken(VolanoError):
+    """Something broke on our side; the request id finds it in the logs."""
+
+    status = 500
+    remedy = "Report the request id to whoever runs this server."
+
+
+KINDS: tuple[type[VolanoError], ...] = (
+    Invalid, Denied, Missing, Conflict, TooMuch, Unavailable, Broken,
+)  # fmt: skip
+
+
+def from_problem(problem: Mapping[str, Any]) -> VolanoError:
+    """The error that a problem document describes: the same class where it is known here.
+
+    An unknown code (a newer server) becomes the kind that its status belongs to.
+    """
+    known = {cls.code: cls for cls in _subclasses(VolanoError)}
+    status = int(problem.get("status", 500))
+    cls = known.get(str(problem.get("code"))) or _kind_of(status)
+    return cls(str(problem.get("detail", "")), **dict(problem.get("facts") or {}))
+
+
+def _kind_of(status: int) -> type[VolanoError]:
+    by_status: dict[int, type[VolanoError]] = {
+        400: Invalid, 401: Denied, 403: Denied, 404: Missing, 405: Missing, 408: Unavailable,
+        409: Conflict, 413: TooMuch, 415: Invalid, 422: Invalid, 429: TooMuch,
+        503: Unavailable, 504: Unavailable, 507: Unavailable,
+    }  # fmt: skip
+    return by_status.get(status, Invalid if status < 500 else Broken)
+
+
+def _subclasses(cls: type[VolanoError]) -> Iterator[type[VolanoError]]:
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from _subclasses(sub)
+
+
+def _fill(text: str, facts: Mapping[str, Any]) -> str:
+    """The first paragraph of `text` with the facts filled in; a missing fact leaves it as it is."""
+    first = " ".join(text.strip().split("\n\n")[0].split())
+    try:
+        return first.format(**facts)
+    except (KeyError, IndexError, ValueError):
+        return first

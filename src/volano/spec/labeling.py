@@ -1,0 +1,77 @@
+"""What people are asked and what they gave: shapes (prompts), drawings accepted, statistics."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from volano.spec.common import Id, Input, Name, Struct
+from volano.spec.errors import Conflict, Invalid
+
+Difficulty = Literal["easy", "medium", "hard"]
+
+
+class Shape(Struct):
+    """What a contributor is asked to draw."""
+
+    name: Name
+    description: str = ""
+    difficulty: Difficulty = "easy"
+    active: bool = True
+    drawings: int = 0
+    """Drawings stored so far."""
+
+
+class NewShape(Input):
+    """A shape to ask for."""
+
+    name: Name
+    description: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    difficulty: Difficulty = "easy"
+
+
+class Receipt(Struct):
+    """A drawing is stored durably; sent again, it gets the same receipt."""
+
+    id: Id
+    duplicate: bool = False
+    flags: list[str] = []
+
+
+class Refusal(Struct):
+    """One drawing of a batch that was not stored, and why."""
+
+    id: str
+    code: str
+    detail: str
+    remedy: str = ""
+
+
+class Receipts(Struct):
+    """The answer to a batch: every drawing is in exactly one of the two lists."""
+
+    stored: list[Receipt]
+    refused: list[Refusal] = []
+
+
+class UserStats(Struct):
+    """What one contributor has given."""
+
+    contributor: Id
+    total_drawings: int
+    by_shape: dict[str, int]
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+
+class UnknownShape(Invalid):
+    """There is no shape {shape!r} to draw."""
+
+    remedy = "GET /api/v1/shapes lists what is asked for; an admin adds more."
+
+
+class DrawingIdReused(Conflict):
+    """The id {id} was used before for another drawing."""
+
+    status = 422
+    remedy = "Make a new UUIDv7 for each drawing."

@@ -1,0 +1,146 @@
+"""The classes that users write: a `Model` with `Param` fields, and the `Run` that it is handed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
+
+from volano.spec.errors import Invalid
+
+P = TypeVar("P", int, float, str, bool)
+
+
+class BadParam(Invalid):
+    """The parameter {name!r} cannot be {value!r}: {reason}."""
+
+    remedy = "`volano train --help` lists the parameters with their ranges."
+
+
+class RunCancelled(Exception):  # noqa: N818 - a signal to unwind, like asyncio.CancelledError
+    """Raised inside the user's code, from the next call to `run`, once the run is cancelled."""
+
+
+class Param(Generic[P]):
+    """One setting of a model: a class attribute that becomes a flag, a field and a tuning axis.
+
+    `ge` and `le` bound a number (inclusive), `choices` a closed set; `doc` is one line of help.
+    Read on an instance it gives the value, overridden or default.
+    """
+
+    def __init__(
+        self,
+        default: P,
+        *,
+        ge: float | None = None,
+        le: float | None = None,
+        choices: tuple[P, ...] = (),
+        doc: str = "",
+    ) -> None:
+        self.default = default
+        self.ge, self.le, self.choices, self.doc = ge, le, choices, doc
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, model: None, owner: type) -> "Param[P]": ...
+    @overload
+    def __get__(self, model: "Model", owner: type) -> P: ...
+    def __get__(self, model: "Model | None", owner: type) -> "Param[P] | P":
+        if model is None:
+            return self
+        value: P = model.params.get(self.name, self.default)
+        return value
+
+    def check(self, value: object) -> P:
+        """`value` (maybe text from a flag) as this parameter's type.
+
+        Raises: BadParam (not of the type, out of range, not a choice).
+        """
+        kind = type(self.default)
+        try:
+            typed = _truth(value) if kind is bool else kind(value)  # type: ignore[call-overload] # kind is one of four constructors
+        except (TypeError, ValueError):
+            raise BadParam(name=self.name, value=value, reason=f"not a {kind.__name__}") from None
+        self._check_range(typed)
+        return typed  # type: ignore[no-any-return] # narrowed by the constructor above
+
+    def _check_range(self, value: Any) -> None:
+        if self.choices and value not in self.choices:
+            raise BadParam(name=self.name, value=value, reason=f"not one of {self.choices}")
+        # `not (a <= b)` so that NaN is refused too.
+        if self.ge is not None and not value >= self.ge:
+            raise BadParam(name=self.name, value=value, reason=f"below {self.ge}")
+        if self.le is not None and not value <= self.le:
+            raise BadParam(name=self.name, value=value, reason=f"above {self.le}")
+
+
+def _truth(value: object) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    return words[str(value).lower()] if str(value).lower() in words else _not_a_truth(value)
+
+
+def _not_a_truth(value: object) -> bool:
+    raise ValueError(value)
+
+
+class Run(Protocol):
+    """What a model is handed while it works: its data, where to put results, how to report.
+
+    Any call raises RunCancelled once the run is cancelled, so a loop that reports also stops.
+    """
+
+    data: Path
+    """Read-only folder with the staged snapshot (`snapshot.json`, `<split>.parquet`)."""
+    artefact: Path
+    """Folder for what the version is made of; what lies here at the end is registered."""
+    seed: int
+    seconds: float
+    """Time allowed for the whole run."""
+
+    def log(self, step: int, **metrics: float) -> None:
+        """Record points of metric series at one step; seen live by whoever watches."""
+
+    def progress(self, done: float, total: float, note: str = "") -> None:
+        """Say how far the work is."""
+
+    def seconds_left(self) -> float:
+        """Time until the run is stopped; never negative."""
+
+
+class Model:
+    """Subclass this: `train` makes the artefact, `evaluate` measures it.
+
+    Parameters are `Param` class attributes; `Model(learning_rate=0.1)` overrides them.
+
+    Raises: BadParam (unknown name, or a value that the Param refuses).
+    """
+
+    params: Mapping[str, Any]
+    input_kind: ClassVar[str] = "json"
+    """What its endpoint takes: `drawing` or `json`."""
+
+    def __init__(self, **overrides: object) -> None:
+        known = self.declared()
+        for name in overrides:
+            if name not in known:
+                raise BadParam(
+                    name=name, value=overrides[name], reason=f"not one of {sorted(known)}"
+                )
+        self.params = {n: p.check(overrides.get(n, p.default)) for n, p in known.items()}
+
+    @classmethod
+    def declared(cls) -> dict[str, Param[Any]]:
+        """The parameters of this class and its bases, by name, in the order they were written."""
+        found: dict[str, Param[Any]] = {}
+        for base in reversed(cls.__mro__):
+            found |= {n: p for n, p in vars(base).items() if isinstance(p, Param)}
+        return found
+
+    def train(self, run: Run) -> None:
+        """Learn from `run.data` and write the artefact into `run.artefact`."""
+        raise TypeError(f"{type(self).__name__} does not define train(self, run)")
+
+    def evaluate(self, run: Run) -> Mapping[str, Any]:
+        """Figures of the trained artefact on the test split, as JSON values."""
+        raise TypeError(f"{type(self).__name__} does not define evaluate(self, run)")
