@@ -1,1 +1,1 @@
-"""The vocabulary: every wire shape, every error and the classes that users subclass. Imports nothing of ours."""
+"""The vocabulary: every wire shape, every error and the classes that users subclass."""

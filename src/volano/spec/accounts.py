@@ -47,7 +47,7 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
         return self.role in PERMISSIONS[permission]
 
 
-class Workspace(Struct):
+class Workspace(Struct, frozen=True, kw_only=True):
     """One tenant: everything belongs to exactly one workspace."""
 
     id: Id
@@ -55,7 +55,7 @@ class Workspace(Struct):
     created_at: datetime
 
 
-class Member(Struct):
+class Member(Struct, frozen=True, kw_only=True):
     """A person (or a program) with a role in one workspace."""
 
     id: Id
@@ -64,14 +64,14 @@ class Member(Struct):
     created_at: datetime
 
 
-class NewMember(Input):
+class NewMember(Input, frozen=True, kw_only=True):
     """A member to add."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     role: Role
 
 
-class NewKey(Input):
+class NewKey(Input, frozen=True, kw_only=True):
     """An API key to make: for oneself, or by an admin for another member."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = "key"
@@ -81,7 +81,7 @@ class NewKey(Input):
     days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 365
 
 
-class Key(Struct):
+class Key(Struct, frozen=True, kw_only=True):
     """An API key as it is listed: never with its secret."""
 
     id: Id
@@ -95,7 +95,7 @@ class Key(Struct):
     """The whole key, in the answer that makes it and never again."""
 
 
-class Invite(Struct):
+class Invite(Struct, frozen=True, kw_only=True):
     """A code with which anyone may draw in the workspace that made it."""
 
     id: Id
@@ -104,19 +104,19 @@ class Invite(Struct):
     expires_at: datetime
 
 
-class NewInvite(Input):
+class NewInvite(Input, frozen=True, kw_only=True):
     """An invitation to draw."""
 
     days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
 
 
-class NewSession(Input):
+class NewSession(Input, frozen=True, kw_only=True):
     """An anonymous contributor asks to draw."""
 
     invite: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
-class Session(Struct):
+class Session(Struct, frozen=True, kw_only=True):
     """An anonymous session: the token goes into `Authorization: Bearer …`."""
 
     token: str

@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of every wire shape that a server sends; unknown fields from newer servers are ignored."""
+    """Base of every wire shape that a server sends; fields from newer servers are ignored."""
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +53,7 @@ def uuid7() -> uuid.UUID:
 
     Source: RFC 9562, section 5.7, with method 3 (replaced sub-millisecond bits) for the order.
     """
-    global _uuid7_last  # noqa: PLW0603 - the monotone counter of RFC 9562 is per process
+    global _uuid7_last
     with _uuid7_lock:
         # 60 bits: 48 of milliseconds, 12 of the fraction below; ties go up by one.
         ms, rest = divmod(time.time_ns(), 1_000_000)

@@ -33,7 +33,7 @@ class VolanoError(Exception):
         super().__init__(self.message)
 
     def __init_subclass__(cls) -> None:
-        """The stable code is the class name in kebab case: `DrawingTooLarge` -> `drawing-too-large`."""
+        """The stable code is the class name in kebab case: `RoleTooLow` -> `role-too-low`."""
         cls.code = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
 
     code: ClassVar[str] = "volano-error"

@@ -11,7 +11,7 @@ from volano.spec.errors import Conflict, Invalid
 Difficulty = Literal["easy", "medium", "hard"]
 
 
-class Shape(Struct):
+class Shape(Struct, frozen=True, kw_only=True):
     """What a contributor is asked to draw."""
 
     name: Name
@@ -22,7 +22,7 @@ class Shape(Struct):
     """Drawings stored so far."""
 
 
-class NewShape(Input):
+class NewShape(Input, frozen=True, kw_only=True):
     """A shape to ask for."""
 
     name: Name
@@ -30,7 +30,7 @@ class NewShape(Input):
     difficulty: Difficulty = "easy"
 
 
-class Receipt(Struct):
+class Receipt(Struct, frozen=True, kw_only=True):
     """A drawing is stored durably; sent again, it gets the same receipt."""
 
     id: Id
@@ -38,7 +38,7 @@ class Receipt(Struct):
     flags: list[str] = []
 
 
-class Refusal(Struct):
+class Refusal(Struct, frozen=True, kw_only=True):
     """One drawing of a batch that was not stored, and why."""
 
     id: str
@@ -47,14 +47,14 @@ class Refusal(Struct):
     remedy: str = ""
 
 
-class Receipts(Struct):
+class Receipts(Struct, frozen=True, kw_only=True):
     """The answer to a batch: every drawing is in exactly one of the two lists."""
 
     stored: list[Receipt]
     refused: list[Refusal] = []
 
 
-class UserStats(Struct):
+class UserStats(Struct, frozen=True, kw_only=True):
     """What one contributor has given."""
 
     contributor: Id

@@ -15,7 +15,7 @@ class BadParam(Invalid):
     remedy = "`volano train --help` lists the parameters with their ranges."
 
 
-class RunCancelled(Exception):  # noqa: N818 - a signal to unwind, like asyncio.CancelledError
+class RunCancelled(Exception):
     """Raised inside the user's code, from the next call to `run`, once the run is cancelled."""
 
 

@@ -15,7 +15,7 @@ FailureClass = Literal[
 ]  # fmt: skip
 
 
-class Failure(Struct):
+class Failure(Struct, frozen=True, kw_only=True):
     """Why a run failed: the class says whose turn it is, the signature groups equal failures."""
 
     class_: FailureClass = msgspec.field(name="class")
@@ -25,7 +25,7 @@ class Failure(Struct):
     signature: str = ""
 
 
-class NewRun(Input):
+class NewRun(Input, frozen=True, kw_only=True):
     """A training to start."""
 
     snapshot: Id
@@ -38,7 +38,7 @@ class NewRun(Input):
     """Wall clock allowed for training, evaluation and export together."""
 
 
-class Progress(Struct):
+class Progress(Struct, frozen=True, kw_only=True):
     """How far a run is."""
 
     done: float = 0.0
@@ -46,7 +46,7 @@ class Progress(Struct):
     note: str = ""
 
 
-class Run(Struct):
+class Run(Struct, frozen=True, kw_only=True):
     """One execution of user code on one snapshot."""
 
     id: Id
@@ -70,7 +70,7 @@ class Run(Struct):
     version: Id | None = None
 
 
-class Series(Struct):
+class Series(Struct, frozen=True, kw_only=True):
     """The points of one metric of a run, in the order they were logged."""
 
     metric: str
@@ -80,14 +80,14 @@ class Series(Struct):
     """Seconds since the run's start."""
 
 
-class Golden(Struct):
+class Golden(Struct, frozen=True, kw_only=True):
     """One input with the answer that the exported graph must give for it."""
 
     input: Any
     scores: list[float]
 
 
-class Artefact(Struct):
+class Artefact(Struct, frozen=True, kw_only=True):
     """`version.json`: what a server needs to know to run `model.onnx` and to trust it."""
 
     schema: int = 1
@@ -104,7 +104,7 @@ class Artefact(Struct):
     facts: Json = {}
 
 
-class File(Struct):
+class File(Struct, frozen=True, kw_only=True):
     """One file of a version."""
 
     name: str
@@ -112,7 +112,7 @@ class File(Struct):
     bytes: int
 
 
-class Version(Struct):
+class Version(Struct, frozen=True, kw_only=True):
     """A trained model with everything that made it."""
 
     id: Id
@@ -134,7 +134,7 @@ class Version(Struct):
     created_by: str
 
 
-class Comparison(Struct):
+class Comparison(Struct, frozen=True, kw_only=True):
     """Versions side by side: per metric the values in the order asked for."""
 
     versions: list[Version]

@@ -10,13 +10,13 @@ from volano.spec.data import Canvas, Stroke
 from volano.spec.errors import Conflict, Invalid, Unavailable
 
 
-class Activation(Input):
+class Activation(Input, frozen=True, kw_only=True):
     """Put a version on an endpoint's traffic; without one, roll back to the one before."""
 
     version: Id
 
 
-class Rollout(Struct):
+class Rollout(Struct, frozen=True, kw_only=True):
     """Which version answered on an endpoint from when on: rows are only ever added."""
 
     sequence: int
@@ -26,7 +26,7 @@ class Rollout(Struct):
     reason: str
 
 
-class Endpoint(Struct):
+class Endpoint(Struct, frozen=True, kw_only=True):
     """The address that predicts."""
 
     name: Name
@@ -37,21 +37,21 @@ class Endpoint(Struct):
     history: list[Rollout] = []
 
 
-class DrawingInput(Input):
+class DrawingInput(Input, frozen=True, kw_only=True):
     """A drawing to recognise."""
 
     canvas: Canvas
     strokes: Annotated[list[Stroke], msgspec.Meta(min_length=1, max_length=200)]
 
 
-class PredictRequest(Input):
+class PredictRequest(Input, frozen=True, kw_only=True):
     """One input or a list of them (up to 32), in one call of the model."""
 
     input: DrawingInput | None = None
     inputs: Annotated[list[DrawingInput], msgspec.Meta(min_length=1, max_length=32)] | None = None
 
 
-class Prediction(Struct):
+class Prediction(Struct, frozen=True, kw_only=True):
     """One answer: `scores` are calibrated probabilities in [0, 1] that sum to 1."""
 
     id: Id
@@ -60,7 +60,7 @@ class Prediction(Struct):
     scores: dict[str, float]
 
 
-class PredictResponse(Struct):
+class PredictResponse(Struct, frozen=True, kw_only=True):
     """The answers in the order of the inputs, and which version gave them."""
 
     endpoint: Name
@@ -68,7 +68,7 @@ class PredictResponse(Struct):
     predictions: list[Prediction]
 
 
-class LoggedPrediction(Struct):
+class LoggedPrediction(Struct, frozen=True, kw_only=True):
     """A prediction as it was logged, with what it was made from."""
 
     id: Id
