@@ -1,6 +1,7 @@
 """The classes that users write: a `Model` with `Param` fields, and the `Run` that it is handed."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
@@ -15,8 +16,21 @@ class BadParam(Invalid):
     remedy = "`volano train --help` lists the parameters with their ranges."
 
 
-class RunCancelled(Exception):
-    """Raised inside the user's code, from the next call to `run`, once the run is cancelled."""
+class BadData(Invalid):
+    """The data does not fit: {reason}."""
+
+    remedy = "Look at the records named in the message, or train on another snapshot."
+
+
+class RunCancelled(BaseException):
+    """Raised inside the user's code, from the next call to `run`, once the run is cancelled.
+
+    Like asyncio.CancelledError no Exception, so that `except Exception` in a loop lets it through.
+    """
+
+
+class RunOutOfTime(RunCancelled):
+    """Raised inside the user's code when the time allowed for the run is used up."""
 
 
 class Param(Generic[P]):
@@ -55,15 +69,15 @@ class Param(Generic[P]):
     def check(self, value: object) -> P:
         """`value` (maybe text from a flag) as this parameter's type.
 
-        Raises: BadParam (not of the type, out of range, not a choice).
+        Raises: BadParam (not of the type, not finite, out of range, not a choice).
         """
         kind = type(self.default)
         try:
-            typed = _truth(value) if kind is bool else kind(value)  # type: ignore[call-overload] # kind is one of four constructors
-        except (TypeError, ValueError):
+            typed: P = _CONVERTERS[kind](value)
+        except (TypeError, ValueError, OverflowError):
             raise BadParam(name=self.name, value=value, reason=f"not a {kind.__name__}") from None
         self._check_range(typed)
-        return typed  # type: ignore[no-any-return] # narrowed by the constructor above
+        return typed
 
     def _check_range(self, value: Any) -> None:
         if self.choices and value not in self.choices:
@@ -77,11 +91,30 @@ class Param(Generic[P]):
 
 def _truth(value: object) -> bool:
     words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    return words[str(value).lower()] if str(value).lower() in words else _not_a_truth(value)
+    word = str(value).lower()
+    if word not in words:
+        raise ValueError(value)
+    return words[word]
 
 
-def _not_a_truth(value: object) -> bool:
-    raise ValueError(value)
+def _whole(value: Any) -> int:
+    """An int that loses nothing: 3, "3" and 3.0, but neither 2.5 nor True."""
+    whole = int(value)
+    if isinstance(value, bool) or (not isinstance(value, str) and whole != value):
+        raise ValueError(value)
+    return whole
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError(value)
+    return number
+
+
+_CONVERTERS: dict[type, Callable[[Any], Any]] = {
+    bool: _truth, int: _whole, float: _finite, str: str,
+}  # fmt: skip
 
 
 class Run(Protocol):

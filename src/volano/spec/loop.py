@@ -1,0 +1,42 @@
+"""What the whole wheel can tell: where something came from and what it touched."""
+
+from typing import Literal
+
+from volano.spec.common import Id, Json, Struct
+from volano.spec.errors import Invalid
+
+Kind = Literal["prediction", "version", "run", "snapshot", "record", "contributor"]
+
+
+class Fact(Struct, frozen=True, kw_only=True):
+    """One thing in an explanation; `up` leads to what it was made from."""
+
+    kind: Kind
+    id: Id
+    title: str
+    facts: Json = {}
+
+
+class Link(Struct, frozen=True, kw_only=True):
+    """`source` was made from `target`: how, and of how many this is one."""
+
+    source: Id
+    target: Id
+    relation: str
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """Everything that `about` was made from (up) and everything made from it (down)."""
+
+    about: Fact
+    up: list[Fact]
+    down: list[Fact]
+    links: list[Link]
+    omitted: dict[str, int] = {}
+    """Per kind, how many more there are than are listed."""
+
+
+class UnknownKind(Invalid):
+    """Nothing here is a {kind!r}."""
+
+    remedy = "Ask for one of: {known}."
