@@ -1,0 +1,35 @@
+"""Folders for Unix sockets: private to one account and short enough for their address."""
+
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+LONGEST_ADDRESS = 100
+"""Bytes; Linux takes 107 and macOS 103."""
+
+
+def socket_folder(wanted: Path, *, longest_name: int, owner: int | None = None) -> Path:
+    """`wanted`, or a short folder of its own in the temp folder where `wanted` is too long.
+
+    The folder is there when this returns and only `owner` (a user id, else ours) may enter it.
+    Every process that asks for the same `wanted` gets the same folder.
+    """
+    path = wanted.absolute()
+    if len(os.fsencode(path)) + 1 + longest_name > LONGEST_ADDRESS:
+        digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
+        path = Path(tempfile.gettempdir(), f"volano-{os.geteuid()}-{digest}")
+    _make_private(path, os.geteuid() if owner is None else owner)
+    return path
+
+
+def _make_private(path: Path, owner: int) -> None:
+    """Names in the temp folder can be guessed: somebody else's folder must not become ours."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.lstat()
+    if found.st_uid not in {owner, os.geteuid()} or not stat.S_ISDIR(found.st_mode):
+        raise PermissionError(f"{path} belongs to somebody else (user id {found.st_uid})")
+    path.chmod(0o700)
+    if found.st_uid != owner:
+        os.chown(path, owner, -1)
