@@ -9,7 +9,7 @@ from volano.spec.common import Id, Input, Name, Struct
 from volano.spec.errors import Invalid, TooMuch
 
 Device = Literal["unknown", "mouse", "touch", "pen", "synthetic", "import"]
-"""What drew; the stroke codec stores the position in this list, so it only ever grows at the end."""
+"""What drew. The stroke codec stores the position in this list, so it grows at the end only."""
 
 DEFAULT_COLOR = "#000000"
 DEFAULT_WIDTH_PX = 4.0
@@ -153,13 +153,13 @@ class PointNotFinite(Invalid):
 
 
 class PointOffCanvas(Invalid):
-    """Point {point} of stroke {stroke} at ({x}, {y}) is far outside the {width} x {height} canvas."""
+    """Point {point} of stroke {stroke} at ({x}, {y}) is far off the {width} x {height} canvas."""
 
     remedy = "Send coordinates in px from the canvas's top left corner."
 
 
 class BadTimestamp(Invalid):
-    """Point {point} of stroke {stroke} has the timestamp {timestamp}, which no clock in ms shows."""
+    """Point {point} of stroke {stroke} has the timestamp {timestamp}, which no clock shows."""
 
     remedy = "Send milliseconds, from 0 to 2^53."
 

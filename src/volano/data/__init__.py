@@ -1,0 +1,1 @@
+"""The shelves: records, labels and snapshots that every stage takes from and puts on."""

@@ -1,0 +1,372 @@
+"""Stroke codec version 1: a drawing as bytes, every point, time and pressure kept.
+
+    version   1 byte, 1
+    marks     1 byte: 1 pressure column follows, 2 stroke styles follow
+    device    1 byte, position in `spec.data.Device`
+    numbers   varints: width, height (1/4 px), t0 (ms), strokes, points of each stroke,
+              then for each stroke, if styled: colour (0xRRGGBB), width (1/16 px)
+    columns   varints: x (1/4 px, zigzag of differences), y (the same), t (ms, differences, from 0)
+              then, if pressed: one byte a point, difference modulo 256 of pressure x 255
+
+A varint holds 7 bits a byte, lowest first, and must be as short as it can be, so equal drawings
+have equal bytes. Differences run through the whole drawing, from 0, over stroke boundaries.
+"""
+
+import itertools
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volano.spec.data import (
+    DEFAULT_COLOR,
+    DEFAULT_WIDTH_PX,
+    Device,
+    PayloadMalformed,
+    PayloadTooLarge,
+    PayloadTruncated,
+    UnknownCodecVersion,
+)
+
+VERSION = 1
+STEPS_PER_PX = 4
+WIDTH_STEPS_PER_PX = 16
+MAX_BYTES = 1 << 20
+
+_PRESSURE, _STYLES = 1, 2
+_DEVICES: tuple[Device, ...] = get_args(Device)
+_DEFAULT_STYLE = (int(DEFAULT_COLOR[1:], 16), int(DEFAULT_WIDTH_PX * WIDTH_STEPS_PER_PX))
+_LARGEST_STEP = 1 << 24  # float32 holds every quarter pixel up to here exactly
+_LARGEST_COLUMN_NUMBER = 1 << 32
+_LARGEST_TIME = 1 << 53  # and a JavaScript number every millisecond up to here
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Strokes:
+    """A drawing as columns; stroke `i` is the points `starts[i]:starts[i + 1]`."""
+
+    xy: Floats
+    """(points, 2) px from the top left corner."""
+    t: Ints
+    """(points,) ms since `t0_ms`, never falling, first 0."""
+    starts: NDArray[np.int32]
+    """(strokes + 1,) from 0 to the number of points, rising."""
+    width: float
+    height: float
+    pressure: Floats | None = None
+    """(points,) in [0, 1]; None where the device has none."""
+    t0_ms: int = 0
+    """What the client's clock showed at the first point."""
+    device: Device = "unknown"
+    colors: tuple[str, ...] = ()
+    """One `#rrggbb` a stroke; empty when all are the default."""
+    widths: tuple[float, ...] = ()
+    """One width in px a stroke; empty when all are the default."""
+
+    @property
+    def duration_ms(self) -> int:
+        return int(self.t[-1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """The facts about a payload that is known to be sound."""
+
+    width: float
+    height: float
+    device: Device
+    strokes: int
+    points: int
+    t0_ms: int
+    duration_ms: int
+    has_pressure: bool
+
+
+def encode(drawing: Strokes) -> bytes:
+    """The payload of a drawing; positions move by at most 1/8 px, times not at all.
+
+    Raises: CodecError (no points, or a value that the format cannot hold).
+    """
+    counts = _counts(drawing)
+    styles = _styles(drawing, len(counts))
+    pressure = drawing.pressure
+    marks = _PRESSURE * (pressure is not None) | _STYLES * bool(styles)
+    head = bytearray((VERSION, marks, _DEVICES.index(drawing.device)))
+    _write(head, _steps(drawing.width, STEPS_PER_PX, "width"))
+    _write(head, _steps(drawing.height, STEPS_PER_PX, "height"))
+    _write(head, drawing.t0_ms)
+    _write(head, len(counts))
+    for number in (*counts, *itertools.chain.from_iterable(styles)):
+        _write(head, number)
+    payload = head + _varints(_columns(drawing))
+    if pressure is not None:
+        payload += _pressure_bytes(pressure, len(drawing.xy))
+    if len(payload) > MAX_BYTES:
+        raise PayloadTooLarge(size=len(payload), limit=MAX_BYTES)
+    return bytes(payload)
+
+
+def decode(payload: bytes) -> Strokes:
+    """The drawing in a payload.
+
+    Raises: CodecError (anything but what `encode` makes; memory stays within 100 x the payload).
+    """
+    head = _Head(payload)
+    xy, t = _unpack(payload, head)
+    return Strokes(
+        xy=xy.T.astype(np.float32, order="C") * np.float32(1 / STEPS_PER_PX),
+        t=t,
+        starts=np.array((0, *itertools.accumulate(head.counts)), np.int32),
+        width=head.width,
+        height=head.height,
+        pressure=_pressure(payload, head),
+        t0_ms=head.t0_ms,
+        device=head.device,
+        colors=head.colors,
+        widths=head.widths,
+    )
+
+
+def validate(payload: bytes) -> Header:
+    """What a payload holds, once it is certain that `decode` will take it.
+
+    Raises: CodecError.
+    """
+    head = _Head(payload)
+    _, t = _unpack(payload, head)
+    return Header(
+        width=head.width,
+        height=head.height,
+        device=head.device,
+        strokes=head.strokes,
+        points=head.points,
+        t0_ms=head.t0_ms,
+        duration_ms=int(t[-1]),
+        has_pressure=head.has_pressure,
+    )
+
+
+class _Head:
+    """Everything before the columns, read byte by byte: few numbers, so a loop is fastest."""
+
+    __slots__ = (
+        "at", "colors", "counts", "device", "has_pressure", "height", "payload", "points",
+        "strokes", "t0_ms", "width", "widths",
+    )  # fmt: skip
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+        marks = self._opening()
+        self.at = 3
+        self.has_pressure = bool(marks & _PRESSURE)
+        self.width = self._side("width")
+        self.height = self._side("height")
+        self.t0_ms = self._number(_LARGEST_TIME, "start time")
+        self.strokes = self._number(len(payload), "number of strokes")
+        self.counts = [
+            self._number(len(payload), "points of a stroke") for _ in range(self.strokes)
+        ]
+        self.points = sum(self.counts)
+        if not self.points or 0 in self.counts:
+            raise PayloadMalformed(reason="a drawing or a stroke without points")
+        self.colors, self.widths = self._read_styles() if marks & _STYLES else ((), ())
+
+    def _opening(self) -> int:
+        payload = self.payload
+        if len(payload) > MAX_BYTES:
+            raise PayloadTooLarge(size=len(payload), limit=MAX_BYTES)
+        if len(payload) < 3:
+            raise PayloadTruncated(part="header")
+        version, marks, device = payload[:3]
+        if version != VERSION:
+            raise UnknownCodecVersion(version=version)
+        if marks > (_PRESSURE | _STYLES) or device >= len(_DEVICES):
+            raise PayloadMalformed(reason=f"marks {marks}, device {device}")
+        self.device = _DEVICES[device]
+        return marks
+
+    def _side(self, what: str) -> float:
+        steps = self._number(_LARGEST_STEP, what)
+        if not steps:
+            raise PayloadMalformed(reason=f"a canvas of no {what}")
+        return steps / STEPS_PER_PX
+
+    def _read_styles(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        styles = [
+            (self._number(0xFFFFFF, "colour"), self._number(_LARGEST_STEP, "stroke width"))
+            for _ in range(self.strokes)
+        ]
+        if any(not width for _, width in styles):
+            raise PayloadMalformed(reason="a stroke without width")
+        if all(style == _DEFAULT_STYLE for style in styles):
+            raise PayloadMalformed(reason="default styles are left out")
+        colors = tuple(f"#{color:06x}" for color, _ in styles)
+        return colors, tuple(width / WIDTH_STEPS_PER_PX for _, width in styles)
+
+    def _number(self, largest: int, what: str) -> int:
+        value = shift = 0
+        for at in range(self.at, min(self.at + 8, len(self.payload))):
+            byte = self.payload[at]
+            value |= (byte & 127) << shift
+            if byte < 128:
+                if value > largest or (shift and not byte):
+                    raise PayloadMalformed(reason=f"{what} out of range or padded")
+                self.at = at + 1
+                return value
+            shift += 7
+        if self.at + 8 <= len(self.payload):
+            raise PayloadMalformed(reason=f"{what} is longer than 8 bytes")
+        raise PayloadTruncated(part=what)
+
+
+def _unpack(payload: bytes, head: _Head) -> tuple[Ints, Ints]:
+    """x and y in steps (2, points), t in ms (points,)."""
+    points = head.points
+    end = len(payload) - points * head.has_pressure
+    if end - head.at < 3 * points:
+        raise PayloadTruncated(part="columns")
+    values = _numbers(np.frombuffer(payload, np.uint8, end - head.at, head.at))
+    if len(values) != 3 * points:
+        raise PayloadMalformed(reason=f"{len(values)} numbers for {points} points")
+    if values[2 * points]:
+        raise PayloadMalformed(reason="time does not start at 0")
+    largest = int(values.max())
+    if largest >= _LARGEST_COLUMN_NUMBER:
+        raise PayloadMalformed(reason="a number above 32 bits")
+    moves = values[: 2 * points].reshape(2, points)
+    xy = ((moves >> 1) ^ -(moves & 1)).cumsum(axis=1)
+    # A walk of short moves cannot get there: most drawings skip the exact check.
+    if largest * points > _LARGEST_STEP and abs(xy).max() > _LARGEST_STEP:
+        raise PayloadMalformed(reason="a coordinate out of range")
+    return xy, values[2 * points :].cumsum()
+
+
+def _numbers(body: NDArray[np.uint8]) -> Ints:
+    """The varints of `body`, each of at most 32 bits."""
+    values = body.astype(np.int64)
+    goes_on = body >= 128
+    at = goes_on.nonzero()[0]
+    if not len(at):
+        return values
+    if goes_on[-1]:
+        raise PayloadTruncated(part="columns")
+    if not body[at + 1].all():
+        raise PayloadMalformed(reason="a padded number")
+    values[at] -= 128
+    # Only the first byte of each long number is kept, and gathers the bytes after it. For byte 0
+    # the look back wraps around to the last byte, which never goes on.
+    first = at[~goes_on[at - 1]]
+    for index in range(1, 5):
+        values[first] += values[first + index] << 7 * index
+        first = first[goes_on[first + index]]
+        if not len(first):
+            break
+    keep = np.ones(len(body), np.bool_)
+    keep[at + 1] = False
+    if len(first):
+        raise PayloadMalformed(reason="a number longer than 5 bytes")
+    return values[keep]
+
+
+def _write(head: bytearray, number: int) -> None:
+    while number > 127:
+        head.append(number & 127 | 128)
+        number >>= 7
+    head.append(number)
+
+
+def _varints(values: Ints) -> bytes:
+    """Numbers of at most 32 bits as varints."""
+    long = (values > 127).nonzero()[0]
+    if not len(long):
+        return values.astype(np.uint8).tobytes()
+    sizes = np.ones(len(values), np.int64)
+    for bits in (7, 14, 21, 28):
+        sizes[long] += values[long] >> bits > 0
+    ends = sizes.cumsum()
+    starts = ends - sizes
+    body = np.empty(ends[-1], np.uint8)
+    body[starts] = values & 127
+    for index in range(1, 5):
+        at = starts[long] + index
+        body[at - 1] |= 128
+        body[at] = values[long] >> 7 * index & 127
+        long = long[sizes[long] > index + 1]
+        if not len(long):
+            break
+    return body.tobytes()
+
+
+def _counts(drawing: Strokes) -> list[int]:
+    """How many points each stroke has."""
+    starts = drawing.starts.tolist()
+    counts = [after - before for before, after in itertools.pairwise(starts)]
+    if not counts or min(counts) < 1 or starts[0] != 0 or starts[-1] != len(drawing.xy):
+        raise PayloadMalformed(reason="a drawing or a stroke without points")
+    return counts
+
+
+def _columns(drawing: Strokes) -> Ints:
+    """x, y and t after each other as the numbers to write, (3 x points,)."""
+    xy, t = drawing.xy, drawing.t
+    if len(t) != len(xy) or t[0] != 0 or not 0 <= drawing.t0_ms <= _LARGEST_TIME:
+        raise PayloadMalformed(reason="time does not start at 0, or not one time a point")
+    if not np.abs(xy).max() <= _LARGEST_STEP / STEPS_PER_PX:
+        raise PayloadMalformed(reason="a coordinate out of range")
+    # floor(v + 1/2), not rint: it is what Math.round does in the browser's twin.
+    columns = np.empty((3, len(xy)), np.int64)
+    np.floor(xy.T * np.float64(STEPS_PER_PX) + 0.5, out=columns[:2], casting="unsafe")
+    columns[2] = t
+    columns[:, 1:] -= columns[:, :-1].copy()
+    if columns[2].min() < 0 or columns[2].max() >= _LARGEST_COLUMN_NUMBER:
+        raise PayloadMalformed(reason="time runs backwards, or stands still for seven weeks")
+    columns[:2] = columns[:2] << 1 ^ columns[:2] >> 63
+    return columns.ravel()
+
+
+def _pressure_bytes(pressure: Floats, points: int) -> bytes:
+    if len(pressure) != points or not (pressure.min() >= 0 and pressure.max() <= 1):
+        raise PayloadMalformed(reason="pressure outside 0 to 1, or not one a point")
+    levels = (pressure * 255 + 0.5).astype(np.uint8)
+    levels[1:] -= levels[:-1].copy()
+    return levels.tobytes()
+
+
+def _pressure(payload: bytes, head: _Head) -> Floats | None:
+    if not head.has_pressure:
+        return None
+    changes = np.frombuffer(payload, np.uint8, offset=len(payload) - head.points)
+    return changes.cumsum(dtype=np.uint8).astype(np.float32) / np.float32(255)
+
+
+def _styles(drawing: Strokes, strokes: int) -> list[tuple[int, int]]:
+    """Colour and width of each stroke as numbers, or nothing when all are the default."""
+    colors = drawing.colors or (DEFAULT_COLOR,) * strokes
+    widths = drawing.widths or (DEFAULT_WIDTH_PX,) * strokes
+    if not len(colors) == len(widths) == strokes:
+        raise PayloadMalformed(reason="not one style a stroke")
+    styles = [
+        (_color_number(color), _steps(width, WIDTH_STEPS_PER_PX, "stroke width"))
+        for color, width in zip(colors, widths, strict=True)
+    ]
+    return styles if any(style != _DEFAULT_STYLE for style in styles) else []
+
+
+def _color_number(color: str) -> int:
+    if len(color) != 7 or color[0] != "#":
+        raise PayloadMalformed(reason=f"colour {color!r} is not #rrggbb")
+    try:
+        return int.from_bytes(bytes.fromhex(color[1:]), "big")
+    except ValueError:
+        raise PayloadMalformed(reason=f"colour {color!r} is not #rrggbb") from None
+
+
+def _steps(value: float, per_px: int, what: str) -> int:
+    """At least one step, so that nothing vanishes by rounding."""
+    if not 0 < value <= _LARGEST_STEP / per_px:
+        raise PayloadMalformed(reason=f"{what} {value}")
+    return max(1, int(value * per_px + 0.5))

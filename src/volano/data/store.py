@@ -1,0 +1,153 @@
+"""The tables of the shelf: records and snapshots. Every query is bound to one workspace."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from volano.core.db import Instant, JsonValue, Tx, Uuid16, metadata
+from volano.data.snapshot import Entry
+from volano.spec import data as spec
+
+records = sa.Table(
+    "records",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("id", Uuid16, primary_key=True),
+    sa.Column("content", sa.LargeBinary(32), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("label", sa.String(100), nullable=False),
+    sa.Column("contributor", sa.String(64), nullable=False),
+    sa.Column("origin", sa.String(100), nullable=False),
+    sa.Column("device", sa.String(16), nullable=False),
+    sa.Column("quality", sa.Float),
+    sa.Column("flags", sa.String(200), nullable=False),
+    sa.Column("strokes", sa.Integer, nullable=False),
+    sa.Column("points", sa.Integer, nullable=False),
+    sa.Column("duration_ms", sa.Float, nullable=False),
+    sa.Column("captured_at", Instant, nullable=False),
+    sa.Column("received_at", Instant, nullable=False),
+    sa.Column("segment", sa.String(64), nullable=False),
+    sa.Column("row", sa.Integer, nullable=False),
+    sa.Index("records_label", "workspace", "label", "id"),
+    sa.Index("records_contributor", "workspace", "contributor", "id"),
+)
+
+snapshots = sa.Table(
+    "snapshots",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("filter", JsonValue, nullable=False),
+    sa.Column("split", JsonValue, nullable=False),
+    sa.Column("labels", JsonValue, nullable=False),
+    sa.Column("records", sa.Integer, nullable=False),
+    sa.Column("by_split", JsonValue, nullable=False),
+    sa.Column("contributors", sa.Integer, nullable=False),
+    sa.Column("manifest", sa.String(80), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("created_by", sa.String(64), nullable=False),
+)
+
+_PAGE = 20_000  # rows fetched at once while a snapshot is made
+
+
+async def contents(tx: Tx, ids: Sequence[str]) -> dict[str, bytes]:
+    """The content of those of these records that are on the shelf."""
+    if not ids:
+        return {}
+    query = tx.select(records.c.id, records.c.content).where(records.c.id.in_(ids))
+    return {row.id: row.content for row in await tx.all(query)}
+
+
+async def add_records(tx: Tx, rows: list[dict[str, Any]]) -> None:
+    """Put rows on the shelf."""
+    await tx.run(tx.insert(records), rows)
+
+
+async def record(tx: Tx, id: str) -> sa.Row[Any] | None:
+    """One record's row."""
+    return await tx.one(tx.select(records).where(records.c.id == id))
+
+
+async def page(
+    tx: Tx, wanted: spec.RecordFilter, *, after: str | None, limit: int
+) -> Sequence[sa.Row[Any]]:
+    """The next records by id that fit the filter."""
+    query = tx.select(records).where(*await _conditions(tx, wanted))
+    if after is not None:
+        query = query.where(records.c.id > after)
+    return await tx.all(query.order_by(records.c.id).limit(limit))
+
+
+async def entries(tx: Tx, wanted: spec.RecordFilter) -> AsyncIterator[Entry]:
+    """Every record that fits the filter as a line of a snapshot, sorted by id."""
+    after: str | None = None
+    while True:
+        rows = await page(tx, wanted, after=after, limit=_PAGE)
+        for row in rows:
+            yield Entry(row.id, row.content, row.label, row.contributor, row.segment, row.row)
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1].id
+
+
+async def _conditions(tx: Tx, wanted: spec.RecordFilter) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
+    if wanted.labels:
+        found.append(records.c.label.in_(wanted.labels))
+    if wanted.origins:
+        found.append(records.c.origin.in_(wanted.origins))
+    if wanted.contributors:
+        found.append(sa.or_(*(_like(records.c.contributor, p) for p in wanted.contributors)))
+    if wanted.min_quality is not None:
+        found.append(records.c.quality >= wanted.min_quality)
+    if wanted.received_before is not None:
+        found.append(records.c.received_at < wanted.received_before)
+    found += [records.c.flags.notlike(f"%|{_literal(f)}|%", escape="\\") for f in wanted.without_flags]
+    return found
+
+
+def _like(column: sa.ColumnElement[str], pattern: str) -> sa.ColumnElement[bool]:
+    """`*` and `?` as SQL wildcards, everything else as it stands."""
+    return column.like(_literal(pattern).replace("*", "%").replace("?", "_"), escape="\\")
+
+
+def _literal(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def flags_text(flags: Sequence[str]) -> str:
+    """Flags as one column: `|a|b|`, empty for none."""
+    return f"|{'|'.join(flags)}|" if flags else ""
+
+
+def flags_list(text: str) -> list[str]:
+    """The flags of such a column."""
+    return [flag for flag in text.split("|") if flag]
+
+
+async def add_snapshot(tx: Tx, row: dict[str, Any]) -> bool:
+    """Keep a snapshot's row; False if its id (its hash) is already there."""
+    return await tx.run(tx.upsert(snapshots, keys=["workspace", "id"]), [row]) == 1
+
+
+async def snapshot(tx: Tx, id_or_name: str) -> sa.Row[Any] | None:
+    """The snapshot of this id, else the newest one of this name."""
+    query = tx.select(snapshots).where(
+        sa.or_(snapshots.c.id == id_or_name, snapshots.c.name == id_or_name)
+    )
+    return await tx.one(query.order_by(snapshots.c.created_at.desc()).limit(1))
+
+
+async def snapshot_page(tx: Tx, *, before: datetime | None, limit: int) -> Sequence[sa.Row[Any]]:
+    """Snapshots, newest first."""
+    query = tx.select(snapshots)
+    if before is not None:
+        query = query.where(snapshots.c.created_at < before)
+    return await tx.all(query.order_by(snapshots.c.created_at.desc()).limit(limit))
