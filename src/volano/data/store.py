@@ -109,7 +109,9 @@ async def _conditions(tx: Tx, wanted: spec.RecordFilter) -> list[sa.ColumnElemen
         found.append(records.c.quality >= wanted.min_quality)
     if wanted.received_before is not None:
         found.append(records.c.received_at < wanted.received_before)
-    found += [records.c.flags.notlike(f"%|{_literal(f)}|%", escape="\\") for f in wanted.without_flags]
+    found += [
+        records.c.flags.notlike(f"%|{_literal(f)}|%", escape="\\") for f in wanted.without_flags
+    ]
     return found
 
 
@@ -120,16 +122,6 @@ def _like(column: sa.ColumnElement[str], pattern: str) -> sa.ColumnElement[bool]
 
 def _literal(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def flags_text(flags: Sequence[str]) -> str:
-    """Flags as one column: `|a|b|`, empty for none."""
-    return f"|{'|'.join(flags)}|" if flags else ""
-
-
-def flags_list(text: str) -> list[str]:
-    """The flags of such a column."""
-    return [flag for flag in text.split("|") if flag]
 
 
 async def add_snapshot(tx: Tx, row: dict[str, Any]) -> bool:

@@ -91,7 +91,7 @@ def encode(drawing: Strokes) -> bytes:
 
     Raises: CodecError (no points, or a value that the format cannot hold).
     """
-    counts = _counts(drawing)
+    counts, columns = _counts(drawing), _columns(drawing)
     styles = _styles(drawing, len(counts))
     pressure = drawing.pressure
     marks = _PRESSURE * (pressure is not None) | _STYLES * bool(styles)
@@ -102,7 +102,7 @@ def encode(drawing: Strokes) -> bytes:
     _write(head, len(counts))
     for number in (*counts, *itertools.chain.from_iterable(styles)):
         _write(head, number)
-    payload = head + _varints(_columns(drawing))
+    payload = head + _varints(columns)
     if pressure is not None:
         payload += _pressure_bytes(pressure, len(drawing.xy))
     if len(payload) > MAX_BYTES:
