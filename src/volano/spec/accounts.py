@@ -1,7 +1,7 @@
 """Who may do what: workspaces, members, roles, keys, sessions."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -10,11 +10,12 @@ from volano.spec.errors import Conflict, Denied, Invalid
 
 Role = Literal["contributor", "annotator", "reviewer", "developer", "admin", "auditor"]
 Permission = Literal[
-    "draw", "label", "adjudicate", "read", "read-contributors", "predict", "train", "deploy",
-    "export", "own-keys", "settings", "read-audit",
+    "whoami", "draw", "label", "adjudicate", "read", "read-contributors", "predict", "train",
+    "deploy", "export", "own-keys", "settings", "read-audit",
 ]  # fmt: skip
 
 PERMISSIONS: dict[Permission, frozenset[Role]] = {
+    "whoami": frozenset(get_args(Role)),
     "draw": frozenset({"contributor", "annotator", "reviewer", "developer", "admin"}),
     "label": frozenset({"annotator", "reviewer", "admin"}),
     "adjudicate": frozenset({"reviewer", "admin"}),
@@ -36,11 +37,13 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
 
     workspace: str
     role: Role
+    """What the key allows, which may be less than what its member may."""
     member: str = ""
     """Id of the member behind the key; empty for an anonymous session."""
     key: str = ""
+    """Id of the key; empty for an anonymous session."""
     contributor: str = ""
-    """Id under which drawings are counted; set for sessions and for members who draw."""
+    """Id under which drawings are counted: the session's own, or that of the member."""
 
     def may(self, permission: Permission) -> bool:
         """Whether the role of this caller has the permission."""
@@ -71,13 +74,20 @@ class NewMember(Input, frozen=True, kw_only=True):
     role: Role
 
 
+class MemberChange(Input, frozen=True, kw_only=True):
+    """The role that a member has from now on; keys that follow the member follow at once."""
+
+    role: Role
+
+
 class NewKey(Input, frozen=True, kw_only=True):
     """An API key to make: for oneself, or by an admin for another member."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = "key"
     member: Id | None = None
     role: Role | None = None
-    """At most the member's own role; a lower one narrows the key."""
+    """At most the member's own role; a lower one narrows the key. Without one, the key follows
+    the member's role."""
     days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 365
 
 
@@ -99,9 +109,12 @@ class Invite(Struct, frozen=True, kw_only=True):
     """A code with which anyone may draw in the workspace that made it."""
 
     id: Id
-    code: str
     created_at: datetime
     expires_at: datetime
+    revoked_at: datetime | None = None
+    """From then on the code starts no session; sessions that it started live on until they end."""
+    code: str | None = None
+    """The whole code, in the answer that makes it and never again."""
 
 
 class NewInvite(Input, frozen=True, kw_only=True):
@@ -139,7 +152,7 @@ class InviteRefused(Denied):
 
 
 class RoleAboveOwn(Denied):
-    """A key with the role {role!r} would be above the role {own!r}."""
+    """A key with the role {role!r} is above the role {own!r}."""
 
     remedy = "Ask for the same role or a lower one."
 
@@ -157,6 +170,6 @@ class NameTaken(Conflict):
 
 
 class BadSecret(Invalid):
-    """The setting {setting} is too short to keep secrets: {length} characters."""
+    """The secret in {setting} is too short to protect keys: {length} bytes."""
 
-    remedy = "Give at least 32 random characters."
+    remedy = "Give at least 32 random characters, or none: then one is made and kept in home."

@@ -1,0 +1,69 @@
+"""Which role includes which, and `docs/roles.md`: `python -m volano.accounts.roles` writes it."""
+
+from pathlib import Path
+from typing import get_args
+
+from volano.spec.accounts import PERMISSIONS, Permission, Role
+
+ROLES: tuple[Role, ...] = get_args(Role)
+
+MEANINGS: dict[Permission, str] = {
+    "whoami": "see who one is",
+    "draw": "send drawings, see one's own figures",
+    "label": "answer tasks",
+    "adjudicate": "decide where answers disagree",
+    "read": "see records, snapshots, runs, versions, endpoints and explanations",
+    "read-contributors": "see who contributed what",
+    "predict": "ask an endpoint",
+    "train": "freeze snapshots, start and cancel runs, import records",
+    "deploy": "put versions on endpoints, roll back",
+    "export": "take records out",
+    "own-keys": "make, list and revoke one's own keys",
+    "settings": "members, everybody's keys, invitations, shapes",
+    "read-audit": "see who changed what",
+}
+
+PAGE = """\
+# Roles
+
+Every operation of the API names one permission, and this table says which roles have it. It is made
+from `src/volano/spec/accounts.py` by `python -m volano.accounts.roles`; the server reads the same
+table, and a test calls every operation with every role that is too low for it.
+
+{table}
+
+A session that an invitation started has the role `contributor`. A key has the role of its member,
+or a lower one that it was made with; it is never above either.
+"""
+
+
+def may(role: Role) -> frozenset[Permission]:
+    """Everything that the role allows."""
+    return frozenset(p for p, roles in PERMISSIONS.items() if role in roles)
+
+
+def within(role: Role, other: Role) -> bool:
+    """Whether `role` allows nothing that `other` does not; of two roles, maybe neither is."""
+    return may(role) <= may(other)
+
+
+def lower(role: Role, other: Role) -> Role | None:
+    """The one of two roles that is within the other; None if neither is."""
+    if within(role, other):
+        return role
+    return other if within(other, role) else None
+
+
+def page() -> str:
+    """The text of `docs/roles.md`."""
+    head = ["Permission", "allows to", *ROLES]
+    rows = [
+        [f"`{permission}`", MEANINGS[permission], *("✓" if r in roles else "" for r in ROLES)]
+        for permission, roles in PERMISSIONS.items()
+    ]
+    rule = ["---", "---", *(":-:" for _ in ROLES)]
+    return PAGE.format(table="\n".join(f"| {' | '.join(r)} |" for r in (head, rule, *rows)))
+
+
+if __name__ == "__main__":
+    Path("docs/roles.md").write_text(page(), encoding="utf-8")
