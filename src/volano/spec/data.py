@@ -62,10 +62,8 @@ class NewDrawing(Input, frozen=True, kw_only=True, gc=False):
     device: Device = "unknown"
 
 
-class DrawingBatch(Input, frozen=True, kw_only=True):
-    """Up to 50 drawings in one request; each is accepted or refused by itself."""
-
-    drawings: Annotated[list[NewDrawing], Meta(min_length=1, max_length=50)]
+DrawingBatch = Annotated[list[NewDrawing], Meta(min_length=1, max_length=50)]
+"""Up to 50 drawings in one request; each is stored or refused by itself."""
 
 
 class QualityPart(Struct, frozen=True, kw_only=True):
@@ -162,12 +160,6 @@ class BadTimestamp(Invalid):
     """Point {point} of stroke {stroke} has the timestamp {timestamp}, which no clock shows."""
 
     remedy = "Send milliseconds, from 0 to 2^53."
-
-
-class BadStyle(Invalid):
-    """Stroke {stroke} cannot be drawn {width} px wide in {color!r}."""
-
-    remedy = "Send a width above 0, up to 256, and a colour such as #1a2b3c."
 
 
 class CodecError(Invalid):
@@ -300,3 +292,10 @@ class EmptySplit(Invalid):
     """The split {split!r} would have no records: {contributors} contributors are too few for it."""
 
     remedy = "Collect from more people, or name test_contributors."
+
+
+class StagedTooLarge(TooMuch):
+    """The snapshot takes more than {limit} bytes as files, which is all that one run may read."""
+
+    status = 413
+    remedy = "Freeze a smaller snapshot, or raise VOLANO_RUN_MAX_DATA."

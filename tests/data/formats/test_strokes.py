@@ -195,7 +195,7 @@ def test_a_hostile_payload_costs_memory_in_proportion(payload):
 def test_other_versions_are_named():
     with pytest.raises(UnknownCodecVersion) as refusal:
         strokes.decode(b"\x02\x00\x00\x04")
-    assert {"version": 2} == refusal.value.facts
+    assert refusal.value.facts == {"version": 2}
 
 
 def test_nothing_at_all_is_truncated():
@@ -263,4 +263,4 @@ def test_a_hair_keeps_some_width():
 def test_halves_round_up_as_in_the_browser():
     halves = a_drawing(xy=np.array([[0.125, -0.125], [0.375, -0.375], [0, 0]], np.float32))
     back = strokes.decode(strokes.encode(halves))
-    assert [[0.25, 0], [0.5, -0.25], [0, 0]] == back.xy.tolist()
+    assert back.xy.tolist() == [[0.25, 0], [0.5, -0.25], [0, 0]]

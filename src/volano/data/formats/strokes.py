@@ -13,6 +13,7 @@ have equal bytes. Differences run through the whole drawing, from 0, over stroke
 """
 
 import itertools
+import re
 from dataclasses import dataclass
 from typing import get_args
 
@@ -36,6 +37,7 @@ MAX_BYTES = 1 << 20
 
 _PRESSURE, _STYLES = 1, 2
 _DEVICES: tuple[Device, ...] = get_args(Device)
+_COLOR = re.compile("#[0-9a-fA-F]{6}")
 _DEFAULT_STYLE = (int(DEFAULT_COLOR[1:], 16), int(DEFAULT_WIDTH_PX * WIDTH_STEPS_PER_PX))
 _LARGEST_STEP = 1 << 24  # float32 holds every quarter pixel up to here exactly
 _LARGEST_COLUMN_NUMBER = 1 << 32
@@ -281,24 +283,16 @@ def _write(head: bytearray, number: int) -> None:
 
 def _varints(values: Ints) -> bytes:
     """Numbers of at most 32 bits as varints."""
-    long = (values > 127).nonzero()[0]
-    if not len(long):
+    bits = int(values.view(np.uint64).max()).bit_length()  # a negative number is beyond all
+    if bits > 32:
+        raise PayloadMalformed(reason="time runs backwards, or stands still for seven weeks")
+    if bits <= 7:
         return values.astype(np.uint8).tobytes()
-    sizes = np.ones(len(values), np.int64)
-    for bits in (7, 14, 21, 28):
-        sizes[long] += values[long] >> bits > 0
-    ends = sizes.cumsum()
-    starts = ends - sizes
-    body = np.empty(ends[-1], np.uint8)
-    body[starts] = values & 127
-    for index in range(1, 5):
-        at = starts[long] + index
-        body[at - 1] |= 128
-        body[at] = values[long] >> 7 * index & 127
-        long = long[sizes[long] > index + 1]
-        if not len(long):
-            break
-    return body.tobytes()
+    groups = values[:, None] >> np.arange(0, bits, 7)
+    written = groups > 0
+    written[:, 0] = True
+    body = groups.astype(np.uint8) & 127 | (groups > 127).view(np.uint8) << 7
+    return body[written].tobytes()
 
 
 def _counts(drawing: Strokes) -> list[int]:
@@ -322,8 +316,6 @@ def _columns(drawing: Strokes) -> Ints:
     np.floor(xy.T * np.float64(STEPS_PER_PX) + 0.5, out=columns[:2], casting="unsafe")
     columns[2] = t
     columns[:, 1:] -= columns[:, :-1].copy()
-    if columns[2].min() < 0 or columns[2].max() >= _LARGEST_COLUMN_NUMBER:
-        raise PayloadMalformed(reason="time runs backwards, or stands still for seven weeks")
     columns[:2] = columns[:2] << 1 ^ columns[:2] >> 63
     return columns.ravel()
 
@@ -357,12 +349,9 @@ def _styles(drawing: Strokes, strokes: int) -> list[tuple[int, int]]:
 
 
 def _color_number(color: str) -> int:
-    if len(color) != 7 or color[0] != "#":
+    if not _COLOR.fullmatch(color):
         raise PayloadMalformed(reason=f"colour {color!r} is not #rrggbb")
-    try:
-        return int.from_bytes(bytes.fromhex(color[1:]), "big")
-    except ValueError:
-        raise PayloadMalformed(reason=f"colour {color!r} is not #rrggbb") from None
+    return int(color[1:], 16)
 
 
 def _steps(value: float, per_px: int, what: str) -> int:
