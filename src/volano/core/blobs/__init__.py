@@ -1,0 +1,38 @@
+"""Bytes by the name of their content; where they are kept is chosen by a URL, here only."""
+
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from volano.core.blobs.address import StoredBlob
+from volano.core.blobs.content import Blobs
+from volano.core.blobs.file import FileBackend
+from volano.core.blobs.s3 import S3Backend
+from volano.core.settings import BadSetting
+
+__all__ = ["Blobs", "StoredBlob", "open_blobs"]
+
+
+def open_blobs(url: str, *, access_key: str = "", secret_key: str = "") -> Blobs:
+    """The blobs at `file:///folder` or `s3://bucket/prefix?endpoint=http://…&region=…`.
+
+    Without keys, S3 takes those of the environment or the machine's role, as every AWS program
+    does. Nothing is contacted yet; the folder is made.
+
+    Raises: BadSetting (another kind of URL).
+    """
+    if url.startswith("file://"):
+        return Blobs(FileBackend(Path(url.removeprefix("file://"))))
+    if not url.startswith("s3://"):
+        reason = "it starts with neither file:// nor s3://"
+        raise BadSetting(name="VOLANO_BLOBS", value=url, reason=reason)
+    parts = urlsplit(url)
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    return Blobs(
+        S3Backend(
+            parts.netloc,
+            parts.path.strip("/"),
+            endpoint=query.get("endpoint"),
+            region=query.get("region", "us-east-1"),
+            keys=(access_key, secret_key) if access_key else None,
+        )
+    )
