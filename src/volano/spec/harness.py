@@ -2,12 +2,11 @@
 
 from typing import Literal
 
-
 from volano.spec.common import Json, Struct
 from volano.spec.errors import Invalid
 from volano.spec.registry import Failure, Progress
 
-PhaseName = Literal["train", "evaluate"]
+PhaseName = Literal["load", "train", "evaluate"]
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -160,10 +159,8 @@ class ArtefactUnfit(ContractBroken):
 
 
 class FiguresUnreadable(ContractBroken):
-    """`evaluate` returned something that is not a mapping of finite JSON values: {reason}."""
+    """`evaluate` did not return a small mapping of finite JSON values: {reason}."""
 
-    remedy = "Return a dict of numbers, texts, lists and dicts."
-
-
-FailureReason = Literal["cancelled", "user.timeout", "user.resource"]
-"""Why a supervisor ended a run."""
+    remedy = (
+        "Return a dict of numbers, texts, lists and dicts; write large results into run.artefact."
+    )

@@ -49,8 +49,9 @@ class Param(Generic[P]):
         choices: tuple[P, ...] = (),
         doc: str = "",
     ) -> None:
-        self.default = default
-        self.ge, self.le, self.choices, self.doc = ge, le, choices, doc
+        self.default: P = default
+        self.choices: tuple[P, ...] = choices
+        self.ge, self.le, self.doc = ge, le, doc
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:

@@ -1,0 +1,48 @@
+"""What a run left in its artefact folder."""
+
+import hashlib
+import stat
+from pathlib import Path
+
+from volano.spec.harness import ArtefactFile, ArtefactMissing, ArtefactUnfit
+
+FILES_LIMIT = 1000
+BYTES_LIMIT = 4 << 30
+"""Bytes of all files together."""
+
+
+def listed(
+    folder: Path, *, files: int = FILES_LIMIT, total_bytes: int = BYTES_LIMIT
+) -> list[ArtefactFile]:
+    """The files under `folder` with their hashes, by name.
+
+    Raises: ArtefactMissing (none), ArtefactUnfit (a link or a device, too many, too large).
+    """
+    found: list[ArtefactFile] = []
+    left = total_bytes
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        status = path.lstat()
+        if stat.S_ISDIR(status.st_mode):
+            continue
+        left -= status.st_size
+        _check(name, status.st_mode, count=len(found) < files, size=left >= 0)
+        found.append(ArtefactFile(name=name, bytes=status.st_size, sha256=_sha256(path)))
+    if not found:
+        raise ArtefactMissing
+    return found
+
+
+def _check(name: str, mode: int, *, count: bool, size: bool) -> None:
+    # A link could name any file of this machine.
+    if not stat.S_ISREG(mode):
+        raise ArtefactUnfit(name=name, reason="it is not a regular file")
+    if not count:
+        raise ArtefactUnfit(name=name, reason="there are too many files")
+    if not size:
+        raise ArtefactUnfit(name=name, reason="the files together are too large")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,64 @@
+"""What a child process does to itself before any user code runs: limits, and a leash to its parent.
+
+Stops accidents and orphans; it is no security boundary against code that wants out.
+"""
+
+import ctypes
+import fcntl
+import os
+import resource
+import select
+import signal
+import sys
+import threading
+
+from volano.spec.harness import Limits
+
+_PR_SET_PDEATHSIG = 1
+
+
+def limit(limits: Limits) -> None:
+    """Set the resource limits that the kernel keeps; memory and time are the parent's to watch."""
+    for kind, wanted in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, limits.open_files),
+        (resource.RLIMIT_FSIZE, limits.file),
+    ):
+        _soft, hard = resource.getrlimit(kind)
+        value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(kind, (value, value))
+
+
+def leash(fd: int, *, linux: bool = sys.platform == "linux") -> None:
+    """Die, with the whole process group, when the other end of the pipe `fd` is closed.
+
+    That is when the parent dies, however it dies. On Linux the kernel itself sends the SIGKILL to
+    the group, so code that hangs with the GIL held dies too; elsewhere a thread does it.
+    """
+    os.set_inheritable(fd, False)
+    if linux:
+        _kernel_leash(fd)
+    else:
+        threading.Thread(target=_wait_and_kill, args=(fd,), daemon=True, name="leash").start()
+
+
+def _kernel_leash(fd: int) -> None:
+    # Where user code closes every descriptor, the direct child at least still dies.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+    # The parent may have died before the lines above.
+    poll = select.poll()
+    poll.register(fd, 0)
+    if poll.poll(0):
+        _kill_group()
+
+
+def _wait_and_kill(fd: int) -> None:
+    os.read(fd, 1)
+    _kill_group()
+
+
+def _kill_group() -> None:
+    os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -1,0 +1,140 @@
+"""The Run that a model is handed while it works, in a terminal, a worker's child or a test."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from volano.harness.events import Events, Outbox
+from volano.spec.harness import ContractBroken, MetricNotFinite, Phase, PhaseName, Point, Reached
+from volano.spec.model import RunCancelled, RunOutOfTime
+from volano.spec.registry import Progress
+
+Clock = Callable[[], float]
+
+NOTE_LIMIT = 500
+"""Characters of a progress note."""
+
+
+class LocalRun:
+    """A Run in this process; implements `volano.spec.model.Run`.
+
+    Every call of `log` and `progress` is a point at which a cancelled or overdue run stops.
+    A metric that is NaN or infinite stops it too (MetricNotFinite): such a run has diverged, and
+    every further second of it is wasted.
+    """
+
+    def __init__(
+        self,
+        *,
+        data: Path,
+        artefact: Path,
+        seed: int = 0,
+        seconds: float = 300.0,
+        events: Events,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self.data, self.artefact = data, artefact
+        self.seed, self.seconds = seed, seconds
+        self.phases: dict[str, float] = {}
+        """Seconds spent in each phase so far."""
+        self._events, self._clock = events, clock
+        self._started = clock()
+        self._outbox = Outbox(events, clock)
+        # Loops may report from several threads; re-entrant, for calls from signal handlers.
+        self._lock = threading.RLock()
+        self._cancelled = False
+
+    def log(self, step: int, **metrics: float) -> None:
+        """Record points of metric series at one step; array scalars are taken as numbers.
+
+        Raises: RunCancelled, RunOutOfTime, MetricNotFinite, ContractBroken (not a number).
+        """
+        self._stop_if_over()
+        values = {name: _number(step, name, value) for name, value in metrics.items()}
+        with self._lock:
+            self._outbox.point(Point(step=int(step), at_s=self.at_s(), values=values))
+
+    def progress(self, done: float, total: float, note: str = "") -> None:
+        """Say how far the work is.
+
+        Raises: RunCancelled, RunOutOfTime.
+        """
+        self._stop_if_over()
+        reached = Progress(done=float(done), total=float(total), note=str(note)[:NOTE_LIMIT])
+        with self._lock:
+            self._outbox.reached(Reached(at_s=self.at_s(), progress=reached))
+
+    def seconds_left(self) -> float:
+        """Time until the run is stopped; never negative, so that a loop may end by itself.
+
+        Raises: RunCancelled.
+        """
+        if self._cancelled:
+            raise RunCancelled("The run was cancelled.")
+        return max(0.0, self.seconds - self.at_s())
+
+    def cancel(self) -> None:
+        """Make the next call raise RunCancelled; safe in a signal handler and from any thread."""
+        self._cancelled = True
+
+    def at_s(self) -> float:
+        """Seconds since the run's start, to the millisecond."""
+        return round(self._clock() - self._started, 3)
+
+    @contextmanager
+    def phase(self, name: PhaseName) -> Iterator[None]:
+        """Tell that a phase begins, measure it, and send what waits when it ends."""
+        self._stop_if_over()
+        self._events(Phase(at_s=self.at_s(), name=name))
+        began = self._clock()
+        try:
+            yield
+        finally:
+            self.phases[name] = round(self._clock() - began, 3)
+            with self._lock:
+                self._outbox.flush()
+
+    @contextmanager
+    def alarm(self) -> Iterator[None]:
+        """Inside, RunOutOfTime is raised wherever the code is when time is up, if it can be.
+
+        It can be in the main thread of a POSIX process while Python code runs; a call into native
+        code is interrupted when it returns. Elsewhere only calls to the run stop it.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGALRM, self._on_alarm)
+        signal.setitimer(signal.ITIMER_REAL, max(self.seconds - self.at_s(), 0.001))
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    def _stop_if_over(self) -> None:
+        if self.seconds_left() <= 0:
+            raise self._out_of_time()
+
+    def _on_alarm(self, _number: int, _frame: FrameType | None) -> None:
+        raise self._out_of_time()
+
+    def _out_of_time(self) -> RunOutOfTime:
+        return RunOutOfTime(f"The {self.seconds:g} s allowed for the run are used up.")
+
+
+def _number(step: int, name: str, value: object) -> float:
+    try:
+        number = float(value)  # type: ignore[arg-type] # whatever has __float__: array scalars too
+    except (TypeError, ValueError):
+        raise ContractBroken(
+            reason=f"the metric {name!r} is a {type(value).__name__}, not a number"
+        ) from None
+    if not math.isfinite(number):
+        raise MetricNotFinite(name=name, step=step, value=number)
+    return number

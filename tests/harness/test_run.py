@@ -1,0 +1,145 @@
+"""The run reports, stops when it is told to, and refuses numbers that are none."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from volano.harness.run import LocalRun
+from volano.spec.harness import (
+    AnyEvent,
+    ContractBroken,
+    MetricNotFinite,
+    Phase,
+    Point,
+    Points,
+    Reached,
+)
+from volano.spec.model import Run, RunCancelled, RunOutOfTime
+
+
+class Watched:
+    """A run whose clock is moved by hand and whose events are kept."""
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        self.now = 0.0
+        self.events: list[AnyEvent] = []
+        self.run = LocalRun(
+            data=Path("data"),
+            artefact=Path("artefact"),
+            seed=7,
+            seconds=seconds,
+            events=self.events.append,
+            clock=lambda: self.now,
+        )
+
+
+def test_a_local_run_is_a_run():
+    run: Run = Watched().run
+    assert (run.data, run.artefact, run.seed, run.seconds) == (
+        Path("data"), Path("artefact"), 7, 10.0,
+    )  # fmt: skip
+
+
+def test_points_carry_step_time_and_values():
+    watched = Watched()
+    watched.now = 1.5
+    watched.run.log(3, loss=0.25, accuracy=1)
+    (event,) = watched.events
+    assert isinstance(event, Points)
+    (point,) = event.points
+    assert (point.step, point.at_s, point.values) == (3, 1.5, {"loss": 0.25, "accuracy": 1.0})
+
+
+def test_array_scalars_are_numbers():
+    numpy = pytest.importorskip("numpy")
+    watched = Watched()
+    watched.run.log(numpy.int64(3), loss=numpy.float32(0.5))
+    point = Point(step=3, at_s=0.0, values={"loss": 0.5})
+    assert watched.events == [Points(at_s=0.0, points=[point])]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_metric_that_is_not_finite_stops_the_run(value: float):
+    watched = Watched()
+    with pytest.raises(MetricNotFinite, match="The metric 'loss' at step 4 is"):
+        watched.run.log(4, loss=value)
+    assert watched.events == []
+
+
+def test_a_metric_that_is_no_number_stops_the_run():
+    with pytest.raises(ContractBroken, match="'loss' is a dict, not a number"):
+        Watched().run.log(0, loss={})  # type: ignore[arg-type] # the point of the test
+
+
+def test_every_call_after_a_cancel_raises():
+    run = Watched().run
+    run.cancel()
+    for call in (lambda: run.log(0, x=1), lambda: run.progress(1, 2), run.seconds_left):
+        with pytest.raises(RunCancelled):
+            call()
+
+
+def test_reports_after_the_time_raise_but_the_time_can_be_asked():
+    watched = Watched(seconds=2.0)
+    watched.now = 1.5
+    assert watched.run.seconds_left() == 0.5
+    watched.now = 3.0
+    assert watched.run.seconds_left() == 0.0
+    with pytest.raises(RunOutOfTime, match="The 2 s allowed for the run are used up"):
+        watched.run.progress(1, 2)
+
+
+def test_a_phase_is_told_measured_and_flushed():
+    watched = Watched()
+    with watched.run.phase("train"):
+        for step in range(100):
+            watched.run.progress(step, 100)
+        watched.now = 4.0
+    assert watched.events[0] == Phase(at_s=0.0, name="train")
+    last = watched.events[-1]
+    assert isinstance(last, Reached)
+    assert last.progress.done == 99
+    assert watched.run.phases == {"train": 4.0}
+
+
+def test_points_from_many_threads_are_all_kept():
+    watched = Watched()
+
+    def report(worker: int) -> None:
+        for step in range(500):
+            watched.run.log(step, **{f"loss_{worker}": 1.0})
+
+    with watched.run.phase("train"):
+        threads = [threading.Thread(target=report, args=(worker,)) for worker in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    points = [p for e in watched.events if isinstance(e, Points) for p in e.points]
+    assert len(points) == 2000
+
+
+def test_the_alarm_breaks_a_loop_that_never_reports(tmp_path: Path):
+    run = LocalRun(data=tmp_path, artefact=tmp_path, seconds=0.05, events=lambda event: None)
+
+    def spin() -> None:
+        while True:
+            pass
+
+    with pytest.raises(RunOutOfTime), run.alarm():
+        spin()
+
+
+def test_outside_the_main_thread_there_is_no_alarm_and_no_error(tmp_path: Path):
+    run = LocalRun(data=tmp_path, artefact=tmp_path, seconds=0.05, events=lambda event: None)
+    passed = threading.Event()
+
+    def work() -> None:
+        with run.alarm():
+            passed.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert passed.is_set()

@@ -1,0 +1,187 @@
+"""The user's code is found without running it, loaded, and captured by content."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from volano.harness.source import Captured, capture, load, locate, place_of, recipes
+from volano.spec.harness import ModelUnclear, SourceMissing
+from volano.spec.model import Model
+from volano.spec.registry import UnknownRecipe
+
+MODEL = "from volano import Model\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with a model three imports deep, and files that it does not use."""
+    files = {
+        "pyproject.toml": "[project]\nname = 'shapes'\n",
+        "train/shapes.py": MODEL
+        + "import near\nfrom deep.pkg import thing\n\nclass Shapes(Model):\n"
+        "    def train(self, run):\n        import lazy\n",
+        "train/near.py": "import json\n",
+        "train/lazy.py": "from near import x\n",
+        "train/unused.py": "",
+        "src/deep/__init__.py": "",
+        "src/deep/pkg/__init__.py": "from .thing import value\nfrom .. import cousin\n",
+        "src/deep/pkg/thing.py": "value = 1\n",
+        "src/deep/cousin.py": "",
+        "src/deep/other.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_the_import_graph_of_the_project_is_captured_and_nothing_else(project: Path):
+    captured = capture(locate(f"{project}/train/shapes.py"))
+    assert captured.entry == "train/shapes.py"
+    assert sorted(captured.files) == [
+        "pyproject.toml",
+        "src/deep/__init__.py",
+        "src/deep/cousin.py",
+        "src/deep/pkg/__init__.py",
+        "src/deep/pkg/thing.py",
+        "train/lazy.py",
+        "train/near.py",
+        "train/shapes.py",
+    ]
+
+
+def test_the_hash_does_not_depend_on_where_the_project_lies(project: Path, tmp_path: Path):
+    first = capture(locate(f"{project}/train/shapes.py"))
+    entry = first.restore(tmp_path / "elsewhere")
+    second = capture(locate(str(entry)))
+    assert second.hash == first.hash
+    assert second.files == first.files
+
+
+def test_the_hash_is_the_same_in_processes_with_other_hash_seeds(project: Path):
+    code = (
+        "import sys; from volano.harness.source import capture, locate;"
+        "print(capture(locate(sys.argv[1])).hash)"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code, f"{project}/train/shapes.py"],
+            env={"PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(told) == 1
+
+
+def test_the_hash_changes_with_a_used_file_only(project: Path):
+    place = locate(f"{project}/train/shapes.py")
+    before = capture(place).hash
+    (project / "train" / "unused.py").write_text("x = 1\n")
+    assert capture(place).hash == before
+    (project / "train" / "lazy.py").write_text("x = 1\n")
+    assert capture(place).hash != before
+
+
+def test_the_hash_tells_names_from_contents():
+    assert (
+        Captured(entry="a", files={"a": b"bc"}).hash != Captured(entry="a", files={"ab": b"c"}).hash
+    )
+
+
+def test_a_file_that_cannot_be_parsed_is_captured_as_it_is(tmp_path: Path):
+    (tmp_path / "broken.py").write_text("def (:\n")
+    assert capture(locate(f"{tmp_path}/broken.py")).files == {"broken.py": b"def (:\n"}
+
+
+def test_locating_runs_nothing(tmp_path: Path):
+    (tmp_path / "loud.py").write_text("raise SystemExit\n")
+    assert locate(f"{tmp_path}/loud.py").file == tmp_path / "loud.py"
+
+
+def test_the_one_model_of_a_file_is_found_below_its_bases(tmp_path: Path):
+    (tmp_path / "family.py").write_text(MODEL + "class A(Model): pass\nclass B(A): pass\n")
+    assert load(locate(f"{tmp_path}/family.py")).__name__ == "B"
+    assert load(locate(f"{tmp_path}/family.py:A")).__name__ == "A"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "reason"),
+    [
+        ("class A(Model): pass\nclass B(Model): pass\n", "", "it defines A, B"),
+        ("", "", "it defines no Model"),
+        ("class A(Model): pass\n", ":B", "B is not a Model in it"),
+        ("A = 3\n", ":A", "A is not a Model in it"),
+    ],
+)
+def test_an_unclear_file_says_what_it_defines(tmp_path: Path, text: str, name: str, reason: str):
+    (tmp_path / "unclear.py").write_text(MODEL + text)
+    with pytest.raises(ModelUnclear, match=reason):
+        load(locate(f"{tmp_path}/unclear.py{name}"))
+
+
+def test_an_edited_file_is_loaded_anew(tmp_path: Path):
+    file = tmp_path / "edited.py"
+    for text in ("a", "b"):
+        file.write_text(MODEL + f"class Edited(Model):\n    word = '{text}'\n    # {text * 9}\n")
+        assert vars(load(locate(str(file))))["word"] == text
+
+
+def test_a_file_named_like_a_module_does_not_replace_it(tmp_path: Path):
+    (tmp_path / "msgspec.py").write_text(MODEL + "class Shapes(Model): pass\n")
+    (tmp_path / "random.py").write_text(MODEL + "class Shapes(Model): pass\n")
+    before = sys.modules["msgspec"], sys.modules["random"]
+    load(locate(f"{tmp_path}/msgspec.py"))
+    load(locate(f"{tmp_path}/random.py"))
+    sys.path.remove(str(tmp_path))
+    assert (sys.modules["msgspec"], sys.modules["random"]) == before
+
+
+@pytest.mark.parametrize("source", ["no/such.py", "no.such.module:Model", "a..b", "json.:X"])
+def test_a_missing_source_is_named(source: str):
+    with pytest.raises(SourceMissing):
+        locate(source)
+
+
+@pytest.mark.parametrize("source", ["no_such_recipe", "", "no-such-recipe", "a b"])
+def test_an_unknown_recipe_is_named_with_those_that_exist(source: str):
+    with pytest.raises(UnknownRecipe) as caught:
+        locate(source)
+    assert caught.value.facts["recipe"] == source
+    assert caught.value.facts["known"] == ", ".join(recipes()) or "none"
+
+
+def test_a_dotted_module_is_captured_within_its_parent_package():
+    place = locate("volano.harness.source:Place")
+    assert (place.package, place.project.name) == ("volano", "volano")
+    names = set(capture(place).files)
+    assert {"harness/source.py", "spec/model.py", "spec/errors.py"} <= names
+    assert not any(name.startswith("core/") for name in names)
+
+
+class Here(Model):
+    """A class that is loaded already."""
+
+    def train(self, run: object) -> None:
+        """Nothing."""
+
+
+def test_a_class_knows_its_place():
+    place = place_of(Here)
+    assert place.file == Path(__file__)
+    assert place.class_name == "Here"
+    assert "tests/harness/test_source.py" in capture(place).files
+
+
+def test_a_class_from_a_notebook_cell_is_captured_by_its_lines(tmp_path: Path):
+    import linecache
+
+    cell = f"{tmp_path}/cell_1.py"
+    text = MODEL + "class Cell(Model):\n    def train(self, run): pass\n"
+    linecache.cache[cell] = (len(text), None, text.splitlines(keepends=True), cell)
+    scope: dict[str, type[Model]] = {}
+    exec(compile(text, cell, "exec"), scope)
+    assert capture(place_of(scope["Cell"])).files == {"cell_1.py": text.encode()}
