@@ -102,6 +102,18 @@ class RoleTooLow(Denied):
     remedy = "Ask an admin of the workspace for a key with one of these roles: {roles}."
 
 
+class HostRefused(Denied):
+    """This server does not answer for the host {host!r}."""
+
+    remedy = "Call it by its own name, or add the name to VOLANO_ALLOWED_HOSTS."
+
+
+class OriginRefused(Denied):
+    """A page of another site may not do this: {origin}."""
+
+    remedy = "Open the console under the address of this server."
+
+
 class UnknownPath(Missing):
     """There is nothing at {path!r}."""
 
@@ -146,6 +158,18 @@ class StorageFull(Unavailable):
 
     status = 507
     remedy = "Free space or raise the limit, then send it again; nothing of it was kept."
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database did not answer: {reason}."""
+
+    remedy = "Try again shortly; with the same Idempotency-Key nothing is done twice."
+
+
+class DatabaseContended(DatabaseUnavailable):
+    """Another transaction was in the way: {reason}."""
+
+    remedy = "Send it again; nothing of it was kept."
 
 
 class IdempotencyKeyReused(Conflict):

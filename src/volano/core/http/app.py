@@ -1,0 +1,232 @@
+"""The server of all operations: one ASGI app from the routes of every stage."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from volano.core import telemetry
+from volano.core.http import problem, server
+from volano.core.http.answer import Raw
+from volano.core.http.body import ClientGone
+from volano.core.http.endpoint import Endpoint
+from volano.core.http.guard import Hosts, Limits, check_origin, drain
+from volano.core.http.idempotency import Keys
+from volano.core.http.operation import Operation
+from volano.core.http.router import Node, Router
+from volano.core.http.routes import CURRENT, Routes
+from volano.core.http.server import About
+from volano.core.http.watch import Watch
+from volano.spec.common import BodyTooLarge, BodyTooSlow, MethodNotAllowed, UnknownPath
+from volano.spec.errors import Broken, VolanoError
+
+if TYPE_CHECKING:
+    from volano.core.context import Context
+
+Lifespan = Callable[[], AbstractAsyncContextManager[None]]
+
+log = structlog.get_logger("http")
+
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+]
+"""On every answer that does not say otherwise."""
+
+_SECURED = frozenset(name for name, _ in SECURITY_HEADERS)
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
+
+
+class Exchange:
+    """One request and what has been sent of its answer."""
+
+    __slots__ = ("_send", "headers", "request_id", "route", "status")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._send = send
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.request_id = _request_id(self.headers.get(b"x-request-id"))
+        self.route = ""
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        """Send on; the head of the answer gets the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = self._dressed(message["headers"])
+        await self._send(message)
+
+    def _dressed(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        own = {name for name, _ in headers}
+        missing = SECURITY_HEADERS
+        if not own.isdisjoint(_SECURED):
+            missing = [header for header in missing if header[0] not in own]
+        return [*headers, (b"x-request-id", self.request_id.encode()), *missing]
+
+
+class Api:
+    """Everything between a server and an operation: hosts, origins, routing, errors, figures."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        operations: Iterable[Operation],
+        *,
+        fallback: ASGIApp | None = None,
+        lifespan: Lifespan | None = None,
+    ) -> None:
+        settings = ctx.settings
+        self.hosts = Hosts(settings.allowed_hosts.split(","))
+        self.fallback = fallback
+        self.lifespan = lifespan
+        self.router: Router[tuple[str, ASGIApp]] = Router()
+        self.watch = Watch(ctx.metrics)
+        limits = Limits(
+            body=settings.http_max_body,
+            body_s=settings.http_body_s,
+            deadline_ms=settings.http_deadline_ms,
+        )
+        keys = Keys(ctx.db)
+        for operation in operations:
+            app = Endpoint(operation, ctx, keys, limits).guarded()
+            for path in served_at(operation.path):
+                self.router.add(operation.method, path, (operation.path, app))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._exchange(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _live(self.lifespan, receive, send)
+        else:
+            await self._connect(scope, receive, send)
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        exchange = Exchange(scope, send)
+        telemetry.request_id.set(exchange.request_id)
+        scope["volano.headers"] = exchange.headers
+        try:
+            await self._answer(scope, receive, exchange)
+        except ClientGone:
+            exchange.status = exchange.status or 499
+        except Exception as error:  # noqa: BLE001 - the HTTP boundary: a caller is owed an answer
+            await _refuse(error, scope, receive, exchange)
+        finally:
+            self.watch.answered(scope, exchange.route, exchange.status, started)
+
+    async def _answer(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
+        headers, method, path = exchange.headers, scope["method"], scope["path"]
+        self.hosts.check(headers.get(b"host", b""))
+        check_origin(method, headers)
+        found = self.router.find(path)
+        if found is None:
+            if self.fallback is None or path.startswith("/api/"):
+                raise UnknownPath(path=path)
+            await self.fallback(scope, receive, exchange.send)
+            return
+        node, scope["volano.path"] = found
+        endpoint = node.endpoints.get("GET" if method == "HEAD" else method)
+        if endpoint is None:
+            await _without(node, method, path, exchange.send)
+            return
+        exchange.route, app = endpoint
+        await app(scope, receive, exchange.send)
+
+    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket: the same rules for hosts and origins, then the fallback."""
+        headers = dict(scope["headers"])
+        try:
+            self.hosts.check(headers.get(b"host", b""))
+            check_origin("POST", headers)
+            if self.fallback is None:
+                raise UnknownPath(path=scope["path"])
+        except VolanoError as error:
+            log.info("websocket refused", code=error.code)
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self.fallback(scope, receive, send)
+
+
+def build(
+    ctx: Context,
+    routes: Sequence[Routes],
+    *,
+    about: About,
+    fallback: ASGIApp | None = None,
+    lifespan: Lifespan | None = None,
+) -> Api:
+    """The server of these routes; `fallback` serves what is not below `/api` (the web bundle).
+
+    Raises: TypeError (two operations with one id or one address).
+    """
+    operations = [operation for group in routes for operation in group.operations]
+    operations += server.routes(operations, about).operations
+    return Api(ctx, operations, fallback=fallback, lifespan=lifespan)
+
+
+def served_at(path: str) -> list[str]:
+    """The addresses of one path: below the version, and below `/api`, which means the current."""
+    if path.startswith(CURRENT + "/"):
+        return [path, "/api" + path.removeprefix(CURRENT)]
+    return [path]
+
+
+async def _without(node: Node[tuple[str, ASGIApp]], method: str, path: str, send: Send) -> None:
+    """Answer a method that no operation has."""
+    if method != "OPTIONS":
+        raise MethodNotAllowed(path=path, method=method, allowed=node.allowed)
+    headers = [(b"allow", node.allowed.encode())]
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _refuse(error: Exception, scope: Scope, receive: Receive, exchange: Exchange) -> None:
+    told = problem.known(error)
+    if isinstance(told, Broken):
+        log.error("request failed", path=scope["path"], exc_info=error)
+    if exchange.status:
+        # Half an answer is out: only a cut connection tells the client that it is not whole.
+        raise error
+    answer = problem.answer(told, path=scope["path"], request_id=exchange.request_id)
+    if isinstance(told, BodyTooLarge | BodyTooSlow):
+        await _refuse_body(answer, receive, exchange)
+    else:
+        await answer.send(exchange.send, told.status, bodiless=scope["method"] == "HEAD")
+
+
+async def _refuse_body(answer: Raw, receive: Receive, exchange: Exchange) -> None:
+    """Answer, read the rest of the body away for a while, then close the connection."""
+    closing = [(b"connection", b"close"), (b"content-type", answer.media_type.encode())]
+    status = answer.status or 413
+    await exchange.send({"type": "http.response.start", "status": status, "headers": closing})
+    await exchange.send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    await drain(receive)
+    await exchange.send({"type": "http.response.body", "body": b""})
+
+
+def _request_id(given: bytes | None) -> str:
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given.decode()
+    return secrets.token_hex(8)
+
+
+async def _live(lifespan: Lifespan | None, receive: Receive, send: Send) -> None:
+    await receive()
+    if lifespan is None:
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+    else:
+        async with lifespan():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+    await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,148 @@
+"""Idempotency-Key: a write that is sent twice takes effect once and answers twice the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from starlette.types import Scope
+
+from volano.core.db import EVERYWHERE, Instant, JsonValue, metadata, now_ms
+from volano.core.http.answer import Raw, Stream
+from volano.spec.common import IdempotencyKeyReused, InvalidValues, StillRunning
+
+if TYPE_CHECKING:
+    from volano.core.db import Database, Tx
+    from volano.spec.accounts import Who
+
+KEPT = timedelta(days=7)
+
+LONGEST_KEY = 200
+
+keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("member", sa.String(80), primary_key=True),
+    sa.Column("key", sa.String(LONGEST_KEY), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("media_type", sa.String(200), nullable=False),
+    sa.Column("headers", JsonValue, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", Instant, nullable=False, index=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """One request with a key: whose it is, and a digest of everything that it asks for."""
+
+    workspace: str
+    member: str
+    key: str
+    fingerprint: str
+
+
+def once(who: Who, key: bytes, scope: Scope, body: bytes) -> Once:
+    """Raises: InvalidValues (the key is not 1 to 200 printable characters)."""
+    text = key.decode("latin-1")
+    if not (0 < len(text) <= LONGEST_KEY and text.isascii() and text.isprintable()):
+        raise InvalidValues(
+            reason=f"not 1 to {LONGEST_KEY} printable characters", at="header.idempotency-key"
+        )
+    return Once(who.workspace, who.member or who.contributor, text, _fingerprint(scope, body))
+
+
+class Keys:
+    """Runs keyed requests; knows which ones are running in this process."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.running: set[tuple[str, str, str]] = set()
+
+    async def run(
+        self, request: Once, status: int, call: Callable[[], Awaitable[Raw | Stream]]
+    ) -> Raw:
+        """The answer of `call`, or the stored one of the first time.
+
+        The key and the effect are one transaction, which `call` joins: either both are there
+        after a crash or neither. An error is not stored; its repetition runs again. Of the same
+        key in another process, the second waits for the first at the database.
+
+        Raises: StillRunning, IdempotencyKeyReused.
+        """
+        mark = (request.workspace, request.member, request.key)
+        if mark in self.running:
+            raise StillRunning(key=request.key)
+        self.running.add(mark)
+        try:
+            async with self.db.begin(request.workspace) as tx:
+                if not await _claim(tx, request):
+                    return await _replay(tx, request)
+                answer = await call()
+                assert isinstance(answer, Raw), "routes that stream are natural"
+                await _keep(tx, request, answer, status)
+                return answer
+        finally:
+            self.running.discard(mark)
+
+
+async def sweep(db: Database) -> int:
+    """Forget the keys that are older than seven days; how many those were."""
+    age = int(KEPT.total_seconds() * 1000)
+    async with db.begin(EVERYWHERE) as tx:
+        return await tx.run(
+            tx.delete(keys).where(sa.type_coerce(keys.c.created_at, sa.BigInteger) < now_ms() - age)
+        )
+
+
+async def _claim(tx: Tx, request: Once) -> bool:
+    """Whether this is the first time; on PostgreSQL it waits for a first that has not committed."""
+    row = {
+        "member": request.member,
+        "key": request.key,
+        "fingerprint": request.fingerprint,
+        "status": 0,
+        "media_type": "",
+        "headers": {},
+        "body": b"",
+        "created_at": now_ms(),
+    }
+    statement = tx.upsert(keys, keys=["workspace", "member", "key"]).values(row)
+    return await tx.run(statement) == 1
+
+
+async def _replay(tx: Tx, request: Once) -> Raw:
+    row = await tx.one(tx.select(keys).where(*_is(request)))
+    assert row is not None
+    if row.fingerprint != request.fingerprint:
+        raise IdempotencyKeyReused(key=request.key)
+    headers = row.headers | {"idempotency-replayed": "true"}
+    return Raw(row.body, row.media_type, headers, row.status)
+
+
+async def _keep(tx: Tx, request: Once, answer: Raw, status: int) -> None:
+    values = {
+        "status": answer.status or status,
+        "media_type": answer.media_type,
+        "headers": dict(answer.headers),
+        "body": answer.body,
+    }
+    await tx.run(tx.update(keys).where(*_is(request)).values(values))
+
+
+def _is(request: Once) -> tuple[sa.ColumnElement[bool], ...]:
+    return keys.c.member == request.member, keys.c.key == request.key
+
+
+def _fingerprint(scope: Scope, body: bytes) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (scope["method"].encode(), scope["raw_path"], scope["query_string"], body):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,191 @@
+"""The description of the API: OpenAPI 3.1, made of what the operations are compiled from."""
+
+import inspect
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from volano.core.http.operation import PUBLIC, Operation, result_media_type, result_shape
+from volano.core.http.parameters import Parameter
+from volano.core.http.problem import Problem
+from volano.spec.accounts import PERMISSIONS
+from volano.spec.common import (
+    BodyTooLarge,
+    BodyTooSlow,
+    DeadlinePassed,
+    IdempotencyKeyReused,
+    InvalidValues,
+    NotAuthenticated,
+    Overloaded,
+    RoleTooLow,
+    StillRunning,
+    UnreadableBody,
+    UnsupportedMediaType,
+)
+from volano.spec.errors import PROBLEM_MEDIA_TYPE, Broken, Missing, VolanoError
+
+ANYWHERE: tuple[type[VolanoError], ...] = (InvalidValues, Overloaded, DeadlinePassed, Broken)
+WITH_BODY = (UnreadableBody, UnsupportedMediaType, BodyTooLarge, BodyTooSlow)
+WITH_KEY = (IdempotencyKeyReused, StillRunning)
+WITH_PERMISSION = (NotAuthenticated, RoleTooLow)
+
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Any text that is new for a new request. Sent again with the same request "
+    "within seven days, the first answer comes back and nothing happens twice.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+}
+
+Json = dict[str, Any]
+
+
+def document(operations: Iterable[Operation], *, title: str, version: str, about: str) -> Json:
+    """The OpenAPI document of these operations, in their order.
+
+    Raises: TypeError (two operations have one id).
+    """
+    shown = [operation for operation in operations if not operation.hidden]
+    ids = [operation.id for operation in shown]
+    if twice := {one for one in ids if ids.count(one) > 1}:
+        raise TypeError(f"operations with one id: {sorted(twice)}")
+    schemas = _Schemas(shown)
+    paths: defaultdict[str, Json] = defaultdict(dict)
+    for operation in shown:
+        paths[operation.path][operation.method.lower()] = _operation(operation, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version, "description": about},
+        "servers": [{"url": "/"}],
+        "tags": _tags(shown),
+        "paths": paths,
+        "components": {
+            "schemas": schemas.components,
+            "parameters": {"IdempotencyKey": IDEMPOTENCY_KEY},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "An API key or session."}
+            },
+        },
+    }
+
+
+class _Schemas:
+    """The JSON schemas of every type that the operations name, made in one go."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        types: dict[Any, None] = {Problem: None}
+        for operation in operations:
+            types |= dict.fromkeys(p.type for p in operation.parameters)
+            if operation.body and not operation.body.as_is:
+                types[operation.body.shape] = None
+            if (result := result_shape(operation)) is not None:
+                types[result] = None
+        schemas, components = msgspec.json.schema_components(
+            types, ref_template="#/components/schemas/{name}"
+        )
+        self._by_type = dict(zip(types, schemas, strict=True))
+        self.components = dict(sorted(components.items()))
+
+    def of(self, shape: Any) -> Json:
+        """A copy of the schema of a type; bytes have none."""
+        return dict(self._by_type.get(shape, {}))
+
+
+def _operation(operation: Operation, schemas: _Schemas) -> Json:
+    lines = (inspect.getdoc(operation.handler) or "").partition("\n")
+    described: Json = {
+        "operationId": operation.id,
+        "tags": [operation.tag],
+        "summary": lines[0].rstrip("."),
+        "description": lines[2].strip(),
+        "parameters": [_parameter(p, schemas) for p in operation.parameters],
+        "responses": _responses(operation, schemas),
+        "security": [] if operation.allow == PUBLIC else [{"key": []}],
+        "x-permission": operation.allow,
+    }
+    if operation.allow != PUBLIC:
+        described["x-roles"] = sorted(PERMISSIONS[operation.allow])
+    if operation.keyed:
+        described["parameters"].append({"$ref": "#/components/parameters/IdempotencyKey"})
+    if operation.body:
+        described["requestBody"] = {
+            "required": operation.body.required,
+            "content": _content(operation, schemas),
+        }
+    return {name: value for name, value in described.items() if value not in ("", None)}
+
+
+def _content(operation: Operation, schemas: _Schemas) -> Json:
+    body = operation.body
+    assert body is not None
+    types = sorted(body.reads) or ["application/octet-stream"]
+    schema = {} if body.as_is else schemas.of(body.shape)
+    return {name: {"schema": schema if name.endswith("json") else {}} for name in types}
+
+
+def _parameter(parameter: Parameter, schemas: _Schemas) -> Json:
+    schema = schemas.of(parameter.type)
+    if not parameter.required and parameter.default is not None:
+        schema["default"] = msgspec.to_builtins(parameter.default)
+    described: Json = {
+        "name": parameter.wire,
+        "in": parameter.where,
+        "required": parameter.required,
+        "schema": schema,
+    }
+    if text := schema.pop("description", ""):
+        described["description"] = text
+    return described
+
+
+def _responses(operation: Operation, schemas: _Schemas) -> Json:
+    status = HTTPStatus(operation.status)
+    fine: Json = {"description": status.phrase}
+    if status is not HTTPStatus.NO_CONTENT:
+        shape = result_shape(operation)
+        schema = {} if shape is None else schemas.of(shape)
+        fine["content"] = {result_media_type(operation): {"schema": schema}}
+    by_status: defaultdict[int, list[type[VolanoError]]] = defaultdict(list)
+    for error in may_raise(operation):
+        by_status[error.status].append(error)
+    problems = {str(code): _problem(errors) for code, errors in sorted(by_status.items())}
+    return {str(operation.status): fine} | problems
+
+
+def may_raise(operation: Operation) -> list[type[VolanoError]]:
+    """Every error that the operation declares, and those that its parts bring with them."""
+    errors = list(operation.errors)
+    if operation.allow != PUBLIC:
+        errors += WITH_PERMISSION
+    if operation.body:
+        errors += WITH_BODY
+    if operation.keyed:
+        errors += WITH_KEY
+    if any(p.where == "path" for p in operation.parameters):
+        errors.append(Missing)
+    return list(dict.fromkeys([*errors, *ANYWHERE]))
+
+
+def _problem(errors: Sequence[type[VolanoError]]) -> Json:
+    said = [f"`{error.code}`: {inspect.getdoc(error)}" for error in errors]
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        "description": "\n\n".join(said),
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": schema}},
+    }
+
+
+def _tags(operations: Sequence[Operation]) -> list[Json]:
+    """The tags in order of first use, each with the first line of its module."""
+    modules = {operation.tag: operation.handler.__module__ for operation in reversed(operations)}
+    order = dict.fromkeys(operation.tag for operation in operations)
+    return [{"name": tag, "description": _first_line(modules[tag])} for tag in order]
+
+
+def _first_line(module: str) -> str:
+    return (sys.modules[module].__doc__ or "").strip().partition("\n")[0]

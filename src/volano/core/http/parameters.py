@@ -1,0 +1,128 @@
+"""Parameters of an operation, compiled from its signature: path, query string and headers."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.types import Scope
+
+from volano.spec.common import InvalidValues
+
+Where = Literal["path", "query", "header"]
+
+MOST_FIELDS = 100
+"""Fields in one query string; more is an attack, not a question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Marks a parameter that is read from a header: `Annotated[str | None, Header("range")]`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter: what the function calls it, where it is on the wire, and its type."""
+
+    name: str
+    wire: str
+    where: Where
+    type: Any
+    default: Any = msgspec.NODEFAULT
+
+    @property
+    def required(self) -> bool:
+        """Whether a request without it is refused."""
+        return self.default is msgspec.NODEFAULT
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it may be given more than once."""
+        kind = get_args(self.type)[0] if get_origin(self.type) is Annotated else self.type
+        return get_origin(kind) in (list, tuple, set, frozenset)
+
+
+class Reader:
+    """Reads the parameters of one place of a request into typed values."""
+
+    def __init__(self, where: Where, parameters: Sequence[Parameter]) -> None:
+        self.where = where
+        self.parameters = parameters
+        self.names = [(p.name, p.wire) for p in parameters]
+        self.lists = {p.wire for p in parameters if p.repeats}
+        self.shape = msgspec.defstruct(
+            where,
+            [(p.name, p.type, p.default) for p in parameters],
+            rename=dict(self.names),
+            kw_only=True,
+            forbid_unknown_fields=True,
+        )
+        required = any(p.required for p in parameters)
+        self.defaults = None if required else self.read({})
+
+    def read(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """The values by the function's own names.
+
+        Raises: InvalidValues (not of the type, out of range, unknown).
+        """
+        try:
+            values = msgspec.structs.asdict(msgspec.convert(raw, self.shape, strict=False))
+        except msgspec.ValidationError as error:
+            raise refusal(error, root=self.where) from None
+        for name, wire in self.names:
+            if not _storable(values[name]):
+                raise InvalidValues(reason="not a number of 64 bits", at=f"{self.where}.{wire}")
+        return values
+
+    def read_path(self, values: Sequence[str]) -> dict[str, Any]:
+        """The parameters of the path, in its order."""
+        return self.read({wire: v for (_, wire), v in zip(self.names, values, strict=True)})
+
+    def read_query(self, query: bytes) -> dict[str, Any]:
+        """The parameters of the query string; a misspelt or repeated one is refused."""
+        if not query and self.defaults is not None:
+            return self.defaults
+        fields: dict[str, Any] = {}
+        for name, value in _fields(query):
+            if name in self.lists:
+                fields.setdefault(name, []).append(value)
+            elif name in fields:
+                raise InvalidValues(reason="given more than once", at=f"query.{name}")
+            else:
+                fields[name] = value
+        return self.read(fields)
+
+    def read_headers(self, scope: Scope) -> dict[str, Any]:
+        """The parameters in the headers."""
+        wanted = {wire.encode(): wire for _, wire in self.names}
+        return self.read(
+            {wanted[n]: v.decode("latin-1") for n, v in scope["headers"] if n in wanted}
+        )
+
+
+def refusal(error: msgspec.ValidationError, *, root: str) -> InvalidValues:
+    """The error for a value that does not fit; `at` is where: `body.strokes[0].points`."""
+    reason, _, at = str(error).partition(" - at `")
+    return InvalidValues(reason=reason, at=root + at.rstrip("`").removeprefix("$"))
+
+
+def _fields(query: bytes) -> list[tuple[str, str]]:
+    try:
+        pairs = parse_qsl(
+            query.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
+        )
+    except ValueError:
+        raise InvalidValues(reason="not a query string", at="query") from None
+    if b"%00" in query:
+        raise InvalidValues(reason="NUL characters cannot be stored", at="query")
+    return pairs
+
+
+def _storable(value: Any) -> bool:
+    if type(value) is int:
+        return -(2**63) <= value < 2**63
+    return type(value) is not float or math.isfinite(value)

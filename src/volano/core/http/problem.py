@@ -1,0 +1,58 @@
+"""Errors on the wire: every failure becomes one RFC 9457 document, here and nowhere else."""
+
+import math
+from http import HTTPStatus
+
+import msgspec
+
+from volano.core.http.answer import Raw
+from volano.spec.common import Json, MethodNotAllowed, NotAuthenticated, Struct, UnreadableBody
+from volano.spec.errors import PROBLEM_MEDIA_TYPE, Broken, VolanoError
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """What every refusal looks like (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    """Stable; the name of the error in kebab case."""
+    detail: str
+    """What happened, with the values that were refused."""
+    remedy: str
+    """What to do about it."""
+    facts: Json
+    """The values by name; for `invalid-values`, `at` is the path of the one that does not fit."""
+    instance: str
+    request_id: str
+    """Finds the request in the logs."""
+
+
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def known(error: Exception) -> VolanoError:
+    """The error that a caller is told: itself if it is ours, else Broken without its text."""
+    if isinstance(error, VolanoError):
+        return error
+    if isinstance(error, RecursionError):
+        return UnreadableBody(reason="it is nested too deeply")
+    return Broken()
+
+
+def answer(error: VolanoError, *, path: str, request_id: str) -> Raw:
+    """The problem document of an error, with the headers that its status asks for."""
+    document = error.problem(instance=path) | {"request_id": request_id}
+    return Raw(_encoder.encode(document), PROBLEM_MEDIA_TYPE, _headers(error), error.status)
+
+
+def _headers(error: VolanoError) -> dict[str, str]:
+    headers = {"cache-control": "no-store"}
+    if error.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        headers["retry-after"] = str(math.ceil(error.facts.get("retry_after_s", 1)))
+    elif isinstance(error, MethodNotAllowed):
+        headers["allow"] = error.facts["allowed"]
+    elif error.status == HTTPStatus.UNAUTHORIZED or isinstance(error, NotAuthenticated):
+        headers["www-authenticate"] = "Bearer"
+    return headers

@@ -1,0 +1,168 @@
+"""The operations that every server has: its first page, health, figures and description."""
+
+import html
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from string import Template
+
+import msgspec
+
+from volano.core.context import Context
+from volano.core.db import EVERYWHERE, now_ms
+from volano.core.http import openapi
+from volano.core.http.answer import Answer, Raw
+from volano.core.http.operation import PUBLIC, Operation
+from volano.core.http.routes import Routes
+from volano.spec.common import Name, Struct, UnknownPath
+from volano.spec.errors import Unavailable, VolanoError
+
+Counts = Callable[[Context], Awaitable[Mapping[str, int]]]
+Check = Callable[[Context], Awaitable[object]]
+
+_PAGES = files("volano.core.http") / "pages"
+_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+}
+_PAGE_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "cache-control": "no-cache",
+}
+
+_LINK = Template('<li><a href="$url">$text</a></li>')
+_TILE = Template("<li><b>$number</b> $name</li>")
+
+
+async def _nothing(_ctx: Context) -> Mapping[str, int]:
+    return {}
+
+
+async def database_answers(ctx: Context) -> object:
+    """The check that every server needs: a read of the database."""
+    async with ctx.db.read(EVERYWHERE) as tx:
+        return await tx.scalar(tx.select(now_ms()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a server says about itself."""
+
+    title: str = "Volano"
+    text: str = "Collect, label, curate, train, serve and explain, on one server of your own."
+    version: str
+    roles: Sequence[str] = ("api",)
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Shown on the first page beside those to the API: text to address."""
+    counts: Counts = _nothing
+    checks: Mapping[str, Check] = field(default_factory=lambda: {"database": database_answers})
+    """Each must return for the server to be ready; a VolanoError says what is wrong."""
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """Whether a server runs, and whether it can do its work."""
+
+    live: bool
+    ready: bool
+    checks: dict[str, str]
+    """Each check with `ok` or the code of its error."""
+
+
+def routes(operations: Sequence[Operation], about: About) -> Routes:
+    """The operations that describe `operations`, and themselves."""
+    own = Routes("", tag="server", root="")
+    _add_health(own, about)
+    _add_pages(own, about)
+    described = [*operations, *own.operations]
+    text = msgspec.json.encode(
+        openapi.document(described, title=about.title, version=about.version, about=about.text)
+    )
+
+    @own.get("/api/openapi.json", allow=PUBLIC, hidden=True)
+    async def description(ctx: Context, who: None) -> Raw:
+        return Raw(text, "application/json", {"cache-control": "no-cache"})
+
+    return own
+
+
+def _add_health(own: Routes, about: About) -> None:
+    @own.get("/healthz", allow=PUBLIC)
+    async def health(ctx: Context, who: None) -> Answer[Health]:
+        """Whether this server can do its work: 200 when ready, else 503."""
+        checks = {name: await _outcome(check, ctx) for name, check in about.checks.items()}
+        ready = all(outcome == "ok" for outcome in checks.values())
+        return Answer(Health(live=True, ready=ready, checks=checks), 200 if ready else 503)
+
+    @own.get("/healthz/live", allow=PUBLIC)
+    async def live(ctx: Context, who: None) -> None:
+        """Whether this server runs at all; it asks nobody else."""
+
+    @own.get("/metrics", allow=PUBLIC, produces="text/plain; version=0.0.4; charset=utf-8")
+    async def metrics(ctx: Context, who: None) -> Raw:
+        """The figures of all processes of this server, for Prometheus."""
+        text = ctx.metrics.exposition().encode()
+        return Raw(text, "text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _outcome(check: Check, ctx: Context) -> str:
+    try:
+        await check(ctx)
+    except VolanoError as error:
+        return error.code
+    return "ok"
+
+
+def _add_pages(own: Routes, about: About) -> None:
+    page = Template(_text("home.html"))
+
+    @own.get("", allow=PUBLIC, hidden=True)
+    async def home(ctx: Context, who: None) -> Raw:
+        return _file("html", page.substitute(await _facts(ctx, about)).encode())
+
+    @own.get("/api/docs", allow=PUBLIC, hidden=True)
+    async def docs(ctx: Context, who: None) -> Raw:
+        return _file("html", _text("docs.html").encode())
+
+    @own.get("/api/docs/{name}", allow=PUBLIC, hidden=True)
+    async def docs_part(ctx: Context, who: None, name: Name) -> Raw:
+        if name not in ("docs.js", "style.css"):
+            raise UnknownPath(path=f"/api/docs/{name}")
+        return _file(name.rpartition(".")[2], _text(name).encode())
+
+
+async def _facts(ctx: Context, about: About) -> dict[str, str]:
+    checks = {name: await _outcome(check, ctx) for name, check in about.checks.items()}
+    wrong = [f"{name}: {outcome}" for name, outcome in checks.items() if outcome != "ok"]
+    try:
+        counts = await about.counts(ctx)
+    except Unavailable:
+        counts = {}
+    links = [
+        f'<li><a href="{_safe(url)}">{_safe(text)}</a></li>' for text, url in about.links.items()
+    ]
+    tiles = [f"<li><b>{n:,}</b> {_safe(name)}</li>" for name, n in counts.items()]
+    return {
+        "title": _safe(about.title),
+        "text": _safe(about.text),
+        "version": _safe(about.version),
+        "roles": _safe(" · ".join(about.roles)),
+        "state": "down" if wrong else "up",
+        "health": _safe(", ".join(wrong) or "Ready"),
+        "links": "".join(links),
+        "counts": "".join(tiles),
+    }
+
+
+def _text(name: str) -> str:
+    return (_PAGES / name).read_text(encoding="utf-8")
+
+
+def _file(kind: str, body: bytes) -> Raw:
+    return Raw(body, _TYPES[kind], _PAGE_HEADERS)
+
+
+def _safe(text: str) -> str:
+    return html.escape(text, quote=True)
