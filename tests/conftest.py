@@ -13,6 +13,8 @@ import pytest
 from volano.core.services import PostgresServer, S3Server, execute
 from volano.spec.services import ServiceNotInstalled
 
+pytest_plugins = ["tests.fixtures_db"]
+
 NOT_IN_EVERY_MACHINE = ("no GPU", "no Landlock", "no seccomp", "no netem", "no cgroup", "not root")
 """How a reason starts that is also a reason in CI: hardware and kernel cannot be installed."""
 
@@ -75,12 +77,6 @@ def postgres_server(server_folder: Path) -> Iterator[str]:
         absent(f"{error} {error.advice}")
     yield server.url
     server.stop()
-
-
-@pytest.fixture(scope="session")
-def migrate() -> Callable[[str], None]:
-    """What makes our tables in the empty database at a URL, and leaves no connection open."""
-    return lambda url: None
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,22 @@
+"""The database: SQLite or PostgreSQL behind transactions that carry their workspace."""
+
+from volano.core.db.database import Database
+from volano.core.db.schema import metadata
+from volano.core.db.scope import EVERYWHERE, Everywhere, Unscoped
+from volano.core.db.tx import Tx, TxAborted, WorkspaceMismatch
+from volano.core.db.types import Instant, JsonValue, Uuid16, now_ms
+
+__all__ = [
+    "EVERYWHERE",
+    "Database",
+    "Everywhere",
+    "Instant",
+    "JsonValue",
+    "Tx",
+    "TxAborted",
+    "Unscoped",
+    "Uuid16",
+    "WorkspaceMismatch",
+    "metadata",
+    "now_ms",
+]

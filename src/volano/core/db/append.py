@@ -1,0 +1,73 @@
+"""The shortest way for many rows into a table: no statement objects, values as they are stored."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+
+def stored(
+    table: sa.Table, columns: Sequence[str], rows: Sequence[Sequence[Any]], dialect: sa.Dialect
+) -> list[tuple[Any, ...]]:
+    """The rows as the driver takes them: only columns with a type of ours are converted."""
+    converters = _converters(table, tuple(columns), dialect.name)
+    if not any(converters):
+        return [tuple(row) for row in rows]
+    return list(
+        zip(
+            *(
+                [convert(value) for value in values] if convert else values
+                for convert, values in zip(converters, zip(*rows, strict=True), strict=True)
+            ),
+            strict=True,
+        )
+    )
+
+
+@functools.cache
+def sqlite_insert(table: sa.Table, columns: tuple[str, ...], once: bool) -> str:
+    """`INSERT … VALUES (?, …)`, run once per row."""
+    places = ", ".join("?" * len(columns))
+    return f"{_into(table, columns)} VALUES ({places}){_conflict(once)}"
+
+
+@functools.cache
+def postgresql_insert(table: sa.Table, columns: tuple[str, ...], once: bool) -> str:
+    """`INSERT … SELECT … FROM unnest($1::type[], …)`, run once with a column per parameter."""
+    dialect = _dialect("postgresql")
+    kinds = (table.c[c].type.dialect_impl(dialect).compile(dialect) for c in columns)
+    arrays = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(kinds, 1))
+    return f"{_into(table, columns)} SELECT * FROM unnest({arrays}){_conflict(once)}"  # noqa: S608 - names of our own tables
+
+
+def _into(table: sa.Table, columns: tuple[str, ...]) -> str:
+    names = ", ".join(f'"{name}"' for name in columns)
+    return f'INSERT INTO "{table.name}" ({names})'
+
+
+def _conflict(once: bool) -> str:
+    return " ON CONFLICT DO NOTHING" if once else ""
+
+
+@functools.cache
+def _converters(table: sa.Table, columns: tuple[str, ...], dialect_name: str) -> list[Any]:
+    dialect = _dialect(dialect_name)
+    return [_converter(table.c[c].type, dialect) for c in columns]
+
+
+def _converter(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Any:
+    if isinstance(kind.dialect_impl(dialect), sa.JSON):
+        return _json_text
+    return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _json_text(value: Any) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+@functools.cache
+def _dialect(name: str) -> sa.Dialect:
+    drivers = {"sqlite": "sqlite", "postgresql": "postgresql+asyncpg"}
+    return sa.make_url(f"{drivers[name]}://").get_dialect()()

@@ -1,0 +1,128 @@
+"""The database of a server: transactions by workspace, joined where they nest."""
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self, TypeVar
+
+import sqlalchemy as sa
+
+from volano.core.db.postgres import Postgres
+from volano.core.db.scope import Everywhere
+from volano.core.db.sqlite import Sqlite
+from volano.core.db.tx import Tx
+from volano.spec.common import DatabaseContended
+from volano.spec.errors import Broken
+
+T = TypeVar("T")
+
+_ambient: contextvars.ContextVar["tuple[Database, Tx] | None"] = contextvars.ContextVar(
+    "volano_tx", default=None
+)
+
+
+class Database:
+    """Gives transactions. Inside one, await nothing but the database: on SQLite every other
+    writer of this process waits in line behind it."""
+
+    def __init__(self, backend: Sqlite | Postgres) -> None:
+        self._backend = backend
+
+    @classmethod
+    async def open(cls, url: str, *, pool: int = 10, patience_s: float = 10.0) -> Self:
+        """The database at `sqlite:///path` or `postgresql://…`, connected.
+
+        Raises: DatabaseUnavailable.
+        """
+        backend = _backend(url, pool, patience_s)
+        await backend.open()
+        return cls(backend)
+
+    async def close(self) -> None:
+        """Wait for what runs, then close every connection."""
+        await self._backend.close()
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._backend.dialect_name
+
+    @asynccontextmanager
+    async def begin(self, workspace: str | Everywhere) -> AsyncIterator[Tx]:
+        """A write transaction, durable when the block has ended without an exception.
+
+        Inside another one of the same task and workspace it is a part of that (a savepoint), and
+        durable when that ends.
+        Raises: DatabaseUnavailable, StorageFull, WorkspaceMismatch.
+        """
+        if (outer := self._joined()) is not None:
+            async with outer.nested(workspace) as tx:
+                with self._as_ambient(tx):
+                    yield tx
+            return
+        async with self._backend.write() as session:
+            tx = Tx(session, workspace)
+            with self._as_ambient(tx):
+                yield tx
+            tx.refuse_failed()
+        await tx.committed()
+
+    @asynccontextmanager
+    async def read(self, workspace: str | Everywhere) -> AsyncIterator[Tx]:
+        """A read-only snapshot; inside a write transaction of the workspace it sees its rows."""
+        outer = self._joined()
+        if outer is not None and workspace == outer.workspace:
+            yield outer
+            return
+        async with self._backend.read() as session:
+            yield Tx(session, workspace)
+
+    async def run(
+        self, workspace: str | Everywhere, body: Callable[[Tx], Awaitable[T]], attempts: int = 5
+    ) -> T:
+        """The body's result, committed; run again where another transaction was in the way.
+
+        For bodies without effects outside the database; inside another transaction it runs once.
+        """
+        for attempt in range(1, attempts + 1):
+            try:
+                async with self.begin(workspace) as tx:
+                    return await body(tx)
+            except DatabaseContended:
+                if attempt == attempts or self._joined() is not None:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _joined(self) -> Tx | None:
+        """The open transaction of this very task; a task that it started begins its own."""
+        found = _ambient.get()
+        if found is None or found[0] is not self or found[1].task is not asyncio.current_task():
+            return None
+        return found[1]
+
+    def _as_ambient(self, tx: Tx) -> "_Ambient":
+        return _Ambient(self, tx)
+
+
+class _Ambient:
+    """Makes a transaction the one that nested calls join."""
+
+    def __init__(self, database: Database, tx: Tx) -> None:
+        self._pair = (database, tx)
+
+    def __enter__(self) -> None:
+        self._token = _ambient.set(self._pair)
+
+    def __exit__(self, *error: object) -> None:
+        _ambient.reset(self._token)
+
+
+def _backend(url: str, pool: int, patience_s: float) -> Sqlite | Postgres:
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return Sqlite(Path(parsed.database or ""), patience_s=patience_s)
+    if parsed.get_backend_name() == "postgresql":
+        return Postgres(url, pool=pool, patience_s=patience_s)
+    raise Broken(f"No database of kind {parsed.drivername!r}; use sqlite:///… or postgresql://…")

@@ -1,0 +1,74 @@
+"""What a driver's exception means to a caller: gone, contended, full, or our own mistake."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+import sqlalchemy as sa
+
+from volano.spec.common import DatabaseContended, DatabaseUnavailable, StorageFull
+from volano.spec.errors import VolanoError
+
+_RETRIED = ("40001", "40P01")  # serialization_failure, deadlock_detected
+_GONE = ("08", "53", "57", "55P03")  # connection, resources, operator intervention, lock timeout
+_FULL = "53100"
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Around a call to a driver: raises the Unavailable that its failure means, else what it was.
+
+    Raises: DatabaseUnavailable, DatabaseContended (run it again), StorageFull.
+    """
+    try:
+        yield
+    except (sa.exc.SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError) as error:
+        meaning = _meaning(error)
+        if meaning is None:
+            raise
+        raise meaning from error
+    except (asyncpg.InterfaceError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+        raise DatabaseUnavailable(reason=_reason(error)) from error
+
+
+def _meaning(error: BaseException) -> VolanoError | None:
+    cause = _driver_error(error)
+    if isinstance(cause, sqlite3.Error):
+        return _sqlite_meaning(cause)
+    code = getattr(cause, "sqlstate", None) or ""
+    if code == _FULL:
+        return StorageFull(reason=_reason(cause))
+    if code in _RETRIED:
+        return DatabaseContended(reason=_reason(cause))
+    lost = (OSError, TimeoutError, asyncpg.InterfaceError, sa.exc.TimeoutError)
+    if code.startswith(_GONE) or isinstance(cause, lost) or _is_disconnect(error):
+        return DatabaseUnavailable(reason=_reason(cause))
+    return None
+
+
+def _sqlite_meaning(error: sqlite3.Error) -> VolanoError | None:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code of an extended one
+    if code == sqlite3.SQLITE_FULL:
+        return StorageFull(reason=_reason(error))
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return DatabaseContended(reason=_reason(error))
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        return DatabaseUnavailable(reason=_reason(error))
+    return None
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    """The innermost exception: SQLAlchemy wraps its asyncpg shim, which wraps asyncpg's own."""
+    while isinstance(error, sa.exc.DBAPIError) and error.orig is not None:
+        error = error.orig
+    return error.__cause__ or error if hasattr(error, "sqlstate") else error
+
+
+def _is_disconnect(error: BaseException) -> bool:
+    return isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__

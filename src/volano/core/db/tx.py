@@ -1,0 +1,194 @@
+"""One transaction of one workspace: builds statements for its rows and runs only those."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from volano.core.db.append import stored
+from volano.core.db.scope import (
+    COLUMN,
+    EVERYWHERE,
+    INSERTS,
+    Everywhere,
+    Scope,
+    ScopedSelect,
+    Unscoped,
+    is_split,
+)
+from volano.core.db.session import Answer, Rows, Session
+from volano.spec.errors import Broken
+
+AfterCommit = Callable[[], Any]
+
+
+class WorkspaceMismatch(Broken):
+    """A transaction of {inner!r} was asked for inside one of {outer!r}."""
+
+
+class TxAborted(Broken):
+    """The transaction had already failed: {reason}."""
+
+
+class Tx:
+    """A transaction. A statement that fails ends it: only what is inside a nested `begin` can be
+    given up and survived, on both databases alike."""
+
+    def __init__(self, session: Session, workspace: str | Everywhere, root: "Tx | None" = None):
+        self.scope = Scope(workspace)
+        self.task = asyncio.current_task()
+        self._session = session
+        self._root = root or self
+        self._failed: BaseException | None = None
+        self._after: list[AfterCommit] = []
+        self._depth = 0
+
+    @property
+    def workspace(self) -> str | Everywhere:
+        """Whose rows this transaction touches."""
+        return self.scope.workspace
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`: for the few statements that differ."""
+        return self._session.dialect.name
+
+    def select(self, *columns: Any) -> sa.Select[Any]:
+        """`SELECT` of columns or tables; tables that join later are scoped too."""
+        statement: sa.Select[Any] = self.scope.mark(ScopedSelect.build(self.scope, columns))
+        return statement
+
+    def insert(self, table: sa.Table) -> Any:
+        """The dialect's `INSERT` (it has `on_conflict_do_update`); fills the workspace."""
+        return INSERTS[self.dialect].build(self.scope, table)
+
+    def upsert(self, table: sa.Table, *, keys: Sequence[str]) -> Any:
+        """`INSERT` that skips rows whose keys are there; the count says how many were new."""
+        return self.insert(table).on_conflict_do_nothing(index_elements=list(keys))
+
+    def update(self, table: sa.Table) -> sa.Update:
+        """`UPDATE` of this workspace's rows."""
+        statement: sa.Update = self.scope.mark(sa.update(table))
+        return statement.where(*self.scope.criteria(table))
+
+    def delete(self, table: sa.Table) -> sa.Delete:
+        """`DELETE` of this workspace's rows."""
+        statement: sa.Delete = self.scope.mark(sa.delete(table))
+        return statement.where(*self.scope.criteria(table))
+
+    def union_all(self, *selects: sa.Select[Any]) -> sa.CompoundSelect[Any]:
+        """`UNION ALL` of statements that this transaction built."""
+        for select in selects:
+            self._admit(select)
+        union: sa.CompoundSelect[Any] = self.scope.mark(sa.union_all(*selects))
+        return union
+
+    async def all(self, statement: sa.Executable, rows: Rows = None) -> Sequence[sa.Row[Any]]:
+        """Every row of the answer."""
+        return (await self._execute(statement, rows)).rows
+
+    async def one(self, statement: sa.Executable, rows: Rows = None) -> sa.Row[Any] | None:
+        """The first row of the answer, or None."""
+        found = await self.all(statement, rows)
+        return found[0] if found else None
+
+    async def scalar(self, statement: sa.Executable, rows: Rows = None) -> Any:
+        """The first column of the first row, or None."""
+        row = await self.one(statement, rows)
+        return None if row is None else row[0]
+
+    async def run(self, statement: sa.Executable, rows: Rows = None) -> int:
+        """Run the statement, once per row where rows are given; how many rows it touched.
+
+        PostgreSQL does not count where many rows are given: -1.
+        """
+        return (await self._execute(statement, rows)).touched
+
+    async def append(
+        self,
+        table: sa.Table,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        *,
+        once: bool = True,
+    ) -> int:
+        """Insert many rows the shortest way; how many were new.
+
+        With `once` a row whose key is there already is skipped, without it that is an error.
+        """
+        if not rows:
+            return 0
+        if self.scope.bind is not None and is_split(table):
+            columns = (COLUMN, *columns)
+            rows = [(self.workspace, *row) for row in rows]
+        ready = stored(table, columns, rows, self._session.dialect)
+        self._alive()
+        try:
+            return await self._session.append(table, tuple(columns), ready, once)
+        except BaseException as error:
+            self._failed = error
+            raise
+
+    def after_commit(self, callback: AfterCommit) -> None:
+        """Call this (and await what it returns) once the outermost transaction is committed."""
+        self._after.append(callback)
+
+    async def committed(self) -> None:
+        """Run the callbacks; the database calls this."""
+        for callback in self._after:
+            result = callback()
+            if inspect.isawaitable(result):
+                await result
+
+    def refuse_failed(self) -> None:
+        """Raises: TxAborted (a statement failed and nobody let that end the transaction)."""
+        self._alive()
+
+    @asynccontextmanager
+    async def nested(self, workspace: str | Everywhere) -> "AsyncIterator[Tx]":
+        """A savepoint: what runs in it is kept with this transaction or given up alone.
+
+        Raises: WorkspaceMismatch (only the system's own transaction may narrow to a workspace).
+        """
+        if workspace != self.workspace and self.workspace is not EVERYWHERE:
+            raise WorkspaceMismatch(inner=str(workspace), outer=str(self.workspace))
+        self._root._depth += 1
+        name, controls = f"s{self._root._depth}", self._session.controls
+        inner = Tx(self._session, workspace, self._root)
+        controls.open(name)
+        try:
+            yield inner
+            inner.refuse_failed()
+        except BaseException:
+            controls.undo(name)
+            raise
+        controls.close(name)
+        self._after += inner._after
+
+    async def _execute(self, statement: sa.Executable, rows: Rows) -> Answer:
+        self._admit(statement)
+        self._alive()
+        try:
+            return await self._session.execute(*self._filled(statement, rows))
+        except BaseException as error:
+            self._failed = error
+            raise
+
+    def _admit(self, statement: sa.Executable) -> None:
+        if self.scope.bind is not None and not self.scope.owns(statement):
+            raise Unscoped(reason="it was not built by this transaction")
+
+    def _filled(self, statement: sa.Executable, rows: Rows) -> tuple[sa.Executable, Rows]:
+        """Rows for an INSERT get their workspace here: `values` was not called for them."""
+        if rows is None or not isinstance(statement, sa.Insert) or not hasattr(statement, "owned"):
+            return statement, rows
+        if isinstance(rows, dict):
+            return statement, statement.owned(rows)
+        return statement, [statement.owned(row) for row in rows]
+
+    def _alive(self) -> None:
+        if self._failed is not None:
+            raise TxAborted(reason=str(self._failed) or type(self._failed).__name__)

@@ -1,0 +1,1 @@
+"""The ledger of background work: one table, leases, fencing, fair shares between workspaces."""

@@ -1,0 +1,118 @@
+"""The tables of the ledger."""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from volano.core.db import Instant, JsonValue, metadata
+
+SCHEDULED: Final = "scheduled"
+QUEUED: Final = "queued"
+RUNNING: Final = "running"
+DONE: Final = "done"
+DEAD: Final = "dead"
+CANCELLED: Final = "cancelled"
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("queue", sa.String(64), nullable=False),
+    sa.Column("topic", sa.String(128), nullable=False),
+    sa.Column("payload", JsonValue, nullable=False),
+    sa.Column("key", sa.String(200)),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("priority", sa.SmallInteger, nullable=False),
+    sa.Column("cost", sa.Double, nullable=False),
+    sa.Column("run_at", Instant, nullable=False),
+    sa.Column("max_attempts", sa.SmallInteger, nullable=False),
+    # The fencing token: only the worker that holds the latest attempt may write.
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("user_failures", sa.SmallInteger, nullable=False),
+    sa.Column("system_failures", sa.SmallInteger, nullable=False),
+    sa.Column("worker", sa.String(64)),
+    sa.Column("lease_until", Instant),
+    sa.Column("cancel_requested", sa.Boolean, nullable=False),
+    sa.Column("progress", JsonValue),
+    sa.Column("failure", JsonValue),
+    sa.Column("signature", sa.String(32)),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("started_at", Instant),
+    sa.Column("finished_at", Instant),
+    sa.UniqueConstraint("workspace", "key"),
+)
+
+sa.Index(
+    "ix_jobs_claim",
+    jobs.c.workspace,
+    jobs.c.queue,
+    jobs.c.priority.desc(),
+    jobs.c.id,
+    sqlite_where=jobs.c.state == QUEUED,
+    postgresql_where=jobs.c.state == QUEUED,
+)
+sa.Index(
+    "ix_jobs_lease",
+    jobs.c.lease_until,
+    sqlite_where=jobs.c.state == RUNNING,
+    postgresql_where=jobs.c.state == RUNNING,
+)
+sa.Index(
+    "ix_jobs_due",
+    jobs.c.run_at,
+    sqlite_where=jobs.c.state == SCHEDULED,
+    postgresql_where=jobs.c.state == SCHEDULED,
+)
+sa.Index(
+    "ix_jobs_dead",
+    jobs.c.workspace,
+    jobs.c.signature,
+    sqlite_where=jobs.c.state == DEAD,
+    postgresql_where=jobs.c.state == DEAD,
+)
+sa.Index(
+    "ix_jobs_finished",
+    jobs.c.finished_at,
+    sqlite_where=jobs.c.finished_at.is_not(None),
+    postgresql_where=jobs.c.finished_at.is_not(None),
+)
+
+queues = sa.Table(
+    "job_queues",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("queue", sa.String(64), primary_key=True),
+    sa.Column("weight", sa.Double, nullable=False),
+    sa.Column("max_running", sa.Integer),
+    # Counters of the jobs that are queued and running; `doctor` proves that they are right.
+    sa.Column("pending", sa.Integer, nullable=False),
+    sa.Column("running", sa.Integer, nullable=False),
+    # Virtual time: work received / weight. The smallest is served next.
+    sa.Column("vtime", sa.Double, nullable=False),
+)
+sa.Index(
+    "ix_job_queues_active",
+    queues.c.queue,
+    queues.c.vtime,
+    sqlite_where=queues.c.pending > 0,
+    postgresql_where=queues.c.pending > 0,
+)
+
+schedules = sa.Table(
+    "job_schedules",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("cron", sa.String(100), nullable=False),
+    sa.Column("topic", sa.String(128), nullable=False),
+    sa.Column("payload", JsonValue, nullable=False),
+    sa.Column("next_at", Instant, nullable=False, index=True),
+)
+
+duties = sa.Table(
+    "job_duties",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("done_at", Instant, nullable=False),
+)

@@ -1,0 +1,75 @@
+"""Brings a database to a revision, one process at a time, all of it or nothing."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from volano.core.db.failures import translated
+
+_LOCK = 0x766F6C616E6F  # "volano": the advisory lock that migrating processes wait for
+
+Step = Callable[[sa.Connection], None]
+
+
+async def migrate(url: str, revision: str = "head") -> None:
+    """Upgrade the database to the revision; several processes may call it at once.
+
+    Raises: DatabaseUnavailable.
+    """
+    await within(url, lambda connection: command.upgrade(config(connection), revision))
+
+
+async def downgrade(url: str, revision: str) -> None:
+    """Take the database back to the revision; `base` is the empty database."""
+    await within(url, lambda connection: command.downgrade(config(connection), revision))
+
+
+async def within(url: str, step: Step) -> None:
+    """Run the step in one transaction that no other migrating process is in."""
+    with translated():
+        if sa.make_url(url).get_backend_name() == "sqlite":
+            await asyncio.to_thread(_within_sqlite, url, step)
+        else:
+            await _within_postgresql(url, step)
+
+
+def _within_sqlite(url: str, step: Step) -> None:
+    path = Path(sa.make_url(url).database or "")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(
+        "sqlite://",
+        # Foreign keys stay off: a table is changed by copying it, which would fail on them.
+        creator=lambda: sqlite3.connect(path, isolation_level=None, timeout=60.0),
+        poolclass=sa.NullPool,
+    )
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        step(connection)
+        connection.commit()
+    engine.dispose()
+
+
+async def _within_postgresql(url: str, step: Step) -> None:
+    engine = create_async_engine(
+        sa.make_url(url).set(drivername="postgresql+asyncpg"), poolclass=sa.NullPool
+    )
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            await connection.run_sync(step)
+    finally:
+        await engine.dispose()
+
+
+def config(connection: sa.Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.attributes["connection"] = connection
+    return config

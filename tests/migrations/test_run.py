@@ -1,0 +1,87 @@
+"""The line of revisions: up, down, up again, and equal to the tables of the code."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from volano.migrations import downgrade, migrate
+from volano.migrations.run import within
+from volano.migrations.tables import all_tables
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(
+    request: pytest.FixtureRequest, tmp_path: Path, make_database: Callable[[], str]
+) -> str:
+    """The URL of a database without a table."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'new' / 'empty.db'}"
+    return make_database()
+
+
+@pytest.fixture
+def make_database(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """Makes an empty PostgreSQL database."""
+    from volano.core.services import execute
+
+    made: list[str] = []
+
+    def make() -> str:
+        server = request.getfixturevalue("postgres_server")
+        name = f"empty_{id(request):x}_{len(made)}"
+        execute(server, f"CREATE DATABASE {name}")
+        made.append(name)
+        address, _, query = server.partition("?")
+        return f"{address.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
+
+    yield make
+    for name in made:
+        execute(request.getfixturevalue("postgres_server"), f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def answer(url: str, ask: Callable[[sa.Connection], Any]) -> Any:
+    found: list[Any] = []
+    await within(url, lambda connection: found.append(ask(connection)))
+    return found[0]
+
+
+def differences(connection: sa.Connection) -> list[Any]:
+    return list(compare_metadata(MigrationContext.configure(connection), all_tables()))
+
+
+def tables(connection: sa.Connection) -> set[str]:
+    return set(sa.inspect(connection).get_table_names())
+
+
+async def test_the_migrated_schema_is_what_the_code_expects(empty_url: str) -> None:
+    await migrate(empty_url)
+    assert await answer(empty_url, differences) == []
+
+
+async def test_down_and_up_again_ends_at_the_same_schema(empty_url: str) -> None:
+    await migrate(empty_url)
+    await downgrade(empty_url, "base")
+    assert await answer(empty_url, tables) == {"alembic_version"}
+    await migrate(empty_url)
+    assert await answer(empty_url, differences) == []
+
+
+async def test_several_processes_may_migrate_at_once(empty_url: str) -> None:
+    await asyncio.gather(*(migrate(empty_url) for _ in range(4)))
+    assert "jobs" in await answer(empty_url, tables)
+
+
+async def test_a_revision_that_fails_leaves_nothing(empty_url: str) -> None:
+    def half(connection: sa.Connection) -> None:
+        connection.execute(sa.text("CREATE TABLE half (id INTEGER)"))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await within(empty_url, half)
+    assert await answer(empty_url, tables) == set()
