@@ -1,0 +1,1 @@
+"""How good something is: figures, calibration and how sure both are."""

@@ -1,0 +1,130 @@
+"""Figures of a classifier from its probabilities and the truth."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volano.evaluation import calibrate
+from volano.evaluation.intervals import wilson
+from volano.spec.evaluation import (
+    Averages,
+    BadClassList,
+    ClassFigures,
+    ClassificationReport,
+    Confusion,
+)
+
+Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+TOP_CONFUSIONS = 10
+
+
+def report(
+    truth: calibrate.Indices,
+    probabilities: calibrate.Scores,
+    classes: Sequence[str],
+    *,
+    temperature: float = 1.0,
+) -> ClassificationReport:
+    """All figures for `truth` (n,), positions in `classes`, and `probabilities` (n, classes).
+
+    The most probable class counts as predicted, the first of equals. `temperature` is the one
+    fitted on other records; it moves `ece_after` and nothing else. Memory O(n x classes).
+    Raises: NothingToEvaluate, BadClassList, BadTruth, BadScores (NaN, or not probabilities).
+    """
+    probabilities = calibrate.checked_probabilities(probabilities)
+    if not len(classes) == len(set(classes)) == probabilities.shape[1]:
+        raise BadClassList(count=len(set(classes)), columns=probabilities.shape[1])
+    truth = calibrate.checked_truth(truth, probabilities)
+    table = confusion(truth, probabilities.argmax(axis=1), len(classes))
+    right, n = int(table.trace()), len(truth)
+    softened = calibrate.soften(probabilities, temperature)
+    figures = per_class(table, classes)
+    accuracy = right / n
+    return ClassificationReport(
+        classes=list(classes),
+        support=table.sum(axis=1).tolist(),
+        n=n,
+        accuracy=accuracy,
+        accuracy_interval=wilson(right, n),
+        macro=average(figures, weighted=False),
+        micro=Averages(precision=accuracy, recall=accuracy, f1=accuracy),
+        weighted=average(figures, weighted=True),
+        per_class=figures,
+        confusion=table.tolist(),
+        top_confusions=top_confusions(table, classes),
+        temperature=temperature,
+        ece_before=calibrate.ece(probabilities, truth),
+        ece_after=calibrate.ece(softened, truth),
+        reliability=calibrate.reliability(softened, truth),
+    )
+
+
+def confusion(truth: Counts, predicted: Counts, classes: int) -> Counts:
+    """How many records of each class (rows) were taken for which (columns)."""
+    cells = np.bincount(truth * classes + predicted, minlength=classes * classes)
+    return cells.reshape(classes, classes)
+
+
+def per_class(table: Counts, classes: Sequence[str]) -> list[ClassFigures]:
+    """Precision, recall and F1 of each class of a confusion table."""
+    columns = zip(
+        classes,
+        table.diagonal().tolist(),
+        table.sum(axis=1).tolist(),
+        table.sum(axis=0).tolist(),
+        strict=True,
+    )
+    return [_figures(*column) for column in columns]
+
+
+def average(figures: list[ClassFigures], *, weighted: bool) -> Averages:
+    """The mean over the classes that have support, each by its support or all alike."""
+    present = [f for f in figures if f.support]
+    weights = [f.support if weighted else 1 for f in present]
+
+    def mean(values: list[float | None]) -> float:
+        return float(np.average(np.array(values, np.float64), weights=weights))
+
+    return Averages(
+        precision=mean([f.precision for f in present]),
+        recall=mean([f.recall for f in present]),
+        f1=mean([f.f1 for f in present]),
+    )
+
+
+def top_confusions(
+    table: Counts, classes: Sequence[str], most: int = TOP_CONFUSIONS
+) -> list[Confusion]:
+    """The most frequent mistakes; equally frequent ones in the order of the classes."""
+    mistakes = table - np.diag(table.diagonal())
+    worst = np.argsort(-mistakes, axis=None, kind="stable")[:most]
+    support = table.sum(axis=1)
+    return [
+        Confusion(
+            truth=classes[row],
+            predicted=classes[column],
+            count=int(mistakes[row, column]),
+            share=float(mistakes[row, column] / support[row]),
+        )
+        for row, column in zip(*np.unravel_index(worst, table.shape), strict=True)
+        if mistakes[row, column]
+    ]
+
+
+def _figures(name: str, right: int, support: int, predicted: int) -> ClassFigures:
+    if support == 0:
+        precision = 0.0 if predicted else None
+        return ClassFigures(
+            name=name, support=0, predicted=predicted, precision=precision, recall=None, f1=None
+        )
+    return ClassFigures(
+        name=name,
+        support=support,
+        predicted=predicted,
+        precision=right / predicted if predicted else 0.0,
+        recall=right / support,
+        f1=2 * right / (support + predicted),
+    )
