@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import get_args
 
-from volano.spec.accounts import PERMISSIONS, Permission, Role
+from volano.spec.accounts import PERMISSIONS, Permission, Role, RoleAboveOwn
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -52,6 +52,22 @@ def lower(role: Role, other: Role) -> Role | None:
     if within(role, other):
         return role
     return other if within(other, role) else None
+
+
+def grant(asked: Role | None, *, member: Role, own: Role) -> Role | None:
+    """The role that a new key of a member is made with by a caller whose own role is `own`.
+
+    None is a key that follows its member: given where nothing was asked, if the caller may that.
+    Raises: RoleAboveOwn.
+    """
+    if asked is None:
+        if within(member, own):
+            return None
+        asked = own
+    for bound in (member, own):
+        if not within(asked, bound):
+            raise RoleAboveOwn(role=asked, own=bound)
+    return asked
 
 
 def page() -> str:

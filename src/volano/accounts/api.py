@@ -1,0 +1,159 @@
+"""Accounts over HTTP: who is calling, `/members`, `/keys`, `/invites`, `/sessions`, `/whoami`."""
+
+from typing import Annotated
+
+from msgspec import Meta
+from starlette.requests import HTTPConnection
+
+from volano.accounts import service, sessions
+from volano.core.context import Context
+from volano.core.http import PUBLIC, Answer, Header, Routes
+from volano.spec import accounts as spec
+from volano.spec.accounts import Permission, Who
+from volano.spec.common import Id, IdempotencyKeyReused, NotAuthenticated, Page, RoleTooLow
+from volano.spec.errors import Missing
+
+routes = Routes("", tag="accounts")
+
+Limit = Annotated[int, Meta(ge=1, le=1000)]
+After = Id | None
+
+Once = Annotated[
+    Annotated[str, Meta(min_length=1, max_length=200)] | None, Header("idempotency-key")
+]
+"""These answers hold secrets, which the table of stored answers must not: see service._entropy."""
+
+COOKIE = "__Host-volano"
+"""Browsers take this name only over TLS, for this very host and all of its paths."""
+
+PLAIN_COOKIE = "volano"
+"""For a server without TLS: development on one machine."""
+
+
+async def authorise(ctx: Context, connection: HTTPConnection, permission: Permission) -> Who:
+    """Who is calling, if they may: what core/http asks before every operation that is not public.
+
+    Raises: NotAuthenticated, KeyRefused, RoleTooLow.
+    """
+    who = await service.identify(ctx, _credential(connection))
+    service.require(who, permission)
+    return who
+
+
+@routes.get("/whoami", allow="whoami")
+async def whoami(ctx: Context, who: Who) -> Who:
+    """The caller, as the server has verified it."""
+    return who
+
+
+@routes.get("/members", allow="settings")
+async def list_members(
+    ctx: Context, who: Who, *, after: After = None, limit: Limit = 100
+) -> Page[spec.Member]:
+    """The members of the workspace in the order in which they were added."""
+    return await service.list_members(ctx, who, after=after or "", limit=limit)
+
+
+@routes.post("/members", allow="settings", status=201, errors=(spec.NameTaken,))
+async def add_member(ctx: Context, who: Who, body: spec.NewMember) -> spec.Member:
+    """Add a member; a key for it is made by `POST /keys`."""
+    return await service.add_member(ctx, who, body)
+
+
+@routes.patch("/members/{id}", allow="settings", errors=(Missing, spec.LastAdmin))
+async def change_member(ctx: Context, who: Who, id: Id, body: spec.MemberChange) -> spec.Member:
+    """Give a member another role."""
+    return await service.change_role(ctx, who, id, body.role)
+
+
+@routes.get("/keys", allow="own-keys")
+async def list_keys(
+    ctx: Context, who: Who, *, after: After = None, limit: Limit = 100
+) -> Page[spec.Key]:
+    """One's own keys without their secrets; an admin sees those of all members."""
+    return await service.list_keys(ctx, who, after=after or "", limit=limit)
+
+
+@routes.post(
+    "/keys",
+    allow="own-keys",
+    status=201,
+    natural=True,
+    errors=(Missing, RoleTooLow, spec.RoleAboveOwn, IdempotencyKeyReused),
+)
+async def create_key(
+    ctx: Context, who: Who, body: spec.NewKey, *, idempotency_key: Once = None
+) -> spec.Key:
+    """Make a key; its secret is in this answer and never again. To rotate, make the new one first:
+    both live until the old one is revoked."""
+    return await service.create_key(ctx, who, body, once=idempotency_key)
+
+
+@routes.delete("/keys/{id}", allow="own-keys", errors=(Missing, spec.RoleAboveOwn))
+async def revoke_key(ctx: Context, who: Who, id: Id) -> None:
+    """Refuse a key from now on: all servers within seconds."""
+    await service.revoke_key(ctx, who, id)
+
+
+@routes.get("/invites", allow="settings")
+async def list_invites(
+    ctx: Context, who: Who, *, after: After = None, limit: Limit = 100
+) -> Page[spec.Invite]:
+    """The invitations of the workspace without their codes, oldest first."""
+    return await service.list_invites(ctx, who, after=after or "", limit=limit)
+
+
+@routes.post("/invites", allow="settings", status=201, natural=True, errors=(IdempotencyKeyReused,))
+async def create_invite(
+    ctx: Context, who: Who, body: spec.NewInvite, *, idempotency_key: Once = None
+) -> spec.Invite:
+    """Make an invitation to draw; its code is in this answer and never again."""
+    return await service.create_invite(ctx, who, body, once=idempotency_key)
+
+
+@routes.delete("/invites/{id}", allow="settings", errors=(Missing,))
+async def revoke_invite(ctx: Context, who: Who, id: Id) -> None:
+    """Start no further session with this invitation; those that it started live on."""
+    await service.revoke_invite(ctx, who, id)
+
+
+@routes.post("/sessions", allow=PUBLIC, status=201, natural=True, errors=(spec.InviteRefused,))
+async def start_session(
+    ctx: Context,
+    who: None,
+    body: spec.NewSession,
+    *,
+    origin: Annotated[str | None, Header("origin")] = None,
+) -> Answer[spec.Session]:
+    """Start drawing as a new anonymous contributor. A browser is given the token as a cookie too,
+    which its scripts cannot read."""
+    session = await service.start_session(ctx, body)
+    if origin is None:
+        return Answer(session)
+    seconds = ctx.settings.session_days * 86_400
+    return Answer(session, headers={"set-cookie": _cookie(origin, session.token, seconds)})
+
+
+def _credential(connection: HTTPConnection) -> str:
+    """The key or token of `Authorization: Bearer …`, else the token of the session cookie.
+
+    Raises: NotAuthenticated.
+    """
+    if authorization := connection.headers.get("authorization"):
+        scheme, _, credential = authorization.partition(" ")
+        if scheme.lower() == "bearer":
+            return credential.strip()
+        raise NotAuthenticated
+    cookies = connection.cookies
+    token = cookies.get(COOKIE) or cookies.get(PLAIN_COOKIE, "")
+    if not token.startswith(sessions.PREFIX):
+        raise NotAuthenticated
+    return token
+
+
+def _cookie(origin: str, token: str, seconds: int) -> str:
+    """The session cookie for a browser that shows a page of this origin."""
+    rest = f"Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax"
+    if origin.startswith("https://"):
+        return f"{COOKIE}={token}; {rest}; Secure"
+    return f"{PLAIN_COOKIE}={token}; {rest}"

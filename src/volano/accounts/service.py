@@ -1,0 +1,383 @@
+"""The verbs of accounts: who is calling, and the members, keys and invitations of a workspace."""
+
+import hmac
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from volano.accounts import invites, keys, roles, sessions, store
+from volano.accounts.sessions import Ticket
+from volano.accounts.verdicts import Verdicts
+from volano.core.context import Context
+from volano.core.db import EVERYWHERE, Tx
+from volano.core.secrets import Pepper
+from volano.spec import accounts as spec
+from volano.spec.accounts import PERMISSIONS, Permission, Role, Who
+from volano.spec.common import IdempotencyKeyReused, Page, RoleTooLow, new_id, utc_now
+from volano.spec.errors import Missing
+
+T = TypeVar("T", spec.Member, spec.Key, spec.Invite)
+
+FIRST_MEMBER = "admin"
+
+_NO_HASH = bytes(32)
+"""Compared with where there is no key: an unknown id costs what a wrong secret costs."""
+
+
+# Who is calling
+
+
+async def identify(ctx: Context, credential: str) -> Who:
+    """Whose key or session token this is; a key that was verified a moment ago needs no database.
+
+    Raises: KeyRefused (mistyped, unknown, expired or revoked: the answer does not say which).
+    """
+    if credential.startswith(sessions.PREFIX):
+        return _visitor(ctx, credential)
+    parts = keys.parse(credential)
+    if parts is None:
+        raise spec.KeyRefused
+    digest = keys.stored(ctx.part(Pepper), parts)
+    known = ctx.part(Verdicts).find(digest, time.monotonic())
+    return known or await _verified(ctx, parts.id, digest)
+
+
+def require(who: Who, permission: Permission) -> None:
+    """Nothing, if the caller may.
+
+    Raises: RoleTooLow.
+    """
+    if not who.may(permission):
+        allowed = ", ".join(sorted(PERMISSIONS[permission]))
+        raise RoleTooLow(role=who.role, permission=permission, roles=allowed)
+
+
+def _visitor(ctx: Context, token: str) -> Who:
+    ticket = sessions.verify(ctx.part(Pepper), token, utc_now())
+    if ticket is None:
+        raise spec.KeyRefused
+    return Who(workspace=ticket.workspace, role="contributor", contributor=ticket.contributor)
+
+
+async def _verified(ctx: Context, id_: str, digest: bytes) -> Who:
+    verdicts = ctx.part(Verdicts)
+    revocations, now, clock = verdicts.revocations, utc_now(), time.monotonic()
+    async with ctx.db.read(EVERYWHERE) as tx:
+        row = await store.key(tx, id_)
+    is_right = hmac.compare_digest(row.hash if row else _NO_HASH, digest)
+    role = _role(row) if row else None
+    if not (row and is_right and role and _is_live(row, now)):
+        raise spec.KeyRefused
+    who = Who(
+        workspace=row.workspace, role=role, member=row.member, key=row.id, contributor=row.member
+    )
+    trusted = min(verdicts.seconds, (row.expires_at - now).total_seconds())
+    verdicts.keep(digest, who, until=clock + trusted, revocations=revocations)
+    return who
+
+
+# Workspaces
+
+
+async def create_workspace(ctx: Context, name: str) -> tuple[spec.Workspace, spec.Key]:
+    """A new workspace, and the key of its first member, an admin.
+
+    Raises: NameTaken.
+    """
+    workspace = spec.Workspace(id=new_id("ws"), name=name, created_at=utc_now())
+    async with ctx.db.begin(workspace.id) as tx:
+        if not await store.add_workspace(tx, workspace.id, name, workspace.created_at):
+            raise spec.NameTaken(noun="workspace", name=name)
+        admin = await _add_member(tx, spec.NewMember(name=FIRST_MEMBER, role="admin"))
+        key = await _add_key(ctx, tx, admin.id, spec.NewKey(name="first"), _random())
+    return workspace, key
+
+
+async def bootstrap(ctx: Context, name: str) -> str | None:
+    """The admin's key of a new workspace; None where it is there already.
+
+    Of any number of servers that start together, one gets the key, and once it has it, it is
+    durable. Who dies before showing it leaves no way in but `admin_key`.
+    """
+    try:
+        _, key = await create_workspace(ctx, name)
+    except spec.NameTaken:
+        return None
+    return key.secret
+
+
+async def admin_key(ctx: Context, name: str) -> spec.Key:
+    """Another key for an admin of the workspace: the host's way back in when all keys are lost.
+
+    Raises: Missing.
+    """
+    workspace = await find_workspace(ctx, name)
+    async with ctx.db.begin(workspace.id) as tx:
+        admins = await store.locked_admins(tx)
+        return await _add_key(ctx, tx, admins[0], spec.NewKey(name="recovery"), _random())
+
+
+async def find_workspace(ctx: Context, name: str) -> spec.Workspace:
+    """The workspace with this name.
+
+    Raises: Missing.
+    """
+    async with ctx.db.read(EVERYWHERE) as tx:
+        found = await store.workspace_named(tx, name)
+    if found is None:
+        raise Missing(noun="workspace", id=name)
+    return found
+
+
+# Members
+
+
+async def add_member(ctx: Context, who: Who, new: spec.NewMember) -> spec.Member:
+    """A new member, without a key yet.
+
+    Raises: NameTaken.
+    """
+    async with ctx.db.begin(who.workspace) as tx:
+        return await _add_member(tx, new)
+
+
+async def list_members(
+    ctx: Context, who: Who, *, after: str = "", limit: int = 100
+) -> Page[spec.Member]:
+    """The members of the workspace in the order in which they were added."""
+    async with ctx.db.read(who.workspace) as tx:
+        rows = await store.members_after(tx, after, limit + 1)
+    return _page(rows, _member, limit)
+
+
+async def change_role(ctx: Context, who: Who, id_: str, role: Role) -> spec.Member:
+    """The member with the role that it has from now on; its keys are looked at again at once.
+
+    Raises: Missing, LastAdmin.
+    """
+    async with ctx.db.begin(who.workspace) as tx:
+        admins = await store.locked_admins(tx)
+        member = await _found_member(tx, id_)
+        if admins == [id_] and role != "admin":
+            raise spec.LastAdmin(member=member.name)
+        await store.set_role(tx, id_, role)
+        tx.after_commit(lambda: ctx.part(Verdicts).forget(member=id_))
+        return await _found_member(tx, id_)
+
+
+async def _add_member(tx: Tx, new: spec.NewMember) -> spec.Member:
+    member = spec.Member(id=new_id("mem"), name=new.name, role=new.role, created_at=utc_now())
+    row = {"id": member.id, "name": new.name, "role": new.role, "created_at": member.created_at}
+    if not await store.add_member(tx, row):
+        raise spec.NameTaken(noun="member", name=new.name)
+    return member
+
+
+async def _found_member(tx: Tx, id_: str) -> spec.Member:
+    row = await store.member(tx, id_)
+    if row is None:
+        raise Missing(noun="member", id=id_)
+    return _member(row)
+
+
+# Keys
+
+
+async def create_key(
+    ctx: Context, who: Who, new: spec.NewKey, *, once: str | None = None
+) -> spec.Key:
+    """A key with its secret, for oneself or, by an admin, for another member.
+
+    `once` is an Idempotency-Key: the second time the answer is the first one's.
+    Raises: Missing (no such member), RoleTooLow, RoleAboveOwn, IdempotencyKeyReused.
+    """
+    member_id = new.member or who.member
+    if member_id != who.member:
+        require(who, "settings")
+    async with ctx.db.begin(who.workspace) as tx:
+        member = await _found_member(tx, member_id)
+        role = roles.grant(new.role, member=member.role, own=who.role)
+        given = spec.NewKey(name=new.name, role=role, days=new.days)
+        key = await _add_key(ctx, tx, member.id, given, _entropy(ctx, who, once))
+    asked = (member.id, new.name, role or member.role, new.days)
+    if (key.member, key.name, key.role, _days(key)) != asked:
+        raise IdempotencyKeyReused(key=once)
+    return key
+
+
+async def list_keys(ctx: Context, who: Who, *, after: str = "", limit: int = 100) -> Page[spec.Key]:
+    """One's own keys without their secrets; an admin sees those of all members."""
+    member = None if who.may("settings") else who.member
+    async with ctx.db.read(who.workspace) as tx:
+        rows = await store.keys_after(tx, member, after, limit + 1)
+    return _page(rows, _key, limit)
+
+
+async def revoke_key(ctx: Context, who: Who, id_: str) -> None:
+    """Refuse the key from now on: here at once, elsewhere within `key_cache_s`.
+
+    Raises: Missing (also for another member's key, unless by an admin), RoleAboveOwn.
+    """
+    async with ctx.db.begin(who.workspace) as tx:
+        row = await store.key(tx, id_)
+        if row is None or not (row.member == who.member or who.may("settings")):
+            raise Missing(noun="key", id=id_)
+        if not roles.within(_key(row).role, who.role):
+            raise spec.RoleAboveOwn(role=_key(row).role, own=who.role)
+        await store.revoke_key(tx, id_, utc_now())
+        tx.after_commit(lambda: ctx.part(Verdicts).forget(key=id_))
+
+
+async def _add_key(ctx: Context, tx: Tx, member: str, new: spec.NewKey, entropy: bytes) -> spec.Key:
+    text = keys.mint(entropy)
+    parts = keys.parse(text)
+    assert parts is not None
+    now = utc_now()
+    row = {
+        "id": parts.id,
+        "member": member,
+        "name": new.name,
+        "role": new.role,
+        "hash": keys.stored(ctx.part(Pepper), parts),
+        "created_at": now,
+        "expires_at": now + timedelta(days=new.days),
+    }
+    await store.add_key(tx, row)
+    kept = await store.key(tx, parts.id)
+    assert kept is not None
+    return _key(kept, secret=text)
+
+
+# Invitations and the sessions that they start
+
+
+async def create_invite(
+    ctx: Context, who: Who, new: spec.NewInvite, *, once: str | None = None
+) -> spec.Invite:
+    """An invitation with its code; `once` is an Idempotency-Key, as for `create_key`.
+
+    Raises: IdempotencyKeyReused.
+    """
+    code = invites.mint(who.workspace, _entropy(ctx, who, once))
+    digest = invites.stored(ctx.part(Pepper), code)
+    now = utc_now()
+    expiry = now + timedelta(days=new.days)
+    row = {"id": new_id("inv"), "hash": digest, "created_at": now, "expires_at": expiry}
+    async with ctx.db.begin(who.workspace) as tx:
+        await store.add_invite(tx, row)
+        kept = await store.invite(tx, digest)
+    assert kept is not None
+    invite = _invite(kept, code=code)
+    if _days(invite) != new.days:
+        raise IdempotencyKeyReused(key=once)
+    return invite
+
+
+async def list_invites(
+    ctx: Context, who: Who, *, after: str = "", limit: int = 100
+) -> Page[spec.Invite]:
+    """The invitations of the workspace, without their codes, oldest first."""
+    async with ctx.db.read(who.workspace) as tx:
+        rows = await store.invites_after(tx, after, limit + 1)
+    return _page(rows, _invite, limit)
+
+
+async def revoke_invite(ctx: Context, who: Who, id_: str) -> None:
+    """The invitation starts no further session.
+
+    Raises: Missing.
+    """
+    async with ctx.db.begin(who.workspace) as tx:
+        if not await store.revoke_invite(tx, id_, utc_now()):
+            raise Missing(noun="invitation", id=id_)
+
+
+async def start_session(ctx: Context, new: spec.NewSession) -> spec.Session:
+    """A session of a new contributor in the workspace that invited; nothing is stored of it.
+
+    Raises: InviteRefused (mistyped, unknown, expired or revoked).
+    """
+    workspace = invites.workspace(new.invite)
+    if workspace is None:
+        raise spec.InviteRefused
+    pepper, now = ctx.part(Pepper), utc_now()
+    async with ctx.db.read(workspace) as tx:
+        row = await store.invite(tx, invites.stored(pepper, new.invite))
+    if row is None or not _is_live(row, now):
+        raise spec.InviteRefused
+    lasts = timedelta(days=ctx.settings.session_days)
+    # Not a UUIDv7: that would tell when an anonymous person came.
+    ticket = Ticket(workspace, str(uuid.uuid4()), now.replace(microsecond=0) + lasts)
+    token = sessions.sign(pepper, ticket)
+    return spec.Session(
+        token=token,
+        contributor=ticket.contributor,
+        workspace=workspace,
+        expires_at=ticket.expires_at,
+    )
+
+
+# From rows to values
+
+
+def _entropy(ctx: Context, who: Who, once: str | None) -> bytes:
+    """64 random bytes; with an Idempotency-Key the same ones each time.
+
+    Derived, so that a repeated request is given the same secret though nobody has kept it.
+    """
+    if once is None:
+        return _random()
+    pepper, asked = ctx.part(Pepper), f"{who.workspace}\0{who.member}\0{once}"
+    return pepper.mac("once-1", asked) + pepper.mac("once-2", asked)
+
+
+def _random() -> bytes:
+    return secrets.token_bytes(64)
+
+
+def _is_live(row: store.Row, now: datetime) -> bool:
+    return row.revoked_at is None and now < row.expires_at
+
+
+def _days(made: spec.Key | spec.Invite) -> int:
+    return (made.expires_at - made.created_at).days
+
+
+def _role(key: store.Row) -> Role | None:
+    """What a key may; None if its member has since got a role that has nothing to do with it."""
+    return roles.lower(key.role or key.member_role, key.member_role)
+
+
+def _member(row: store.Row) -> spec.Member:
+    return spec.Member(id=row.id, name=row.name, role=row.role, created_at=row.created_at)
+
+
+def _key(row: store.Row, secret: str | None = None) -> spec.Key:
+    return spec.Key(
+        id=row.id,
+        name=row.name,
+        member=row.member,
+        role=_role(row) or row.role,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        secret=secret,
+    )
+
+
+def _invite(row: store.Row, code: str | None = None) -> spec.Invite:
+    return spec.Invite(
+        id=row.id,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        code=code,
+    )
+
+
+def _page(rows: Sequence[store.Row], shown: Callable[[store.Row], T], limit: int) -> Page[T]:
+    items = [shown(row) for row in rows[:limit]]
+    return Page(items=items, next=items[-1].id if len(rows) > limit else None)

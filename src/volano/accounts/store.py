@@ -1,0 +1,154 @@
+"""The tables of accounts. Every query but two is bound to one workspace."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from volano.core.db import Instant, Tx, metadata
+from volano.spec.accounts import Role, Workspace
+
+Row = sa.Row[Any]
+
+workspaces = sa.Table(
+    "workspaces",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.UniqueConstraint("name"),
+)
+
+members = sa.Table(
+    "members",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.UniqueConstraint("workspace", "name"),
+)
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("member", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(100), nullable=False),
+    # NULL: the key follows the role of its member.
+    sa.Column("role", sa.String(16)),
+    sa.Column("hash", sa.LargeBinary(32), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+    sa.Column("revoked_at", Instant),
+    # A key says who is calling, so it is found before the workspace is known.
+    sa.Index("ix_keys_id", "id", unique=True),
+)
+
+invites = sa.Table(
+    "invites",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("hash", sa.LargeBinary(32), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+    sa.Column("revoked_at", Instant),
+    sa.UniqueConstraint("workspace", "hash"),
+)
+
+_members_of_keys = sa.and_(members.c.workspace == keys.c.workspace, members.c.id == keys.c.member)
+
+
+async def add_workspace(tx: Tx, id_: str, name: str, now: datetime) -> bool:
+    """Whether this made the workspace; False where the name is taken in another one."""
+    row = {"name": name, "created_at": now}
+    return await tx.run(tx.upsert(workspaces, keys=["name"]).values(row)) == 1
+
+
+async def workspace_named(tx: Tx, name: str) -> Workspace | None:
+    """The workspace with this name, of all that there are."""
+    row = await tx.one(tx.select(workspaces).where(workspaces.c.name == name))
+    return row and Workspace(id=row.workspace, name=row.name, created_at=row.created_at)
+
+
+async def add_member(tx: Tx, row: dict[str, Any]) -> bool:
+    """Whether this added the member; False where the name is taken."""
+    return await tx.run(tx.upsert(members, keys=["workspace", "name"]).values(row)) == 1
+
+
+async def member(tx: Tx, id_: str) -> Row | None:
+    """One member's row."""
+    return await tx.one(tx.select(members).where(members.c.id == id_))
+
+
+async def members_after(tx: Tx, after: str, limit: int) -> Sequence[Row]:
+    """Members in the order of their ids, which is the order in which they were added."""
+    query = tx.select(members).where(members.c.id > after)
+    return await tx.all(query.order_by(members.c.id).limit(limit))
+
+
+async def locked_admins(tx: Tx) -> Sequence[str]:
+    """The ids of all admins; nobody else changes them until this transaction ends."""
+    query = tx.select(members.c.id).where(members.c.role == "admin")
+    rows = await tx.all(query.order_by(members.c.id).with_for_update())
+    return [row.id for row in rows]
+
+
+async def set_role(tx: Tx, member: str, role: Role) -> None:
+    """The member has this role from now on."""
+    await tx.run(tx.update(members).where(members.c.id == member).values(role=role))
+
+
+async def add_key(tx: Tx, row: dict[str, Any]) -> bool:
+    """Whether this added the key; False where it is there already."""
+    return await tx.run(tx.upsert(keys, keys=["workspace", "id"]).values(row)) == 1
+
+
+async def key(tx: Tx, id_: str) -> Row | None:
+    """One key's row with the `member_role`; of any workspace, in a transaction of EVERYWHERE."""
+    return await tx.one(_keys(tx).where(keys.c.id == id_))
+
+
+async def keys_after(tx: Tx, member: str | None, after: str, limit: int) -> Sequence[Row]:
+    """Keys of one member or of all, in the order of their ids."""
+    query = _keys(tx).where(keys.c.id > after)
+    if member is not None:
+        query = query.where(keys.c.member == member)
+    return await tx.all(query.order_by(keys.c.id).limit(limit))
+
+
+async def revoke_key(tx: Tx, id_: str, now: datetime) -> None:
+    """Refuse the key from now on; a second time changes nothing."""
+    live = (keys.c.id == id_, keys.c.revoked_at.is_(None))
+    await tx.run(tx.update(keys).where(*live).values(revoked_at=now))
+
+
+async def add_invite(tx: Tx, row: dict[str, Any]) -> bool:
+    """Whether this added the invitation; False where its code is there already."""
+    return await tx.run(tx.upsert(invites, keys=["workspace", "hash"]).values(row)) == 1
+
+
+async def invite(tx: Tx, hash_: bytes) -> Row | None:
+    """The row of the invitation whose code has this hash."""
+    return await tx.one(tx.select(invites).where(invites.c.hash == hash_))
+
+
+async def invites_after(tx: Tx, after: str, limit: int) -> Sequence[Row]:
+    """Invitations in the order of their ids, which is the order in which they were made."""
+    query = tx.select(invites).where(invites.c.id > after)
+    return await tx.all(query.order_by(invites.c.id).limit(limit))
+
+
+async def revoke_invite(tx: Tx, id_: str, now: datetime) -> bool:
+    """Whether there is such an invitation; from now on it starts no session."""
+    since = sa.func.coalesce(invites.c.revoked_at, sa.literal(now, Instant))
+    return await tx.run(tx.update(invites).where(invites.c.id == id_).values(revoked_at=since)) == 1
+
+
+def _keys(tx: Tx) -> sa.Select[Any]:
+    columns = tx.select(keys, members.c.role.label("member_role"))
+    return columns.join_from(keys, members, _members_of_keys)
