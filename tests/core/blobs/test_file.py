@@ -106,8 +106,8 @@ async def test_no_put_comes_between_the_look_and_the_deletion_of_a_sweeper(tmp_p
         fcntl.flock(sweeper, fcntl.LOCK_SH)  # another put
         assert id == await put
         delete = asyncio.create_task(blobs.delete("ws", id, before=datetime.now(UTC)))
-        done, _ = await asyncio.wait({delete}, timeout=0.2)
-        assert set() == done
+        deleted, _ = await asyncio.wait({delete}, timeout=0.2)
+        assert set() == deleted
     await delete
 
 

@@ -1,0 +1,91 @@
+"""Rings between the processes of one machine: each listens at a Unix socket in a shared folder."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from volano.core.bus.doorbell import LONGEST_FRAME
+from volano.core.sockets import socket_folder
+
+RETRIES = 10
+RETRY_S = 0.002
+
+
+class LocalWire:
+    """Datagrams to every socket in the folder; a socket without a process is removed."""
+
+    pause_s = 0.001
+
+    def __init__(self, folder: Path) -> None:
+        self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._folder = socket_folder(folder, longest_name=len("4194304-01234567"))
+        self._inbound: socket.socket | None = None
+        self._outbound = _datagram_socket()
+        self._slow: set[str] = set()
+
+    async def listen(self, deliver: Callable[[bytes], None]) -> None:
+        """See Wire."""
+        self._inbound = _datagram_socket()
+        self._inbound.bind(str(self._folder / self._name))
+        asyncio.get_running_loop().add_reader(self._inbound, _receive, self._inbound, deliver)
+
+    async def send(self, frames: list[bytes]) -> None:
+        """See Wire."""
+        for frame in frames:
+            full = [peer for peer in self._peers() if not self._sent(peer, frame)]
+            await self._send_again(frame, set(full) - self._slow)
+            self._slow.intersection_update(full)
+
+    async def aclose(self) -> None:
+        """See Wire."""
+        self._outbound.close()
+        if self._inbound:
+            asyncio.get_running_loop().remove_reader(self._inbound)
+            self._inbound.close()
+            self._inbound = None
+            (self._folder / self._name).unlink(missing_ok=True)
+
+    def _peers(self) -> list[str]:
+        with suppress(FileNotFoundError):
+            return os.listdir(self._folder)
+        return []
+
+    async def _send_again(self, frame: bytes, full: set[str]) -> None:
+        """A queue is short (10 datagrams on Linux): wait for a busy peer once, then leave it."""
+        for _ in range(RETRIES):
+            if not full:
+                return
+            await asyncio.sleep(RETRY_S)
+            full = {peer for peer in full if not self._sent(peer, frame)}
+        self._slow |= full
+
+    def _sent(self, peer: str, frame: bytes) -> bool:
+        """Whether there is no more to do: False where the peer's queue is full."""
+        path = self._folder / peer
+        try:
+            self._outbound.sendto(frame, str(path))
+        except ConnectionRefusedError:  # its process is gone
+            path.unlink(missing_ok=True)
+        except FileNotFoundError:
+            pass
+        except OSError:  # EAGAIN on Linux, ENOBUFS on macOS
+            return False
+        return True
+
+
+def _receive(inbound: socket.socket, deliver: Callable[[bytes], None]) -> None:
+    with suppress(BlockingIOError):
+        while True:
+            deliver(inbound.recv(LONGEST_FRAME + 1))
+
+
+def _datagram_socket() -> socket.socket:
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    made.setblocking(False)
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):  # macOS begins with 2 and 4 KB
+        made.setsockopt(socket.SOL_SOCKET, option, 2**18)
+    return made

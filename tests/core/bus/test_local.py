@@ -1,0 +1,55 @@
+"""What only Unix sockets have: names in a folder, which can be long, stale or somebody's."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from volano.core.bus import open_bus
+from volano.core.settings import BadSetting
+
+
+async def test_a_folder_with_a_long_name_is_as_good(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 50) / "bus"
+    publisher, listener = (open_bus("local:", folder=folder) for _ in range(2))
+    async with listener.subscribe("jobs") as rings:
+        publisher.publish("jobs", "1")
+        assert ("jobs", "1") == await asyncio.wait_for(anext(rings), 20)
+    await publisher.aclose()
+    await listener.aclose()
+
+
+async def test_the_socket_of_a_dead_process_is_removed(tmp_path: Path) -> None:
+    bus = open_bus("local:", folder=tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
+        dead.bind(str(tmp_path / "1-dead"))
+    bus.publish("jobs")
+    await bus.aclose()
+    assert [] == list(tmp_path.iterdir())
+
+
+async def test_a_closed_bus_leaves_no_socket(tmp_path: Path) -> None:
+    bus = open_bus("local:", folder=tmp_path)
+    async with bus.subscribe("jobs"):
+        assert 1 == len(list(tmp_path.iterdir()))
+    await bus.aclose()
+    assert [] == list(tmp_path.iterdir())
+
+
+async def test_bytes_that_are_no_rings_are_passed_over(tmp_path: Path) -> None:
+    bus = open_bus("local:", folder=tmp_path)
+    async with bus.subscribe("jobs") as rings:
+        (listening,) = tmp_path.iterdir()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            for junk in (b"", b"\xff\0", b"{}", b'[["jobs"]]', b"x" * 20_000):
+                other.sendto(junk, str(listening))
+        bus.publish("jobs", "1")
+        assert ("jobs", "1") == await asyncio.wait_for(anext(rings), 20)
+    await bus.aclose()
+
+
+@pytest.mark.parametrize("url", ["redis://x", "postgres:", ""])
+def test_another_kind_of_url_is_refused_by_name(url: str, tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match="VOLANO_BUS"):
+        open_bus(url, folder=tmp_path, db_url="sqlite:///x")
