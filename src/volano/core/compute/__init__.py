@@ -16,8 +16,8 @@ from volano.core.compute.port import (
 )  # fmt: skip
 
 __all__ = [
-    "Compute", "Exit", "FolderInUse", "Handle", "ProcessSpec", "StartFailed", "UnknownCompute",
-    "open_compute",
+    "Compute", "Exit", "FolderInUse", "Handle", "LocalCompute", "ProcessSpec", "StartFailed",
+    "UnknownCompute", "open_compute",
 ]  # fmt: skip
 
 
