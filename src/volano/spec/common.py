@@ -102,6 +102,12 @@ class RoleTooLow(Denied):
     remedy = "Ask an admin of the workspace for a key with one of these roles: {roles}."
 
 
+class AddressTaken(Unavailable):
+    """The server cannot listen on {host}:{port}: {reason}."""
+
+    remedy = "Stop what listens there, or give another --port."
+
+
 class HostRefused(Denied):
     """This server does not answer for the host {host!r}."""
 
