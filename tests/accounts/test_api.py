@@ -1,0 +1,216 @@
+"""Accounts over HTTP, in one process with a real database."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.accounts.conftest import Hire
+from volano.accounts import service
+from volano.accounts.api import COOKIE, PLAIN_COOKIE, routes
+from volano.core.context import Context
+from volano.core.http.app import build
+from volano.core.http.server import About
+from volano.spec.accounts import NewInvite, NewKey, Who
+
+Client = httpx.AsyncClient
+
+
+@pytest.fixture
+async def visitor(ctx: Context) -> AsyncIterator[Client]:
+    """A client without a key."""
+    api = build(ctx, [routes], about=About(version="1"))
+    async with Client(transport=httpx.ASGITransport(api), base_url="http://test/api/v1") as client:
+        yield client
+
+
+@pytest.fixture
+def client(visitor: Client, admin_secret: str) -> Client:
+    """A client with the admin's key."""
+    visitor.headers["authorization"] = f"Bearer {admin_secret}"
+    return visitor
+
+
+@pytest.fixture
+async def code(ctx: Context, admin: Who) -> str:
+    """The code of an invitation."""
+    return str((await service.create_invite(ctx, admin, NewInvite())).code)
+
+
+def problem(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of a refusal."""
+    return answer.status_code, answer.json()["code"]
+
+
+async def test_whoami_tells_what_the_server_sees(client: Client, admin: Who) -> None:
+    answer = await client.get("/whoami")
+
+    assert {
+        "workspace": admin.workspace,
+        "role": "admin",
+        "member": admin.member,
+        "key": admin.key,
+        "contributor": admin.member,
+    } == answer.json()
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        ("", "not-authenticated"),
+        ("Basic YTpi", "not-authenticated"),
+        ("vol_", "not-authenticated"),
+        ("Bearer", "key-refused"),
+        ("Bearer vol_x", "key-refused"),
+        ("Bearer v1.x", "key-refused"),
+        ("Bearer \xff\xfe", "key-refused"),
+    ],
+)
+async def test_no_key_and_a_wrong_key_are_refused(visitor: Client, header: str, code: str) -> None:
+    answer = await visitor.get("/whoami", headers={b"authorization": header.encode("latin-1")})
+
+    assert (401, code) == problem(answer)
+    assert "Bearer" == answer.headers["www-authenticate"]
+    assert "application/problem+json" == answer.headers["content-type"]
+
+
+async def test_the_scheme_is_read_in_any_case(visitor: Client, admin_secret: str) -> None:
+    answer = await visitor.get("/whoami", headers={"authorization": f"bEARER {admin_secret}"})
+
+    assert 200 == answer.status_code
+
+
+async def test_a_role_that_is_too_low_is_told_which_would_do(
+    visitor: Client, ctx: Context, hire: Hire, admin: Who
+) -> None:
+    developer = await hire("developer")
+    key = await service.create_key(ctx, admin, NewKey(member=developer.member))
+    visitor.headers["authorization"] = f"Bearer {key.secret}"
+
+    answer = await visitor.get("/members")
+
+    assert (403, "role-too-low") == problem(answer)
+    assert {"role": "developer", "permission": "settings", "roles": "admin"} == (
+        answer.json()["facts"]
+    )
+
+
+async def test_a_member_is_added_given_a_key_promoted_and_locked_out(client: Client) -> None:
+    member = (await client.post("/members", json={"name": "Ada", "role": "annotator"})).json()
+    key = (await client.post("/keys", json={"member": member["id"], "name": "laptop"})).json()
+    as_ada = {"authorization": f"Bearer {key['secret']}"}
+    assert "annotator" == (await client.get("/whoami", headers=as_ada)).json()["role"]
+
+    changed = await client.patch(f"/members/{member['id']}", json={"role": "developer"})
+
+    assert ("Ada", "developer") == (changed.json()["name"], changed.json()["role"])
+    assert "developer" == (await client.get("/whoami", headers=as_ada)).json()["role"]
+    assert 204 == (await client.delete(f"/keys/{key['id']}")).status_code
+    assert 401 == (await client.get("/whoami", headers=as_ada)).status_code
+
+
+async def test_a_repeated_request_makes_one_key(client: Client) -> None:
+    once = {"idempotency-key": "k1"}
+
+    first = await client.post("/keys", json={"name": "ci"}, headers=once)
+    again = await client.post("/keys", json={"name": "ci"}, headers=once)
+    other = await client.post("/keys", json={"name": "cd"}, headers=once)
+
+    assert (201, first.json()) == (again.status_code, again.json())
+    assert (422, "idempotency-key-reused") == problem(other)
+    assert 2 == len((await client.get("/keys")).json()["items"])
+
+
+async def test_a_repeated_request_adds_one_member(client: Client) -> None:
+    ada, once = {"name": "Ada", "role": "annotator"}, {"idempotency-key": "m1"}
+
+    first = await client.post("/members", json=ada, headers=once)
+    again = await client.post("/members", json=ada, headers=once)
+
+    assert (201, first.json()) == (again.status_code, again.json())
+    assert (409, "name-taken") == problem(await client.post("/members", json=ada))
+
+
+async def test_the_last_admin_cannot_step_down(client: Client, admin: Who) -> None:
+    answer = await client.patch(f"/members/{admin.member}", json={"role": "developer"})
+
+    assert (409, "last-admin") == problem(answer)
+
+
+async def test_a_role_cannot_be_smuggled_into_a_key(client: Client) -> None:
+    for extra in ({"workspace": "ws_1"}, {"role": "root"}, {"revoked_at": None}):
+        assert (422, "invalid-values") == problem(await client.post("/keys", json=extra))
+
+
+async def test_listings_come_in_pages(client: Client) -> None:
+    for _ in range(3):
+        await client.post("/invites", json={})
+
+    first = (await client.get("/invites", params={"limit": 2})).json()
+    rest = (await client.get("/invites", params={"limit": 2, "after": first["next"]})).json()
+
+    assert (2, 1, None) == (len(first["items"]), len(rest["items"]), rest["next"])
+
+
+async def test_a_session_goes_into_the_authorization_header(
+    visitor: Client, code: str, admin: Who
+) -> None:
+    session = (await visitor.post("/sessions", json={"invite": code})).json()
+    as_visitor = {"authorization": f"Bearer {session['token']}"}
+
+    who = (await visitor.get("/whoami", headers=as_visitor)).json()
+
+    assert ("contributor", admin.workspace) == (who["role"], who["workspace"])
+    assert session["contributor"] == who["contributor"]
+    assert 403 == (await visitor.get("/keys", headers=as_visitor)).status_code
+
+
+async def test_a_page_gets_the_session_as_a_cookie_that_scripts_cannot_read(
+    visitor: Client, code: str
+) -> None:
+    answer = await visitor.post(
+        "/sessions", json={"invite": code}, headers={"origin": "http://test"}
+    )
+
+    name, _, rest = answer.headers["set-cookie"].partition("=")
+    assert PLAIN_COOKIE == name
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(rest.split("; "))
+    assert 200 == (await visitor.get("/whoami")).status_code
+
+
+async def test_over_tls_the_cookie_is_bound_to_this_host(visitor: Client, code: str) -> None:
+    answer = await visitor.post(
+        "https://test/api/v1/sessions",
+        json={"invite": code},
+        headers={"origin": "https://test"},
+    )
+
+    assert answer.headers["set-cookie"].startswith(f"{COOKIE}=v1.")
+    assert answer.headers["set-cookie"].endswith("; Secure")
+
+
+async def test_a_program_gets_no_cookie(visitor: Client, code: str) -> None:
+    answer = await visitor.post("/sessions", json={"invite": code})
+
+    assert 201 == answer.status_code
+    assert "set-cookie" not in answer.headers
+
+
+async def test_a_key_in_a_cookie_is_refused(visitor: Client, admin_secret: str) -> None:
+    for name in (COOKIE, PLAIN_COOKIE):
+        answer = await visitor.get("/whoami", headers={"cookie": f"{name}={admin_secret}"})
+
+        assert (401, "not-authenticated") == problem(answer)
+
+
+async def test_another_site_cannot_use_the_cookie_to_write(visitor: Client, code: str) -> None:
+    session = (await visitor.post("/sessions", json={"invite": code})).json()
+    headers = {"cookie": f"{PLAIN_COOKIE}={session['token']}", "origin": "http://evil.example"}
+
+    assert 403 == (await visitor.post("/keys", json={}, headers=headers)).status_code
+
+
+async def test_a_wrong_invitation_is_refused(visitor: Client, code: str) -> None:
+    answer = await visitor.post("/sessions", json={"invite": code[:-1]})
+
+    assert (403, "invite-refused") == problem(answer)
