@@ -1,0 +1,120 @@
+"""`volano data`: records on the shelf, and how they get there and out again."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import App, Parameter
+
+from volano.cli import braille, render
+from volano.cli.render import Columns, Look
+from volano.cli.terminal import Here, note
+
+if TYPE_CHECKING:
+    from volano.sdk.data import Which
+    from volano.spec.data import Drawing, Record
+
+app = App(name="data", help="Records: import, list, look at, export.")
+app.command("volano.cli.importing:import_", name="import")
+
+COLUMNS: "Columns[Record]" = {
+    "ID": lambda record: record.id,
+    "LABEL": lambda record: record.label,
+    "CONTRIBUTOR": lambda record: record.contributor,
+    "ORIGIN": lambda record: record.origin,
+    "QUALITY": lambda record: record.quality,
+    "STROKES": lambda record: record.strokes,
+    "FLAGS": lambda record: record.flags,
+    "RECEIVED": lambda record: record.received_at,
+}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which records: every option given must hold, of a repeated one any."""
+
+    label: Annotated[list[str], note("Only this label; may be repeated.", metavar="NAME")] = field(
+        default_factory=list
+    )
+    origin: Annotated[list[str], note("Only from this import.", metavar="NAME")] = field(
+        default_factory=list
+    )
+    contributor: Annotated[
+        list[str], note("Only of these people; `*` and `?` match.", metavar="PATTERN")
+    ] = field(default_factory=list)
+    min_quality: Annotated[float | None, note("Only from this quality on, 0 to 1.")] = None
+
+
+EVERYTHING: Final = Filter()
+
+
+@app.command
+def ls(
+    *,
+    terminal: Here,
+    which: Filter = EVERYTHING,
+    flag: Annotated[list[str] | None, note("Only with this flag.", metavar="FLAG")] = None,
+    limit: Annotated[int, note("Show at most so many; 0 for all.")] = 50,
+) -> None:
+    """List records.
+
+    Example:
+        volano data ls --label circle --min-quality 0.8
+        volano data ls --origin omniglot --contributor 'greek-*' --limit 0 -o jsonl
+    """
+    page = min(limit, 1000) or 1000
+    records = terminal.client.records.ls(page=page, **_which(which, flag))
+    terminal.rows(records, COLUMNS, limit=limit, none="No record fits.")
+
+
+@app.command
+def show(id: Annotated[str, note("Id of a record.")], /, *, terminal: Here) -> None:
+    """Show one drawing: the strokes, and what is known about it.
+
+    Example:
+        volano data show 019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10
+    """
+    terminal.show(terminal.client.records.drawing(id), _view)
+
+
+@app.command
+def export(*, terminal: Here, which: Filter = EVERYTHING) -> None:
+    """Write drawings with their strokes, one JSON document a line.
+
+    Example:
+        volano data export --label circle > circles.jsonl
+    """
+    count = 0
+    for line in terminal.client.records.export(**_which(which)):
+        terminal.print(line.decode())
+        count += 1
+    terminal.say(render.plural(count, "drawing"))
+
+
+def _which(given: Filter, flag: list[str] | None = None) -> "Which":
+    return {
+        "flag": flag or [],
+        "label": given.label,
+        "origin": given.origin,
+        "contributor": given.contributor,
+        "min_quality": given.min_quality,
+    }
+
+
+def _view(drawing: "Drawing", look: Look) -> str:
+    lines = [[(point.x, point.y) for point in stroke.points] for stroke in drawing.strokes]
+    facts = {
+        "id": drawing.id,
+        "label": drawing.shape,
+        "contributor": drawing.contributor,
+        "origin": drawing.origin or None,
+        "canvas": f"{drawing.canvas.width:g} x {drawing.canvas.height:g} px",
+        "strokes": f"{len(lines)}, {sum(map(len, lines))} points",
+        "drawn in": render.span(drawing.duration_ms / 1000),
+        "device": drawing.device,
+        "quality": drawing.quality.score if drawing.quality else None,
+        "flags": drawing.flags or None,
+        "received": drawing.received_at,
+    }
+    picture = look.ink("cyan", braille.picture(lines))
+    return f"{picture}\n\n{render.card(facts, look)}"

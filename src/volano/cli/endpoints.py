@@ -1,0 +1,63 @@
+"""`volano endpoints`: what answers, and since when."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App
+
+from volano.cli import render
+from volano.cli.render import Columns, Look
+from volano.cli.terminal import Here, note
+
+if TYPE_CHECKING:
+    from volano.spec.serving import Endpoint, Rollout
+
+app = App(name="endpoints", help="What answers, and since when.")
+
+COLUMNS: "Columns[Endpoint]" = {
+    "NAME": lambda endpoint: endpoint.name,
+    "MODEL": lambda endpoint: endpoint.model,
+    "VERSION": lambda endpoint: endpoint.version,
+    "CHANGES": lambda endpoint: endpoint.sequence,
+    "SINCE": lambda endpoint: endpoint.history[-1].at if endpoint.history else None,
+}
+
+HISTORY: "Columns[Rollout]" = {
+    "VERSION": lambda rollout: rollout.version,
+    "FROM": lambda rollout: rollout.at,
+    "BY": lambda rollout: rollout.by,
+    "REASON": lambda rollout: rollout.reason,
+}
+
+
+@app.command
+def ls(
+    *, terminal: Here, limit: Annotated[int, note("Show at most so many; 0 for all.")] = 50
+) -> None:
+    """List endpoints with the version that answers on each.
+
+    Example:
+        volano endpoints ls
+    """
+    none = "Nothing answers yet: `volano versions activate ID` puts a version on an endpoint."
+    terminal.rows(terminal.client.endpoints.ls(), COLUMNS, limit=limit, none=none)
+
+
+@app.command
+def show(name: Annotated[str, note("Name of an endpoint.")], /, *, terminal: Here) -> None:
+    """Show one endpoint with everything that has answered on it.
+
+    Example:
+        volano endpoints show drawing
+    """
+    terminal.show(terminal.client.endpoints.show(name), view)
+
+
+def view(endpoint: "Endpoint", look: Look) -> str:
+    """An endpoint as a card, its history below."""
+    facts = {
+        "name": endpoint.name,
+        "model": endpoint.model,
+        "version": endpoint.version,
+        "changes": endpoint.sequence,
+    }
+    return f"{render.card(facts, look)}\n\n{render.table(endpoint.history, HISTORY, look)}"

@@ -1,0 +1,81 @@
+"""`volano explain`: what a thing was made from, and what was made from it."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+from volano.cli import render
+from volano.cli.render import Look, Node
+from volano.cli.terminal import Here, note
+
+if TYPE_CHECKING:
+    from volano.spec.loop import Explanation, Fact, Kind
+
+
+def explain(
+    thing: Annotated[str, note("An id; or its kind, then the id.", metavar="[KIND] ID")],
+    id: Annotated[str | None, note("", show=False)] = None,
+    /,
+    *,
+    terminal: Here,
+    depth: Annotated[int | None, note("Follow so many steps; else all.")] = None,
+) -> None:
+    """Explain anything: what it was made from, and what was made from it.
+
+    Works for predictions, versions, runs, snapshots and records. The kind can be left out.
+
+    Example:
+        volano explain 019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10
+        volano explain version ver_0198c5e07d317c4e9a503f1b6f7f2a10
+        volano explain run run_0198c5e07d317c4e9a503f1b6f7f2a10 --json
+    """
+    kind: Kind | None = thing if id else None  # type: ignore[assignment] # the server refuses others
+    terminal.show(terminal.client.explain(id or thing, kind, depth=depth), view)
+
+
+def view(explanation: "Explanation", look: Look) -> str:
+    """Two trees: upwards to what it was made from, downwards to what was made from it."""
+    facts = {fact.id: fact for fact in (explanation.about, *explanation.up, *explanation.down)}
+    up: dict[str, list[tuple[str, str]]] = {}
+    down: dict[str, list[tuple[str, str]]] = {}
+    for link in explanation.links:
+        up.setdefault(link.source, []).append((link.target, link.relation))
+        down.setdefault(link.target, []).append((link.source, link.relation))
+    walks = [("made from", up, explanation.up), ("made into", down, explanation.down)]
+    branches = [
+        Node(look.ink("dim", title), _below(explanation.about.id, links, facts, look, set()))
+        for title, links, found in walks
+        if found
+    ]
+    text = render.tree(Node(_line(explanation.about, "", look), branches), look.ink)
+    more = [f"{render.plural(n, kind)} more" for kind, n in explanation.omitted.items()]
+    return text + (f"\n{look.ink('dim', '… and ' + ', '.join(more))}" if more else "")
+
+
+def _below(
+    id: str,
+    links: Mapping[str, list[tuple[str, str]]],
+    facts: "Mapping[str, Fact]",
+    look: Look,
+    seen: set[str],
+) -> list[Node]:
+    """What hangs below a thing; what has been shown already is not unfolded again."""
+    nodes = []
+    for other, relation in links.get(id, []):
+        if (fact := facts.get(other)) is None:
+            continue
+        known = other in seen
+        seen.add(other)
+        below = [] if known else _below(other, links, facts, look, seen)
+        nodes.append(Node(_line(fact, relation, look) + (" (above)" if known else ""), below))
+    return nodes
+
+
+def _line(fact: "Fact", relation: str, look: Look) -> str:
+    said = [f"{name} {render.cell(value, look)}" for name, value in fact.facts.items()]
+    title = "" if fact.title == fact.id else f" {fact.title}"
+    parts = [
+        look.ink("bold", fact.kind) + title,
+        look.ink("cyan", fact.id),
+        look.ink("dim", "; ".join([*([relation] if relation else []), *said])),
+    ]
+    return "  ".join(part for part in parts if part)

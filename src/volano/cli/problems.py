@@ -1,0 +1,65 @@
+"""Failures as the person at the terminal sees them: what happened, and what to type next."""
+
+import json
+from typing import Final
+
+from volano.cli.render import Ink
+from volano.spec.common import NotAuthenticated
+from volano.spec.errors import Broken, Missing, Unavailable, VolanoError
+
+USER: Final = 1
+USAGE: Final = 2
+SYSTEM: Final = 3
+INTERRUPTED: Final = 130
+
+_LISTINGS: Final = {
+    "record": "volano data ls",
+    "drawing": "volano data ls",
+    "shape": "volano shapes ls",
+    "snapshot": "volano snapshots ls",
+    "run": "volano runs ls",
+    "version": "volano versions ls",
+    "endpoint": "volano endpoints ls",
+    "key": "volano keys ls",
+    "member": "volano members ls",
+    "invite": "volano invites ls",
+}
+
+
+class FileUnusable(VolanoError):
+    """The file {path} cannot be used: {reason}."""
+
+    remedy = "Check the path and its permissions."
+
+
+def block(error: VolanoError, ink: Ink) -> str:
+    """The failure in at most four lines, the last one a command where one helps."""
+    lines = [ink("red", "error: ") + error.message]
+    if error.advice:
+        lines.append("       " + error.advice)
+    if isinstance(error, Broken) and error.facts.get("request_id"):
+        lines.append(f"       request id {error.facts['request_id']}")
+    if command := next_command(error):
+        lines.append(ink("dim", "next:  ") + command)
+    return "\n".join(lines)
+
+
+def document(error: VolanoError) -> str:
+    """The failure for programs: its RFC 9457 document on one line."""
+    return json.dumps(error.problem(), default=str, ensure_ascii=False)
+
+
+def next_command(error: VolanoError) -> str:
+    """What to type now; empty where the advice says it already or nothing helps."""
+    if "`volano" in error.advice:
+        return ""
+    if isinstance(error, NotAuthenticated):
+        return "volano login"
+    if isinstance(error, Missing):
+        return _LISTINGS.get(str(error.facts.get("noun")), "")
+    return ""
+
+
+def exit_code(error: VolanoError) -> int:
+    """1 where the caller can change it, 3 where the system has to."""
+    return SYSTEM if isinstance(error, Unavailable | Broken) else USER

@@ -1,0 +1,224 @@
+"""Values as text for people: tables, cards, trees, bars, sparklines, times. Pure."""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise, zip_longest
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+Show = Callable[[T], object]
+"""What a row shows in one column."""
+
+Columns = Mapping[str, Show[T]]
+"""Header -> what a row shows there."""
+
+GAP: Final = "  "
+_NARROWEST: Final = 12
+_SPARKS: Final = "▁▂▃▄▅▆▇█"
+_EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
+_CODES: Final = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """Colours text, or leaves it as it is where colour is not wanted."""
+
+    on: bool = False
+
+    def __call__(self, style: str, text: str) -> str:
+        return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self.on and text else text
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How text is laid out: in colour, how wide (None: as wide as it gets), times as seen from."""
+
+    ink: Ink = Ink()
+    width: int | None = None
+    now: datetime | None = None
+    """With it times read `3 min ago`, without it as ISO 8601."""
+
+
+def table(rows: Iterable[T], columns: Columns[T], look: Look) -> str:
+    """Rows under dim headers; numbers to the right, the longest texts cut where it is too wide."""
+    values = [[show(row) for show in columns.values()] for row in rows]
+    cells = [[cell(value, look) for value in row] for row in values]
+    right = [
+        all(isinstance(v, int | float | None) for v in column)
+        for column in zip(*values, strict=True)
+    ]
+    widths = _widths([list(columns), *cells], look.width)
+    lines = [_line(list(columns), widths, right, look.ink, style="dim")]
+    lines += [_line(row, widths, right, look.ink) for row in cells]
+    return "\n".join(lines)
+
+
+def card(facts: Mapping[str, object], look: Look) -> str:
+    """One thing as aligned `name  value` lines; what is None is left out."""
+    given = {name: value for name, value in facts.items() if value is not None}
+    wide = max((width(name) for name in given), default=0)
+    return "\n".join(
+        look.ink("dim", pad(name, wide)) + GAP + cell(value, look) for name, value in given.items()
+    )
+
+
+def cell(value: object, look: Look) -> str:
+    """One value as a table shows it."""
+    match value:
+        case None | "":
+            return "–"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return figure(value)
+        case datetime():
+            return since(value, look.now) if look.now else value.isoformat(timespec="seconds")
+        case dict():
+            return ", ".join(f"{name}={cell(v, look)}" for name, v in value.items()) or "–"
+        case list() | tuple():
+            return ", ".join(cell(v, look) for v in value) or "–"
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One line of a tree with what hangs below it."""
+
+    text: str
+    below: list["Node"] = field(default_factory=list)
+
+
+def tree(node: Node, ink: Ink) -> str:
+    """A tree with its branches drawn."""
+    return "\n".join([node.text, *_branches(node.below, "", ink)])
+
+
+def _branches(nodes: Sequence[Node], indent: str, ink: Ink) -> Iterable[str]:
+    for n, node in enumerate(nodes, 1):
+        last = n == len(nodes)
+        yield ink("dim", indent + ("└─ " if last else "├─ ")) + node.text
+        yield from _branches(node.below, indent + ("   " if last else "│  "), ink)
+
+
+def sparkline(values: Sequence[float], wide: int = 30) -> str:
+    """A row of blocks as high as the values, the latest to the right; at most `wide` of them.
+
+    More values than that are averaged in equal runs, so that the whole course stays visible.
+    """
+    if not values:
+        return ""
+    n = min(wide, len(values))
+    edges = [i * len(values) // n for i in range(n + 1)]
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
+    low, high = min(means), max(means)
+    scale = (len(_SPARKS) - 1) / ((high - low) or 1.0)
+    return "".join(_SPARKS[round((mean - low) * scale)] for mean in means)
+
+
+def bar(fraction: float, wide: int = 20) -> str:
+    """A horizontal bar, `fraction` of `wide` cells long, drawn to an eighth of a cell."""
+    eighths = round(max(0.0, min(1.0, fraction)) * wide * 8)
+    full, rest = divmod(eighths, 8)
+    return "█" * full + (_EIGHTHS[rest] if rest else "")
+
+
+def figure(number: float) -> str:
+    """A number to four significant places, without an exponent where people read it."""
+    if number == int(number) and abs(number) < 1e15:
+        return str(int(number))
+    return f"{number:.4f}" if 0.001 <= abs(number) < 10 else f"{number:.4g}"
+
+
+def span(seconds: float) -> str:
+    """A stretch of time: `45 s`, `3 min 20 s`, `2 h 5 min`, `4 d`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if not minutes:
+        return f"{whole} s"
+    if not hours:
+        return f"{minutes} min {whole} s" if whole else f"{minutes} min"
+    if hours < 48:
+        return f"{hours} h {minutes_left} min" if minutes_left else f"{hours} h"
+    return f"{hours // 24} d"
+
+
+def since(then: datetime, now: datetime) -> str:
+    """A moment as seen from another: `just now`, `3 min ago`, `in 2 d`."""
+    seconds = (now - then).total_seconds()
+    if abs(seconds) < 2:
+        return "just now"
+    largest = span(abs(seconds)).split(" ")
+    text = " ".join(largest[:2])
+    return f"{text} ago" if seconds > 0 else f"in {text}"
+
+
+def size(count: float) -> str:
+    """Bytes: `433 B`, `1.2 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 drawing`, `2,720 drawings`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def width(text: str) -> int:
+    """Cells that a text takes in a terminal: wide characters two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def pad(text: str, wide: int, *, right: bool = False) -> str:
+    """The text in a field of `wide` cells."""
+    space = " " * (wide - width(text))
+    return space + text if right else text + space
+
+
+def cut(text: str, wide: int) -> str:
+    """The text in at most `wide` cells, with an ellipsis where something is missing."""
+    if width(text) <= wide:
+        return text
+    kept = text[: wide - 1]
+    while width(kept) > wide - 1:
+        kept = kept[:-1]
+    return kept + "…"
+
+
+def visible(text: str) -> str:
+    """The text on one line, with control characters shown instead of obeyed."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _line(
+    cells: Sequence[str], widths: Sequence[int], right: Sequence[bool], ink: Ink, style: str = ""
+) -> str:
+    fields = [
+        pad(cut(visible(text), wide), wide, right=bool(to_right))
+        for text, wide, to_right in zip_longest(cells, widths, right)
+    ]
+    line = GAP.join(fields).rstrip()
+    return ink(style, line) if style else line
+
+
+def _widths(rows: Sequence[Sequence[str]], most: int | None) -> list[int]:
+    widths = [max(width(visible(text)) for text in column) for column in zip(*rows, strict=True)]
+    # The first column is what people copy into the next command: it is never cut.
+    while most and sum(widths) + len(GAP) * (len(widths) - 1) > most and len(widths) > 1:
+        widest = max(range(1, len(widths)), key=widths.__getitem__)
+        if widths[widest] <= _NARROWEST:
+            break
+        widths[widest] -= 1
+    return widths

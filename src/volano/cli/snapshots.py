@@ -1,0 +1,122 @@
+"""`volano snapshots`: frozen lists of records to train on."""
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from volano.cli import render
+from volano.cli.data import EVERYTHING, Filter
+from volano.cli.render import Columns, Look
+from volano.cli.terminal import Here, note
+
+if TYPE_CHECKING:
+    from volano.spec.data import Snapshot
+
+app = App(name="snapshots", help="Frozen lists of records to train on.")
+
+COLUMNS: "Columns[Snapshot]" = {
+    "ID": lambda snapshot: snapshot.id,
+    "NAME": lambda snapshot: snapshot.name,
+    "RECORDS": lambda snapshot: snapshot.records,
+    "LABELS": lambda snapshot: len(snapshot.labels),
+    "CONTRIBUTORS": lambda snapshot: snapshot.contributors,
+    "SPLITS": lambda snapshot: snapshot.by_split,
+    "CREATED": lambda snapshot: snapshot.created_at,
+}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Division:
+    """Whose drawings are in which split."""
+
+    test_contributors: Annotated[
+        list[str], note("Whose drawings test; else drawn by lot.", metavar="PATTERN ...", many=True)
+    ] = field(default_factory=list)
+    test: Annotated[float, note("Share of contributors that test, where none are named.")] = 0.2
+    valid: Annotated[float, note("Share of the other contributors that validate.")] = 0.1
+    seed: Annotated[int, note("Of the lot.")] = 0
+
+
+@app.command
+def create(
+    name: Annotated[str, note("What to call it; the newest of a name is meant by the name.")],
+    /,
+    *,
+    terminal: Here,
+    which: Filter = EVERYTHING,
+    without_flag: Annotated[
+        list[str] | None, note("Leave out what has this flag.", metavar="FLAG")
+    ] = None,
+    division: Division = Division(),
+) -> None:
+    """Freeze records into a snapshot, divided by contributor.
+
+    Nobody's drawings are in two splits. Equal filters on equal data give the same hash.
+
+    Example:
+        volano snapshots create letters --origin omniglot --test-contributors '*-1[7-9]' '*-20'
+    """
+    from volano.spec.data import RecordFilter, SplitRule
+
+    rule = SplitRule(**asdict(division))
+    wanted = RecordFilter(
+        labels=which.label,
+        origins=which.origin,
+        contributors=which.contributor,
+        min_quality=which.min_quality,
+        without_flags=without_flag or [],
+    )
+    snapshot = terminal.client.snapshots.create(name, filter=wanted, split=rule)
+    terminal.show(snapshot, view)
+    terminal.then(f"volano train --snapshot {snapshot.name}")
+
+
+@app.command
+def ls(
+    *, terminal: Here, limit: Annotated[int, note("Show at most so many; 0 for all.")] = 50
+) -> None:
+    """List snapshots, newest first.
+
+    Example:
+        volano snapshots ls
+    """
+    none = "No snapshots yet: `volano snapshots create NAME` freezes all records."
+    terminal.rows(terminal.client.snapshots.ls(), COLUMNS, limit=limit, none=none)
+
+
+@app.command
+def show(id: Annotated[str, note("Id or name.")], /, *, terminal: Here) -> None:
+    """Show one snapshot: what it froze, by which rule.
+
+    Example:
+        volano snapshots show letters
+    """
+    terminal.show(terminal.client.snapshots.show(id), view)
+
+
+def view(snapshot: "Snapshot", look: Look) -> str:
+    """A snapshot as a card."""
+    shown = ", ".join(snapshot.labels[:8])
+    more = f" and {len(snapshot.labels) - 8} more" if len(snapshot.labels) > 8 else ""
+    facts = {
+        "id": snapshot.id,
+        "name": snapshot.name,
+        "hash": snapshot.hash,
+        "records": f"{snapshot.records:,}",
+        "splits": snapshot.by_split,
+        "contributors": snapshot.contributors,
+        "labels": f"{len(snapshot.labels)}: {shown}{more}",
+        "filter": _given(snapshot.filter) or "everything",
+        "tested by": snapshot.split.test_contributors or None,
+        "created": snapshot.created_at,
+    }
+    return render.card(facts, look)
+
+
+def _given(condition: object) -> str:
+    """The parts of a filter that are not left open."""
+    fields = getattr(condition, "__struct_fields__", ())
+    given = {name: value for name in fields if (value := getattr(condition, name))}
+    return "; ".join(f"{name} {render.cell(value, Look())}" for name, value in given.items())

@@ -1,0 +1,139 @@
+"""Where a command's words go, and the server that it talks to."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO, TypeVar
+
+from cyclopts import Parameter
+
+from volano.cli import render
+from volano.cli.render import Columns, Ink, Look
+from volano.sdk import config
+
+if TYPE_CHECKING:
+    from volano.sdk.client import Client
+
+T = TypeVar("T")
+
+Format = Literal["table", "json", "jsonl"]
+
+
+@dataclass(kw_only=True)
+class Terminal:
+    """What every command is handed: results go to `out`, everything else to `err`."""
+
+    format: Format = "table"
+    url: str | None = None
+    key: str | None = None
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    err: TextIO = field(default_factory=lambda: sys.stderr)
+
+    @cached_property
+    def client(self) -> "Client":
+        """The client of the chosen server."""
+        from volano.sdk.client import Client
+
+        return Client(self.url, self.key)
+
+    @property
+    def look(self) -> Look:
+        """How results are laid out: for eyes on a terminal, complete and plain in a pipe."""
+        if not self.out.isatty():
+            return Look()
+        wide = shutil.get_terminal_size().columns
+        return Look(ink=Ink(self._colour(self.out)), width=wide, now=datetime.now(UTC))
+
+    @property
+    def ink(self) -> Ink:
+        """The colours of what is said beside the results."""
+        return Ink(self._colour(self.err))
+
+    def rows(self, rows: Iterable[T], columns: Columns[T], *, limit: int = 0, none: str) -> None:
+        """Print a listing; `none` is said instead of an empty table. A limit of 0 is no limit."""
+        found = iter(rows)
+        shown = list(islice(found, limit)) if limit else list(found)
+        if self.format != "table":
+            return self.document(shown)
+        if not shown:
+            return self.say(none)
+        self.print(render.table(shown, columns, self.look))
+        if limit and next(found, None) is not None:
+            self.say(f"The first {limit}; `--limit 0` shows all.")
+        return None
+
+    def show(self, value: T, view: Callable[[T, Look], str]) -> None:
+        """Print one thing, as its view draws it or as a document."""
+        if self.format == "table":
+            self.print(view(value, self.look))
+        else:
+            self.document(value)
+
+    def document(self, value: object) -> None:
+        """Print a value as JSON; as JSON lines, one line for each of a list."""
+        import msgspec
+
+        encode = msgspec.json.encode
+        if self.format == "jsonl":
+            for one in value if isinstance(value, list) else [value]:
+                self.print(encode(one).decode())
+        else:
+            self.print(msgspec.json.format(encode(value), indent=2).decode())
+
+    def print(self, text: str) -> None:
+        """Print a piece of the result."""
+        self.out.write(text + "\n")
+
+    def say(self, text: str = "") -> None:
+        """Tell the person something that is not the result."""
+        self.out.flush()
+        self.err.write(text + "\n")
+        self.err.flush()
+
+    def then(self, *commands: str) -> None:
+        """Say which command to type next."""
+        for n, command in enumerate(commands):
+            self.say(self.ink("dim", "next: " if n == 0 else "      ") + command)
+
+    def confirm(self, done: str) -> None:
+        """Say that something has been done."""
+        self.say(self.ink("green", "✓ ") + done)
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody watches: progress is then redrawn in place."""
+        return self.err.isatty()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if "client" in self.__dict__:
+            self.client.close()
+
+    def _colour(self, stream: TextIO) -> bool:
+        environ = config.environment()
+        return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
+Here = Annotated[Terminal, Parameter(parse=False)]
+"""The type of the parameter by which a command asks for its terminal."""
+
+
+def note(
+    help: str, *names: str, metavar: str = "", show: bool = True, many: bool = False
+) -> Parameter:
+    """What `--help` says of a parameter, and its names if they are not the Python ones.
+
+    `many`: one flag takes all the words up to the next one.
+    """
+    return Parameter(
+        name=names or None,
+        help=help,
+        metavar=metavar or None,
+        show=show,
+        negative="",
+        consume_multiple=many,
+    )

@@ -1,0 +1,111 @@
+"""`volano train`: start a training on a server, or run it here."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from volano.cli.terminal import Here, Terminal, note
+from volano.spec.errors import Invalid
+
+
+class SnapshotNeeded(Invalid):
+    """A training needs a snapshot to learn from."""
+
+    remedy = "`volano snapshots ls` shows those that are there: `volano train --snapshot NAME`."
+
+
+class DataNeeded(Invalid):
+    """A training here needs a folder with a staged snapshot."""
+
+    remedy = "Give it: `volano train --local --data FOLDER`."
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What to train."""
+
+    recipe: Annotated[str, note("What to train.", metavar="NAME")] = "drawing"
+    model: Annotated[str | None, note("Name of the model; else the recipe's.", metavar="NAME")] = (
+        None
+    )
+    seconds: Annotated[float, note("Time for training, evaluation and export.")] = 300.0
+    seed: Annotated[int, note("Of everything random in it.")] = 0
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Local:
+    """Training without a server."""
+
+    local: Annotated[bool, note("Run it here, without a server.")] = False
+    data: Annotated[Path | None, note("With --local: a staged snapshot.", metavar="FOLDER")] = None
+    out: Annotated[Path, note("With --local: where the artefact goes.", metavar="FOLDER")] = Path(
+        "artefact"
+    )
+
+
+def train(
+    *,
+    terminal: Here,
+    snapshot: Annotated[str | None, note("What to learn from: id or name.", metavar="ID")] = None,
+    order: Order = Order(),
+    watch: Annotated[
+        bool, Parameter(help="Follow it to its end, or only start it.", negative="--detach")
+    ] = True,
+    here: Local = Local(),
+    **params: Annotated[str, note("A parameter of the recipe: --learning_rate=0.001")],
+) -> int:
+    """Train a model on a snapshot.
+
+    Ctrl-C leaves a training on a server running.
+
+    Example:
+        volano train --snapshot letters --seconds 120
+        volano train --snapshot letters --model letters --learning_rate=0.001 --detach
+        volano train --local --data staged/ --out artefact/
+    """
+    chosen = {name.replace("-", "_"): typed(text) for name, text in params.items()}
+    if here.local:
+        return _train_here(terminal, order, here, chosen)
+    if snapshot is None:
+        raise SnapshotNeeded
+    frozen = terminal.client.snapshots.show(snapshot)
+    run = terminal.client.runs.create(frozen.id, params=chosen, **asdict(order))
+    terminal.say(f"{run.id}: {run.recipe} on {frozen.name}, {frozen.records:,} records")
+    return _go_on(terminal, run.id, watch=watch)
+
+
+def typed(text: str) -> Any:
+    """The value of a parameter as it was typed: a number or truth where it reads as one."""
+    import msgspec
+
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+    return value if isinstance(value, bool | int | float) else text
+
+
+def _train_here(terminal: Terminal, order: Order, here: Local, params: Mapping[str, Any]) -> int:
+    from volano.cli.training_here import train_here
+
+    if here.data is None:
+        raise DataNeeded
+    return train_here(
+        terminal, order.recipe, here.data, here.out, params, seed=order.seed, seconds=order.seconds
+    )
+
+
+def _go_on(terminal: Terminal, id: str, *, watch: bool) -> int:
+    if watch:
+        from volano.cli.watching import follow
+
+        return follow(terminal, id)
+    if terminal.format != "table":
+        terminal.document(terminal.client.runs.show(id))
+    terminal.then(f"volano runs watch {id}")
+    return 0

@@ -1,0 +1,89 @@
+"""`volano train --local`: the harness in this process, its events on this terminal."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from volano.cli import problems, render
+from volano.cli.live import Live
+from volano.cli.terminal import Terminal
+from volano.harness import local
+from volano.spec.harness import AnyEvent, Failed, Finished, Phase, Points, Reached
+from volano.spec.registry import Progress
+
+
+def train_here(
+    terminal: Terminal,
+    recipe: str,
+    data: Path,
+    out: Path,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    seconds: float,
+) -> int:
+    """Train and evaluate in this process; the exit code that fits how it ended."""
+    if not (data / "snapshot.json").is_file():
+        raise problems.FileUnusable(path=str(data), reason="there is no snapshot.json in it")
+    with Live(terminal.err, in_place=terminal.live) as live:
+        board = _Board(terminal, live)
+        end = local.train(
+            recipe, data, out, params=params, seed=seed, seconds=seconds, on_event=board.hear
+        )
+        board.draw(last=True)
+    if isinstance(end, Finished):
+        terminal.show(end, lambda finished, look: render.card(_facts(finished, out), look))
+        return 0
+    return _failed(terminal, end)
+
+
+class _Board:
+    """What a run has told so far."""
+
+    def __init__(self, terminal: Terminal, live: Live) -> None:
+        self._terminal = terminal
+        self._live = live
+        self._start = time.monotonic()
+        self._phase = "starting"
+        self._progress = Progress()
+        self._curves: dict[str, list[float]] = {}
+
+    def hear(self, event: AnyEvent) -> None:
+        match event:
+            case Phase():
+                self._phase = event.name
+            case Reached():
+                self._progress = event.progress
+            case Points():
+                for point in event.points:
+                    for name, value in point.values.items():
+                        self._curves.setdefault(name, []).append(value)
+        self.draw()
+
+    def draw(self, *, last: bool = False) -> None:
+        self._live.draw(self._lines, last=last)
+
+    def _lines(self) -> list[str]:
+        from volano.cli.watching import Moment, frame
+
+        moment = Moment(self._phase, self._progress, time.monotonic() - self._start)
+        return frame(moment, self._curves, self._terminal.ink)
+
+
+def _facts(end: Finished, out: Path) -> dict[str, object]:
+    numbers = {k: v for k, v in end.figures.items() if isinstance(v, int | float)}
+    times = {f"{phase} took": render.span(s) for phase, s in end.seconds.items()}
+    return {**numbers, **times, "artefact": f"{out}: {', '.join(f.name for f in end.files)}"}
+
+
+def _failed(terminal: Terminal, end: Failed) -> int:
+    if terminal.format != "table":
+        terminal.document(end)
+    failure = end.failure
+    terminal.say(terminal.ink("red", "failed: ") + f"{failure.class_}: {failure.message}")
+    if failure.frame:
+        terminal.say(f"        at {failure.frame}")
+    if failure.class_ == "cancelled":
+        return problems.INTERRUPTED
+    return problems.SYSTEM if failure.class_.startswith("system.") else problems.USER

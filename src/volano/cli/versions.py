@@ -1,0 +1,154 @@
+"""`volano versions`: trained models, side by side and on an endpoint."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App
+
+from volano.cli import render
+from volano.cli.render import Columns, Ink, Look
+from volano.cli.terminal import Here, Terminal, note
+
+if TYPE_CHECKING:
+    from volano.spec.registry import Comparison, Version
+    from volano.spec.serving import Endpoint
+
+app = App(name="versions", help="Trained models: list, compare, activate.")
+
+VersionId = Annotated[str, note("Id of a version.")]
+
+COLUMNS: "Columns[Version]" = {
+    "ID": lambda version: version.id,
+    "MODEL": lambda version: version.model,
+    "NUMBER": lambda version: version.number,
+    "ACCURACY": lambda version: version.metrics.get("accuracy"),
+    "MACRO F1": lambda version: version.metrics.get("macro_f1"),
+    "CLASSES": lambda version: len(version.artefact.classes),
+    "CREATED": lambda version: version.created_at,
+}
+
+
+@app.command
+def ls(
+    *,
+    terminal: Here,
+    model: Annotated[str | None, note("Only of this model.", metavar="NAME")] = None,
+    limit: Annotated[int, note("Show at most so many; 0 for all.")] = 20,
+) -> None:
+    """List versions, newest first.
+
+    Example:
+        volano versions ls --model drawing
+    """
+    none = "No versions: `volano train --snapshot NAME` makes one."
+    terminal.rows(terminal.client.versions.ls(model=model), COLUMNS, limit=limit, none=none)
+
+
+@app.command
+def show(id: VersionId, /, *, terminal: Here) -> None:
+    """Show one version: where it comes from and how good it is.
+
+    Example:
+        volano versions show ver_0198c5e07d317c4e9a503f1b6f7f2a10
+    """
+    terminal.show(terminal.client.versions.show(id), view)
+
+
+@app.command
+def compare(
+    ids: Annotated[list[str], note("Two versions or more.", metavar="ID ID ...")],
+    /,
+    *,
+    terminal: Here,
+) -> None:
+    """Compare versions: every metric, and the parameters that differ.
+
+    The last column says how the last version differs from the first.
+
+    Example:
+        volano versions compare ver_0198c5e0… ver_0198c61a…
+    """
+    terminal.show(terminal.client.versions.compare(ids), table)
+
+
+@app.command
+def activate(
+    id: VersionId,
+    /,
+    *,
+    terminal: Here,
+    endpoint: Annotated[str | None, note("Where; else the model's name.", metavar="NAME")] = None,
+) -> None:
+    """Put a version on an endpoint's traffic; nobody's request fails meanwhile.
+
+    Example:
+        volano versions activate ver_0198c5e07d317c4e9a503f1b6f7f2a10
+    """
+    name = endpoint or terminal.client.versions.show(id).model
+    _changed(terminal, terminal.client.endpoints.activate(name, id))
+
+
+@app.command
+def rollback(endpoint: Annotated[str, note("Name of an endpoint.")], /, *, terminal: Here) -> None:
+    """Put the version before the active one back on an endpoint.
+
+    Example:
+        volano versions rollback drawing
+    """
+    _changed(terminal, terminal.client.endpoints.rollback(endpoint))
+
+
+def view(version: "Version", look: Look) -> str:
+    """A version as a card, its figures below."""
+    facts = {
+        "id": version.id,
+        "model": f"{version.model} {version.number}",
+        "run": version.run,
+        "snapshot": version.snapshot,
+        "source": version.source,
+        "digest": version.digest,
+        "params": version.params or None,
+        "classes": len(version.artefact.classes),
+        "temperature": version.artefact.temperature,
+        "files": ", ".join(f"{f.name} {render.size(f.bytes)}" for f in version.files),
+        "trained by": version.created_by,
+        "created": version.created_at,
+    }
+    return f"{render.card(facts, look)}\n\n{render.card(version.metrics, look)}"
+
+
+def table(comparison: "Comparison", look: Look) -> str:
+    """Metrics of versions side by side, then the parameters that differ."""
+    heads = [f"{v.model} {v.number}" for v in comparison.versions]
+    metrics = [
+        (name, *values, _delta(values, look.ink)) for name, values in comparison.metrics.items()
+    ]
+    parts = [render.table(metrics, _columns(["METRIC", *heads, "DIFFERENCE"]), look)]
+    if comparison.params:
+        params = [(name, *values) for name, values in comparison.params.items()]
+        parts.append(render.table(params, _columns(["PARAMETER", *heads]), look))
+    else:
+        parts.append("No parameter differs.")
+    return "\n\n".join(parts)
+
+
+def _columns(heads: list[str]) -> "Columns[tuple[object, ...]]":
+    # Two versions may have one name and number in two workspaces' exports: heads stay unique.
+    return {f"{head}{' ' * heads[:n].count(head)}": _place(n) for n, head in enumerate(heads)}
+
+
+def _place(n: int) -> "render.Show[tuple[object, ...]]":
+    return lambda row: row[n]
+
+
+def _delta(values: "list[float | None]", ink: Ink) -> str:
+    first, last = values[0], values[-1]
+    if first is None or last is None:
+        return ""
+    return f"{last - first:+.4f}" if last != first else "="
+
+
+def _changed(terminal: Terminal, endpoint: "Endpoint") -> None:
+    if terminal.format != "table":
+        return terminal.document(endpoint)
+    terminal.confirm(f"{endpoint.version} answers on {endpoint.name} now")
+    return terminal.then(f"volano predict {endpoint.name} RECORD_ID")

@@ -1,0 +1,89 @@
+"""A run as it goes: a bar, its metrics as sparklines, how long it has been at it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from volano.cli import problems, render
+from volano.cli.live import Live
+from volano.cli.render import Ink
+from volano.cli.runs import STATE_STYLES, conclude, view
+from volano.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from volano.spec.registry import Progress, Run
+
+Curves = Mapping[str, Sequence[float]]
+"""Metric -> its values in the order they were logged."""
+
+_CURVES = 4
+_CELLS = 40
+
+
+def follow(terminal: Terminal, id: str) -> int:
+    """Show a run until it is over; the exit code that fits how it ended.
+
+    On Ctrl-C it stays running and the person is told how to come back to it.
+    """
+    run: Run | None = None
+    try:
+        with Live(terminal.err, in_place=terminal.live) as live:
+            for run in terminal.client.runs.watch(id):
+                _draw(terminal, live, run)
+    except KeyboardInterrupt:
+        state = run.state if run else "running"
+        terminal.say(f"\n{id} is still {state}.")
+        terminal.then(f"volano runs watch {id}", f"volano runs cancel {id}")
+        return problems.INTERRUPTED
+    assert run is not None, "a run is shown at least once"
+    if terminal.format != "jsonl":
+        terminal.show(run, view)
+    return conclude(terminal, run)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """How far a run is."""
+
+    state: str
+    progress: "Progress"
+    elapsed_s: float
+
+
+def frame(moment: Moment, curves: Curves, ink: Ink) -> list[str]:
+    """The lines of a run: the first says all that a log needs."""
+    shown = list(curves.items())[:_CURVES]
+    total = moment.progress.total
+    done = min(1.0, moment.progress.done / total) if total else 0.0
+    parts = [
+        ink(STATE_STYLES.get(moment.state, "dim"), moment.state),
+        f"{done:.0%}" if total else "",
+        moment.progress.note,
+        "  ".join(f"{name} {render.figure(values[-1])}" for name, values in shown if values),
+        render.span(moment.elapsed_s),
+    ]
+    wide = max((len(name) for name, _ in shown), default=0)
+    return [
+        "  ".join(part for part in parts if part),
+        ink("cyan", render.pad(render.bar(done, _CELLS), _CELLS)),
+        *(f"{name:{wide}}  {render.sparkline(values, _CELLS)}" for name, values in shown),
+    ]
+
+
+def _draw(terminal: Terminal, live: Live, run: "Run") -> None:
+    over = run.finished_at is not None
+    if terminal.format == "jsonl":
+        terminal.document(run)
+
+    def lines() -> list[str]:
+        series = terminal.client.runs.series(run.id) if run.started_at else []
+        curves = {one.metric: one.values for one in series}
+        return frame(Moment(run.state, run.progress, _elapsed(run)), curves, terminal.ink)
+
+    live.draw(lines, last=over)
+
+
+def _elapsed(run: "Run") -> float:
+    begin, end = run.started_at or run.created_at, run.finished_at or datetime.now(UTC)
+    return max(0.0, (end - begin).total_seconds())

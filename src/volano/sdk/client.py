@@ -1,0 +1,108 @@
+"""The client: every operation of a server's API as a typed call."""
+
+from types import TracebackType
+from typing import Final, Self
+
+from volano.sdk import config
+from volano.sdk.accounts import Invites, Keys, Members
+from volano.sdk.data import Drawings, Records, Shapes, Snapshots
+from volano.sdk.registry import Runs, Versions
+from volano.sdk.serving import Endpoints, Predictions
+from volano.sdk.transport import Backoff, Transport, path
+from volano.spec.accounts import Who
+from volano.spec.common import Id
+from volano.spec.errors import Missing
+from volano.spec.labeling import UserStats
+from volano.spec.loop import Explanation, Kind
+
+_KINDS: Final[dict[str, tuple[Kind, ...]]] = {
+    "run": ("run",),
+    "ver": ("version",),
+    "snap": ("snapshot",),
+    "": ("prediction", "record"),
+}
+"""What an id may be the id of, by its prefix; both kinds without one are UUIDs."""
+
+
+class Client:
+    """Speaks to one server, from any thread.
+
+        client = Client()                                  # the server that `volano login` chose
+        run = client.runs.create(client.snapshots.show("letters").id)
+        for run in client.runs.watch(run.id):
+            print(run.progress)
+
+    Words are the command line's: what `volano runs ls` prints, `client.runs.ls()` gives. Refusals
+    are raised as the classes of `volano.spec`. Writes are sent again when a connection fails.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        timeout_s: float = 30.0,
+        backoff: Backoff | None = None,
+    ) -> None:
+        profile = config.read(url, key)
+        self.url = profile.url
+        transport = Transport(profile.url, profile.key, timeout_s=timeout_s, backoff=backoff)
+        self._transport = transport
+        self.shapes = Shapes(transport)
+        self.drawings = Drawings(transport)
+        self.records = Records(transport)
+        self.snapshots = Snapshots(transport)
+        self.runs = Runs(transport)
+        self.versions = Versions(transport)
+        self.endpoints = Endpoints(transport)
+        self.predictions = Predictions(transport)
+        self.keys = Keys(transport)
+        self.members = Members(transport)
+        self.invites = Invites(transport)
+
+    def whoami(self) -> Who:
+        """Who this client is to the server."""
+        return self._transport.call("GET", "/whoami", Who)
+
+    def stats(self) -> UserStats:
+        """What this contributor has drawn."""
+        return self._transport.call("GET", "/user/stats", UserStats)
+
+    def explain(self, id: Id, kind: Kind | None = None, *, depth: int | None = None) -> Explanation:
+        """What a thing was made from, and what was made from it.
+
+        Without a kind, the id tells it. Raises: Missing.
+        """
+        *others, last = (kind,) if kind else kinds(id)
+        for guess in others:
+            try:
+                return self._explain(guess, id, depth)
+            except Missing:
+                continue
+        return self._explain(last, id, depth)
+
+    def _explain(self, kind: Kind, id: Id, depth: int | None) -> Explanation:
+        return self._transport.call(
+            "GET", path("explain", kind, id), Explanation, query={"depth": depth}
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def kinds(id: Id) -> tuple[Kind, ...]:
+    """What an id may be the id of."""
+    prefix = id.partition("_")[0] if "_" in id else ""
+    return _KINDS.get(prefix, _KINDS[""])

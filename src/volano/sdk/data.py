@@ -1,0 +1,135 @@
+"""The client's part of collecting and data: shapes, drawings, records, snapshots."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, TypedDict, Unpack
+
+import msgspec
+
+from volano.sdk.transport import Transport, path
+from volano.spec.common import Id, Name
+from volano.spec.data import (
+    Drawing,
+    DrawingImport,
+    ImportedDrawing,
+    NewDrawing,
+    NewSnapshot,
+    Record,
+    RecordFilter,
+    Snapshot,
+    SnapshotRecord,
+    Split,
+    SplitRule,
+)
+from volano.spec.labeling import Difficulty, NewShape, Outcome, Shape
+
+ImageFormat = Literal["png", "svg"]
+
+
+class Which(TypedDict, total=False):
+    """Which records: every condition given must hold; of several values one is enough."""
+
+    label: str | Sequence[str]
+    origin: str | Sequence[str]
+    contributor: str | Sequence[str]
+    flag: str | Sequence[str]
+    min_quality: float | None
+
+
+class Shapes:
+    """What contributors are asked to draw."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def ls(self) -> Iterator[Shape]:
+        """Every shape."""
+        return self._transport.pages("/shapes", Shape)
+
+    def add(self, name: Name, *, description: str = "", difficulty: Difficulty = "easy") -> Shape:
+        """Ask for one more shape."""
+        new = NewShape(name=name, description=description, difficulty=difficulty)
+        return self._transport.call("POST", "/shapes", Shape, body=new)
+
+
+class Drawings:
+    """Drawings on their way in."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def submit(self, drawing: NewDrawing) -> Outcome:
+        """Store one drawing; when this returns it is durable."""
+        return self._transport.call("POST", "/drawings", Outcome, body=drawing)
+
+    def submit_all(self, drawings: Sequence[NewDrawing]) -> list[Outcome]:
+        """Store up to 50 drawings; each is accepted or refused by itself."""
+        return self._transport.call("POST", "/drawings", list[Outcome], body=drawings)
+
+    def import_from(self, origin: Name, drawings: Sequence[ImportedDrawing]) -> list[Outcome]:
+        """Store up to 200 drawings that were made elsewhere, with their own contributors."""
+        batch = DrawingImport(origin=origin, drawings=list(drawings))
+        return self._transport.call("POST", "/drawings/import", list[Outcome], body=batch)
+
+
+class Records:
+    """What is on the shelf."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def ls(self, *, page: int | None = None, **which: Unpack[Which]) -> Iterator[Record]:
+        """The records that fit, `page` of them fetched at a time."""
+        return self._transport.pages("/records", Record, {**which, "limit": page})
+
+    def show(self, id: Id) -> Record:
+        """One record, without its strokes."""
+        return self._transport.call("GET", path("records", id), Record)
+
+    def drawing(self, id: Id) -> Drawing:
+        """The strokes of one record."""
+        return self._transport.call("GET", path("records", id, "drawing"), Drawing)
+
+    def image(self, id: Id, format: ImageFormat = "png", size: int = 128) -> bytes:
+        """One record as a picture, `size` px wide and high."""
+        query = {"format": format, "size": size}
+        return self._transport.fetch("GET", path("records", id, "image"), query=query)
+
+    def export(self, **which: Unpack[Which]) -> Iterator[bytes]:
+        """The drawings that fit as they arrive, one JSON document each."""
+        return self._transport.lines("/records/export", {**which})
+
+    def drawings(self, **which: Unpack[Which]) -> Iterator[Drawing]:
+        """The drawings that fit, streamed."""
+        decode = msgspec.json.Decoder(Drawing).decode
+        return (decode(line) for line in self.export(**which))
+
+
+class Snapshots:
+    """Frozen lists of records: what runs are trained on."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(
+        self,
+        name: Name,
+        *,
+        filter: RecordFilter | None = None,
+        split: SplitRule | None = None,
+    ) -> Snapshot:
+        """Freeze the records that the filter lets through, divided by contributor."""
+        new = NewSnapshot(name=name, filter=filter or RecordFilter(), split=split or SplitRule())
+        return self._transport.call("POST", "/snapshots", Snapshot, body=new)
+
+    def ls(self) -> Iterator[Snapshot]:
+        """Every snapshot, newest first."""
+        return self._transport.pages("/snapshots", Snapshot)
+
+    def show(self, id_or_name: str) -> Snapshot:
+        """One snapshot by its id, or the newest of a name."""
+        return self._transport.call("GET", path("snapshots", id_or_name), Snapshot)
+
+    def records(self, id: Id, *, split: Split | None = None) -> Iterator[SnapshotRecord]:
+        """What is in a snapshot, or in one split of it."""
+        found = self._transport.pages(path("snapshots", id, "records"), SnapshotRecord)
+        return (record for record in found if split in (None, record.split))

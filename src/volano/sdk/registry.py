@@ -1,0 +1,98 @@
+"""The client's part of training and the registry: runs and versions."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from volano.sdk.transport import Transport, path
+from volano.spec.common import Id, Name
+from volano.spec.evaluation import ClassificationReport
+from volano.spec.registry import Comparison, NewRun, Run, RunState, Series, Version
+
+OVER: Final = frozenset[RunState]({"finished", "failed", "cancelled"})
+"""The states that a run does not leave."""
+
+
+class Runs:
+    """Executions of a model's code on a snapshot."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(
+        self,
+        snapshot: Id,
+        recipe: Name = "drawing",
+        *,
+        model: Name | None = None,
+        params: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        seconds: float = 300.0,
+    ) -> Run:
+        """Queue a training; a worker takes it up when one is free."""
+        new = NewRun(
+            snapshot=snapshot,
+            recipe=recipe,
+            model=model,
+            params=dict(params or {}),
+            seed=seed,
+            seconds=seconds,
+        )
+        return self._transport.call("POST", "/runs", Run, body=new)
+
+    def ls(self, *, state: RunState | None = None, model: Name | None = None) -> Iterator[Run]:
+        """Runs, newest first."""
+        return self._transport.pages("/runs", Run, {"state": state, "model": model})
+
+    def show(self, id: Id) -> Run:
+        """One run as it is now."""
+        return self._transport.call("GET", path("runs", id), Run)
+
+    def series(self, id: Id) -> list[Series]:
+        """Every point that a run has logged so far, by metric."""
+        return self._transport.call("GET", path("runs", id, "series"), list[Series])
+
+    def log(self, id: Id) -> str:
+        """What a run has printed so far."""
+        return self._transport.fetch("GET", path("runs", id, "log")).decode("utf-8", "replace")
+
+    def cancel(self, id: Id) -> Run:
+        """Stop a run. Raises: RunOver."""
+        return self._transport.call("POST", path("runs", id, "cancel"), Run)
+
+    def watch(self, id: Id, *, every_s: float = 0.5) -> Iterator[Run]:
+        """The run each time that something about it has changed, until it is over."""
+        seen: Run | None = None
+        while seen is None or seen.state not in OVER:
+            if seen is not None:
+                self._transport.wait(every_s)
+            run = self.show(id)
+            if run != seen:
+                yield run
+            seen = run
+
+
+class Versions:
+    """Trained models with everything that made them."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def ls(self, *, model: Name | None = None) -> Iterator[Version]:
+        """Versions, newest first."""
+        return self._transport.pages("/versions", Version, {"model": model})
+
+    def show(self, id: Id) -> Version:
+        """One version."""
+        return self._transport.call("GET", path("versions", id), Version)
+
+    def evaluation(self, id: Id) -> ClassificationReport:
+        """How a version did on the test split of its snapshot."""
+        return self._transport.call("GET", path("versions", id, "evaluation"), ClassificationReport)
+
+    def file(self, id: Id, name: str) -> bytes:
+        """One file of a version, such as `model.onnx`."""
+        return self._transport.fetch("GET", path("versions", id, "files", name))
+
+    def compare(self, ids: Sequence[Id]) -> Comparison:
+        """Versions side by side."""
+        return self._transport.call("GET", "/versions/compare", Comparison, query={"id": ids})

@@ -1,0 +1,65 @@
+"""The client's part of serving: endpoints and what they answered."""
+
+from collections.abc import Iterator, Sequence
+
+from volano.sdk.transport import Transport, path
+from volano.spec.common import Id, Name
+from volano.spec.serving import (
+    Activation,
+    DrawingInput,
+    Endpoint,
+    LoggedPrediction,
+    Prediction,
+    PredictRequest,
+    PredictResponse,
+)
+
+
+class Endpoints:
+    """The addresses that predict."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def ls(self) -> Iterator[Endpoint]:
+        """Every endpoint."""
+        return self._transport.pages("/endpoints", Endpoint)
+
+    def show(self, name: Name) -> Endpoint:
+        """One endpoint with the history of its traffic."""
+        return self._transport.call("GET", path("endpoints", name), Endpoint)
+
+    def activate(self, name: Name, version: Id) -> Endpoint:
+        """Put a version on an endpoint's traffic; requests on their way are not disturbed.
+
+        Raises: GoldenMismatch (the active version stays).
+        """
+        at = path("endpoints", name, "activate")
+        return self._transport.call("POST", at, Endpoint, body=Activation(version=version))
+
+    def rollback(self, name: Name) -> Endpoint:
+        """Put the version before the active one back. Raises: NoEarlierVersion."""
+        return self._transport.call("POST", path("endpoints", name, "rollback"), Endpoint)
+
+    def predict(self, name: Name, input: DrawingInput) -> Prediction:
+        """The answer of the active version to one input. Raises: NothingActive."""
+        return self._predict(name, PredictRequest(input=input)).predictions[0]
+
+    def predict_all(self, name: Name, inputs: Sequence[DrawingInput]) -> PredictResponse:
+        """The answers to up to 32 inputs, in one call of the model. Raises: NothingActive."""
+        return self._predict(name, PredictRequest(inputs=list(inputs)))
+
+    def _predict(self, name: Name, request: PredictRequest) -> PredictResponse:
+        at = path("endpoints", name, "predict")
+        return self._transport.call("POST", at, PredictResponse, body=request)
+
+
+class Predictions:
+    """Answers that were given, as they were logged."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def show(self, id: Id) -> LoggedPrediction:
+        """One answer with its input; it is there within the endpoint's logging delay."""
+        return self._transport.call("GET", path("predictions", id), LoggedPrediction)

@@ -1,0 +1,248 @@
+"""How a client speaks HTTP: one request sent until it is answered, pages, streams, errors.
+
+Every write carries an Idempotency-Key, the same on each try, so trying again never does it twice.
+"""
+
+import random
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+import volano
+from volano.spec import errors
+from volano.spec.common import DeadlinePassed, Page, StillRunning, uuid7
+from volano.spec.errors import Unavailable, VolanoError
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+
+Query = Mapping[str, Any]
+"""Texts, numbers and lists of texts; what is None or empty is left out."""
+
+ROOT: Final = "/api/v1"
+PATIENCE_S: Final = 60.0
+"""A server that asks for a longer wait is not waited for."""
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_PASSING = frozenset({429, 502, 503, 504})
+_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_encode = msgspec.json.Encoder().encode
+
+
+class ServerUnreachable(Unavailable):
+    """No Volano server answers at {url}: {reason}."""
+
+    remedy = "Is it running? `volano up` starts one here; `volano login URL` chooses another."
+
+
+class NotVolano(Unavailable):
+    """{url} answered {status}, but not as a Volano server does."""
+
+    remedy = "Check the address; a proxy in front of it may have answered instead."
+
+
+class AnswerUnreadable(errors.Broken):
+    """The answer to {method} {path} cannot be read: {reason}."""
+
+    remedy = "The server may be newer than this client: `volano status` compares their versions."
+
+
+class Backoff(msgspec.Struct, frozen=True, kw_only=True):
+    """How long to go on: waits grow from `first_s` to `most_s`, each drawn at random up to that."""
+
+    tries: int = 6
+    first_s: float = 0.25
+    most_s: float = 8.0
+
+    def waits(self) -> Iterator[float | None]:
+        """Seconds to wait after each failed try, and None after the last."""
+        for n in range(self.tries - 1):
+            yield random.uniform(0.1, 1.0) * min(self.most_s, self.first_s * 2**n)
+        yield None
+
+
+class Transport:
+    """Sends requests to one server, from any thread; opens no connection before the first."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str = "",
+        *,
+        timeout_s: float = 30.0,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.url = url
+        self.key = key
+        self.timeout_s = timeout_s
+        self.backoff = backoff or Backoff()
+        self._answered = False
+        self._closed = threading.Event()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        shape: type[T],
+        *,
+        query: Query | None = None,
+        body: Any = None,
+    ) -> T:
+        """The answer to one request, as `shape`.
+
+        Raises: what the server refused it with; ServerUnreachable; NotVolano; AnswerUnreadable.
+        """
+        answer = self.fetch(method, path, query=query, body=body)
+        try:
+            return msgspec.json.decode(answer or b"null", type=shape)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise AnswerUnreadable(method=method, path=path, reason=str(error)) from None
+
+    def fetch(
+        self, method: str, path: str, *, query: Query | None = None, body: Any = None
+    ) -> bytes:
+        """The bytes of one answer. Raises: as `call`."""
+        request = self._request(method, path, query, body)
+        for wait_s in self.backoff.waits():
+            try:
+                return self._once(request)
+            except VolanoError as failure:
+                if wait_s is None or not self._passes(failure):
+                    raise
+                self._closed.wait(max(wait_s, failure.facts.get("retry_after_s", 0.0)))
+        raise AssertionError("the last wait is None")
+
+    def pages(self, path: str, shape: type[T], query: Query | None = None) -> Iterator[T]:
+        """Everything in a listing, fetched page by page as it is asked for."""
+        shape_of_page: type[Page[T]] = Page[shape]  # type: ignore[valid-type]  # made at run time
+        page = self.call("GET", path, shape_of_page, query=query)
+        yield from page.items
+        while page.next is not None:
+            page = self.call(
+                "GET", path, shape_of_page, query={**(query or {}), "after": page.next}
+            )
+            yield from page.items
+
+    def lines(self, path: str, query: Query | None = None) -> Iterator[bytes]:
+        """The lines of a streamed answer as they arrive, without their ends.
+
+        Raises: as `call`, and ServerUnreachable where the stream is cut before its end.
+        """
+        rest = b""
+        with self._stream(path, query) as chunks:
+            for chunk in chunks:
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from whole
+        if rest:
+            yield rest
+
+    def wait(self, seconds: float) -> None:
+        """Pause; ends early when the transport is closed."""
+        self._closed.wait(seconds)
+
+    def close(self) -> None:
+        """Close the connections; a pause in another thread ends."""
+        self._closed.set()
+        if "_http" in self.__dict__:
+            self._http.close()
+
+    @cached_property
+    def _http(self) -> "httpx.Client":
+        import httpx
+
+        headers = {"user-agent": f"volano/{volano.__version__}"}
+        if self.key:
+            headers["authorization"] = f"Bearer {self.key}"
+        # A proxy for the outside world cannot reach this machine's own servers.
+        outside = urlsplit(self.url).hostname not in _LOOPBACK
+        return httpx.Client(headers=headers, timeout=self.timeout_s, trust_env=outside)
+
+    def _request(
+        self, method: str, path: str, query: Query | None, body: Any = None
+    ) -> "httpx.Request":
+        headers = {"idempotency-key": uuid7().hex} if method in _WRITES else {}
+        if body is not None:
+            headers["content-type"] = "application/json"
+        return self._http.build_request(
+            method,
+            self.url + ROOT + path,
+            params={k: v for k, v in (query or {}).items() if v or v == 0},
+            content=None if body is None else _encode(body),
+            headers=headers,
+        )
+
+    def _once(self, request: "httpx.Request") -> bytes:
+        with self._failures():
+            response = self._http.send(request)
+        if response.is_success:
+            return response.content
+        raise self._refusal(response)
+
+    @contextmanager
+    def _stream(self, path: str, query: Query | None) -> Iterator[Iterator[bytes]]:
+        with self._failures():
+            response = self._http.send(self._request("GET", path, query), stream=True)
+            try:
+                if not response.is_success:
+                    response.read()
+                    raise self._refusal(response)
+                yield response.iter_bytes()
+            finally:
+                response.close()
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Turn what the HTTP library raises into what this client raises."""
+        import httpx
+
+        try:
+            yield
+        except httpx.TransportError as error:
+            raise ServerUnreachable(url=self.url, reason=_reason(error)) from error
+        self._answered = True
+
+    def _passes(self, failure: VolanoError) -> bool:
+        """Whether the same request may succeed in a moment.
+
+        A server that has never answered is not waited for: it is not there, or elsewhere.
+        """
+        if self._closed.is_set() or failure.facts.get("retry_after_s", 0.0) > PATIENCE_S:
+            return False
+        if isinstance(failure, ServerUnreachable):
+            return self._answered
+        return isinstance(failure, StillRunning) or _status(failure) in _PASSING
+
+    def _refusal(self, response: "httpx.Response") -> VolanoError:
+        """The error that an answer stands for."""
+        if not response.headers.get("content-type", "").startswith(errors.PROBLEM_MEDIA_TYPE):
+            return NotVolano(url=self.url, status=response.status_code)
+        problem = msgspec.json.decode(response.content)
+        error = errors.from_problem(problem)
+        if isinstance(error, errors.Broken):
+            error.facts.setdefault("request_id", problem.get("request_id", ""))
+        if (seconds := response.headers.get("retry-after", "")).isdigit():
+            error.facts.setdefault("retry_after_s", float(seconds))
+        return error
+
+
+def path(*segments: str) -> str:
+    """A path of the API; what people typed stays within its segment."""
+    return "".join("/" + quote(segment, safe="") for segment in segments)
+
+
+def _status(failure: VolanoError) -> int:
+    status: int = failure.facts["status"] if isinstance(failure, NotVolano) else failure.status
+    # Our own 504 has used up the time that the caller allowed.
+    return 0 if isinstance(failure, DeadlinePassed) else status
+
+
+def _reason(error: Exception) -> str:
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)).lower() or type(error).__name__
