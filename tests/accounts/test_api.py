@@ -19,7 +19,7 @@ Client = httpx.AsyncClient
 @pytest.fixture
 async def visitor(ctx: Context) -> AsyncIterator[Client]:
     """A client without a key."""
-    api = build(ctx, [routes], about=About(version="1"))
+    api = build(ctx, routes, about=About(version="1"))
     async with Client(transport=httpx.ASGITransport(api), base_url="http://test/api/v1") as client:
         yield client
 

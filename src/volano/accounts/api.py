@@ -13,7 +13,7 @@ from volano.spec.accounts import Permission, Who
 from volano.spec.common import Id, IdempotencyKeyReused, NotAuthenticated, Page, RoleTooLow
 from volano.spec.errors import Missing
 
-routes = Routes("", tag="accounts")
+accounts = Routes("", tag="accounts")
 
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 After = Id | None
@@ -40,13 +40,13 @@ async def authorise(ctx: Context, connection: HTTPConnection, permission: Permis
     return who
 
 
-@routes.get("/whoami", allow="whoami")
+@accounts.get("/whoami", allow="whoami")
 async def whoami(ctx: Context, who: Who) -> Who:
     """The caller, as the server has verified it."""
     return who
 
 
-@routes.get("/members", allow="settings")
+@accounts.get("/members", allow="settings")
 async def list_members(
     ctx: Context, who: Who, *, after: After = None, limit: Limit = 100
 ) -> Page[spec.Member]:
@@ -54,19 +54,19 @@ async def list_members(
     return await service.list_members(ctx, who, after=after or "", limit=limit)
 
 
-@routes.post("/members", allow="settings", status=201, errors=(spec.NameTaken,))
+@accounts.post("/members", allow="settings", status=201, errors=(spec.NameTaken,))
 async def add_member(ctx: Context, who: Who, body: spec.NewMember) -> spec.Member:
     """Add a member; a key for it is made by `POST /keys`."""
     return await service.add_member(ctx, who, body)
 
 
-@routes.patch("/members/{id}", allow="settings", errors=(Missing, spec.LastAdmin))
+@accounts.patch("/members/{id}", allow="settings", errors=(Missing, spec.LastAdmin))
 async def change_member(ctx: Context, who: Who, id: Id, body: spec.MemberChange) -> spec.Member:
     """Give a member another role."""
     return await service.change_role(ctx, who, id, body.role)
 
 
-@routes.get("/keys", allow="own-keys")
+@accounts.get("/keys", allow="own-keys")
 async def list_keys(
     ctx: Context, who: Who, *, after: After = None, limit: Limit = 100
 ) -> Page[spec.Key]:
@@ -74,7 +74,7 @@ async def list_keys(
     return await service.list_keys(ctx, who, after=after or "", limit=limit)
 
 
-@routes.post(
+@accounts.post(
     "/keys",
     allow="own-keys",
     status=201,
@@ -89,13 +89,13 @@ async def create_key(
     return await service.create_key(ctx, who, body, once=idempotency_key)
 
 
-@routes.delete("/keys/{id}", allow="own-keys", errors=(Missing, spec.RoleAboveOwn))
+@accounts.delete("/keys/{id}", allow="own-keys", errors=(Missing, spec.RoleAboveOwn))
 async def revoke_key(ctx: Context, who: Who, id: Id) -> None:
     """Refuse a key from now on: all servers within seconds."""
     await service.revoke_key(ctx, who, id)
 
 
-@routes.get("/invites", allow="settings")
+@accounts.get("/invites", allow="settings")
 async def list_invites(
     ctx: Context, who: Who, *, after: After = None, limit: Limit = 100
 ) -> Page[spec.Invite]:
@@ -103,7 +103,9 @@ async def list_invites(
     return await service.list_invites(ctx, who, after=after or "", limit=limit)
 
 
-@routes.post("/invites", allow="settings", status=201, natural=True, errors=(IdempotencyKeyReused,))
+@accounts.post(
+    "/invites", allow="settings", status=201, natural=True, errors=(IdempotencyKeyReused,)
+)
 async def create_invite(
     ctx: Context, who: Who, body: spec.NewInvite, *, idempotency_key: Once = None
 ) -> spec.Invite:
@@ -111,13 +113,13 @@ async def create_invite(
     return await service.create_invite(ctx, who, body, once=idempotency_key)
 
 
-@routes.delete("/invites/{id}", allow="settings", errors=(Missing,))
+@accounts.delete("/invites/{id}", allow="settings", errors=(Missing,))
 async def revoke_invite(ctx: Context, who: Who, id: Id) -> None:
     """Start no further session with this invitation; those that it started live on."""
     await service.revoke_invite(ctx, who, id)
 
 
-@routes.post("/sessions", allow=PUBLIC, status=201, natural=True, errors=(spec.InviteRefused,))
+@accounts.post("/sessions", allow=PUBLIC, status=201, natural=True, errors=(spec.InviteRefused,))
 async def start_session(
     ctx: Context,
     who: None,
@@ -132,6 +134,9 @@ async def start_session(
         return Answer(session)
     seconds = ctx.settings.session_days * 86_400
     return Answer(session, headers={"set-cookie": _cookie(origin, session.token, seconds)})
+
+
+routes = (accounts,)
 
 
 def _credential(connection: HTTPConnection) -> str:
