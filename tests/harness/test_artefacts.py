@@ -13,10 +13,10 @@ def test_files_are_listed_by_name_with_their_hashes(tmp_path: Path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "b.bin").write_bytes(b"bb")
     (tmp_path / "a.json").write_bytes(b"{}")
-    assert listed(tmp_path) == [
+    assert [
         ArtefactFile(name="a.json", bytes=2, sha256=hashlib.sha256(b"{}").hexdigest()),
         ArtefactFile(name="sub/b.bin", bytes=2, sha256=hashlib.sha256(b"bb").hexdigest()),
-    ]
+    ] == listed(tmp_path)
 
 
 def test_an_empty_folder_is_a_broken_contract(tmp_path: Path):
@@ -38,4 +38,4 @@ def test_too_many_and_too_large_are_refused(tmp_path: Path):
         listed(tmp_path, files=2)
     with pytest.raises(ArtefactUnfit, match="too large"):
         listed(tmp_path, total_bytes=8)
-    assert len(listed(tmp_path, files=3, total_bytes=9)) == 3
+    assert 3 == len(listed(tmp_path, files=3, total_bytes=9))

@@ -70,7 +70,7 @@ def last_of(events: Iterator[bytes]) -> AnyEvent:
 def test_the_exit_code_agrees_with_the_last_event(write_model, tmp_path, train, kind, code):
     with child(tmp_path, order_for(write_model(train), tmp_path)) as started:
         assert isinstance(last_of(started.events), kind)
-        assert started.process.wait() == code
+        assert code == started.process.wait()
 
 
 @pytest.mark.parametrize("order", [b"", b"{}", b'{"source": 3}', b"\xff"])
@@ -78,8 +78,8 @@ def test_an_order_that_cannot_be_read_is_our_failure(tmp_path: Path, order: byte
     with child(tmp_path, order) as started:
         end = last_of(started.events)
         assert isinstance(end, Failed)
-        assert end.failure.class_ == "system.storage"
-        assert started.process.wait() == 3
+        assert "system.storage" == end.failure.class_
+        assert 3 == started.process.wait()
 
 
 def test_an_unknown_recipe_is_the_users_failure(tmp_path: Path):
@@ -87,7 +87,7 @@ def test_an_unknown_recipe_is_the_users_failure(tmp_path: Path):
         end = last_of(started.events)
         assert isinstance(end, Failed)
         assert "There is no recipe 'no_such'" in end.failure.message
-        assert started.process.wait() == 1
+        assert 1 == started.process.wait()
 
 
 def test_the_first_sigterm_cancels_at_the_next_report(write_model, tmp_path: Path):
@@ -98,8 +98,8 @@ def test_the_first_sigterm_cancels_at_the_next_report(write_model, tmp_path: Pat
         started.process.send_signal(signal.SIGTERM)
         end = last_of(started.events)
         assert isinstance(end, Failed)
-        assert end.failure.class_ == "cancelled"
-        assert started.process.wait() == 130
+        assert "cancelled" == end.failure.class_
+        assert 130 == started.process.wait()
 
 
 def test_the_second_sigterm_ends_what_does_not_report(write_model, tmp_path: Path):
@@ -115,4 +115,4 @@ def test_the_second_sigterm_ends_what_does_not_report(write_model, tmp_path: Pat
         started.process.send_signal(signal.SIGTERM)
         started.next()
         started.process.send_signal(signal.SIGTERM)
-        assert started.process.wait() == -signal.SIGTERM
+        assert -signal.SIGTERM == started.process.wait()

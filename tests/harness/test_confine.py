@@ -43,11 +43,11 @@ def test_when_the_leash_is_let_go_the_whole_group_dies(kind: str):
     )
     os.close(read)
     assert process.stdout is not None
-    assert process.stdout.readline() == b"held\n"
+    assert b"held\n" == process.stdout.readline()
     os.close(write)
-    assert process.wait() == -signal.SIGKILL
+    assert -signal.SIGKILL == process.wait()
     # The helper held stdout too: the end of file comes when it is gone.
-    assert process.stdout.read() == b""
+    assert b"" == process.stdout.read()
     process.stdout.close()
 
 
@@ -62,11 +62,11 @@ def test_a_leash_that_was_let_go_before_it_was_held_kills_too(kind: str):
         start_new_session=True,
     )
     os.close(read)
-    assert process.wait() == -signal.SIGKILL
+    assert -signal.SIGKILL == process.wait()
 
 
 def test_limits_are_set_but_never_raised():
     told = subprocess.run(
         [sys.executable, "-c", LIMIT], check=True, capture_output=True, text=True
     ).stdout
-    assert told == "[(0, 0), (100, 100), (5000, 5000)]\n"
+    assert "[(0, 0), (100, 100), (5000, 5000)]\n" == told

@@ -61,13 +61,13 @@ class HandClock:
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_every_kind_of_event_comes_back_equal(event: AnyEvent):
     line = encode(event)
-    assert line.count(b"\n") == 1
-    assert decode(line) == event
+    assert 1 == line.count(b"\n")
+    assert event == decode(line)
 
 
 def test_the_kinds_on_the_wire_are_these():
     kinds = [encode(event).split(b'"')[3].decode() for event in EVENTS]
-    assert kinds == ["phase", "metric", "progress", "log", "failed", "finished"]
+    assert ["phase", "metric", "progress", "log", "failed", "finished"] == kinds
 
 
 @given(st.binary(max_size=200))
@@ -92,7 +92,7 @@ def test_the_event_after_a_torn_write_starts_on_a_fresh_line():
     os.close(write)
     with pytest.raises(OSError, match="Bad file descriptor"):
         events(EVENTS[0])
-    assert os.dup2(os.open(os.devnull, os.O_WRONLY), write) == write
+    assert write == os.dup2(os.open(os.devnull, os.O_WRONLY), write)
     os.close(read)
     read, fresh = os.pipe()
     os.dup2(fresh, write)
@@ -101,7 +101,7 @@ def test_the_event_after_a_torn_write_starts_on_a_fresh_line():
     written = os.read(read, 1 << 16)
     for fd in (read, fresh, write):
         os.close(fd)
-    assert written == b"\n" + encode(EVENTS[0]) + encode(EVENTS[1])
+    assert b"\n" + encode(EVENTS[0]) + encode(EVENTS[1]) == written
 
 
 @given(st.lists(st.binary(max_size=40), max_size=20), st.integers(min_value=1, max_value=30))
@@ -110,16 +110,16 @@ def test_lines_do_not_depend_on_how_the_stream_is_cut(chunks: list[bytes], limit
     pieces = Lines(limit)
     stream = b"".join(chunks) + b"\n"
     expected = [line[:limit] for line in stream.split(b"\n") if line]
-    assert list(whole.feed(stream)) == expected
-    assert [line for chunk in [*chunks, b"\n"] for line in pieces.feed(chunk)] == expected
+    assert expected == list(whole.feed(stream))
+    assert expected == [line for chunk in [*chunks, b"\n"] for line in pieces.feed(chunk)]
 
 
 def test_a_line_without_end_takes_no_memory():
     lines = Lines(100)
     heads = [line for _ in range(1000) for line in lines.feed(b"x" * 1000)]
-    assert heads == [b"x" * 100]
-    assert len(lines._rest) == 0
-    assert list(lines.feed(b"tail\nnext\n")) == [b"next"]
+    assert [b"x" * 100] == heads
+    assert 0 == len(lines._rest)
+    assert [b"next"] == list(lines.feed(b"tail\nnext\n"))
 
 
 def test_a_calm_pace_allows_everything_and_a_hot_one_its_rate():
@@ -129,7 +129,7 @@ def test_a_calm_pace_allows_everything_and_a_hot_one_its_rate():
     for _ in range(100):
         clock.now += 0.1
         calm += pace.allows()
-    assert calm == 100
+    assert 100 == calm
     hot = 0
     for _ in range(10_000):
         clock.now += 0.001
@@ -147,18 +147,18 @@ def test_a_chatty_loop_keeps_every_point_in_order_and_only_the_latest_progress()
     outbox.flush()
     batches = [event for event in sent if isinstance(event, Points)]
     told = [event.progress.done for event in sent if isinstance(event, Reached)]
-    assert [point.step for batch in batches for point in batch.points] == list(range(10_000))
+    assert list(range(10_000)) == [point.step for batch in batches for point in batch.points]
     assert len(batches) <= 20 + 20 + 10_000 // BATCH + 1
     assert len(told) <= 41
-    assert told == sorted(told)
-    assert told[-1] == 9999
+    assert sorted(told) == told
+    assert 9999 == told[-1]
 
 
 def test_a_calm_loop_is_heard_at_once():
     clock, sent = HandClock(), list[AnyEvent]()
     outbox = Outbox(sent.append, clock)
     outbox.point(Point(step=0, at_s=0.0, values={"loss": 1.0}))
-    assert len(sent) == 1
+    assert 1 == len(sent)
 
 
 def test_points_with_many_metrics_stay_under_the_line_limit():

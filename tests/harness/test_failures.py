@@ -49,28 +49,28 @@ def failure_of(folder: Path, text: str, call: str = "train") -> Failure:
     ],
 )
 def test_every_class_has_its_errors(error: BaseException, expected: str):
-    assert classify(error) == expected
+    assert expected == classify(error)
 
 
 def test_the_frame_is_the_innermost_line_of_the_users_own_code(tmp_path: Path):
     text = "import json\ndef train():\n    load()\ndef load():\n    json.loads('{')\n"
     failure = failure_of(tmp_path, text)
-    assert failure.frame == "model.py:5 load"
+    assert "model.py:5 load" == failure.frame
     assert failure.message.startswith("json.decoder.JSONDecodeError: Expecting property name")
 
 
 def test_a_syntax_error_points_into_the_file(tmp_path: Path):
     failure = failure_of(tmp_path, "x = 1\ndef train(:\n    pass\n")
-    assert (failure.class_, failure.frame) == ("user.code", "model.py:2 <module>")
+    assert ("user.code", "model.py:2 <module>") == (failure.class_, failure.frame)
 
 
 def test_equal_failures_share_a_signature_whatever_their_values_and_line_numbers(tmp_path: Path):
     first = failure_of(tmp_path, "def train():\n    raise ValueError(str(id(object())))\n")
     moved = failure_of(tmp_path, "\n\n\ndef train():\n    raise ValueError(str(id(object())))\n")
     other = failure_of(tmp_path, "def train():\n    raise KeyError('x')\n")
-    assert first.signature == moved.signature
+    assert moved.signature == first.signature
     assert first.signature != other.signature
-    assert len(first.signature) == 16
+    assert 16 == len(first.signature)
 
 
 def test_two_lines_of_one_function_have_two_signatures(tmp_path: Path):
@@ -81,7 +81,7 @@ def test_two_lines_of_one_function_have_two_signatures(tmp_path: Path):
 
 def test_a_long_message_is_cut_and_a_hostile_one_survived(tmp_path: Path):
     long = failure_of(tmp_path, "def train():\n    raise ValueError('x' * 10**6)\n")
-    assert len(long.message) == MESSAGE_LIMIT + 2
+    assert MESSAGE_LIMIT + 2 == len(long.message)
     text = (
         "class Bad(Exception):\n"
         "    def __str__(self):\n        raise ValueError\n"
@@ -92,7 +92,7 @@ def test_a_long_message_is_cut_and_a_hostile_one_survived(tmp_path: Path):
 
 def test_an_error_without_own_frames_has_a_signature_but_no_frame(tmp_path: Path):
     failure = explain(ValueError("x"), tmp_path)
-    assert (failure.frame, len(failure.signature)) == ("", 16)
+    assert ("", 16) == (failure.frame, len(failure.signature))
 
 
 def test_installed_libraries_inside_the_project_are_not_own_code(tmp_path: Path):

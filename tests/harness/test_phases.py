@@ -33,7 +33,7 @@ def end_of(
 def failure_of(file: Path, params: dict[str, Any] | None = None, **more: float) -> Failure:
     end, events = end_of(file, params, **more)
     assert isinstance(end, Failed)
-    assert events[-1] == end
+    assert end == events[-1]
     return end.failure
 
 
@@ -41,13 +41,13 @@ def test_the_phases_come_in_order_and_the_end_tells_all(write_model):
     file = write_model(WRITE, "return {'accuracy': 0.5, 'rate': self.rate}")
     end, events = end_of(file, {"rate": "0.2"})
     assert isinstance(end, Finished)
-    assert [e.name for e in events if isinstance(e, Phase)] == ["load", "train", "evaluate"]
-    assert events[-1] == end
-    assert end.figures == {"accuracy": 0.5, "rate": 0.2}
-    assert [(f.name, f.bytes) for f in end.files] == [("model.onnx", 1)]
-    assert list(end.seconds) == ["load", "train", "evaluate"]
+    assert ["load", "train", "evaluate"] == [e.name for e in events if isinstance(e, Phase)]
+    assert end == events[-1]
+    assert {"accuracy": 0.5, "rate": 0.2} == end.figures
+    assert [("model.onnx", 1)] == [(f.name, f.bytes) for f in end.files]
+    assert ["load", "train", "evaluate"] == list(end.seconds)
     assert end.environment["python"].startswith("3.")
-    assert len(end.source) == 64
+    assert 64 == len(end.source)
 
 
 @pytest.mark.parametrize(
@@ -69,34 +69,34 @@ def test_the_phases_come_in_order_and_the_end_tells_all(write_model):
 )
 def test_every_way_to_fail_has_its_class(write_model, train, evaluate, class_, message, frame):
     failure = failure_of(write_model(train, evaluate or "return {}"))
-    assert (failure.class_, failure.frame) == (class_, frame)
+    assert (class_, frame) == (failure.class_, failure.frame)
     assert message in failure.message
     assert failure.signature
 
 
 def test_a_module_that_cannot_be_imported_fails_with_its_line(write_model):
-    assert failure_of(write_model(WRITE, head="import not_there")).class_ == "user.dependency"
-    assert failure_of(write_model(WRITE, head="1 / 0")).frame == "shapes.py:1 <module>"
-    assert failure_of(write_model(WRITE, head="def (:")).frame == "shapes.py:1 <module>"
+    assert "user.dependency" == failure_of(write_model(WRITE, head="import not_there")).class_
+    assert "shapes.py:1 <module>" == failure_of(write_model(WRITE, head="1 / 0")).frame
+    assert "shapes.py:1 <module>" == failure_of(write_model(WRITE, head="def (:")).frame
 
 
 def test_data_that_does_not_fit_is_the_datas_fault(write_model):
     head = "from volano.spec.model import BadData"
     failure = failure_of(write_model("raise BadData(reason='one class only')", head=head))
-    assert (failure.class_, failure.message) == (
+    assert (
         "user.data", "The data does not fit: one class only.",
-    )  # fmt: skip
+    ) == (failure.class_, failure.message)  # fmt: skip
 
 
 def test_a_refused_parameter_is_a_broken_contract(write_model):
     failure = failure_of(write_model(WRITE), {"rate": 2})
-    assert (failure.class_, failure.frame) == ("user.contract", "")
-    assert failure.message == "The parameter 'rate' cannot be 2.0: above 1."
+    assert ("user.contract", "") == (failure.class_, failure.frame)
+    assert "The parameter 'rate' cannot be 2.0: above 1." == failure.message
 
 
 def test_a_loop_without_end_stops_with_its_line(write_model):
     failure = failure_of(write_model("while True:\n    pass"), seconds=0.2)
-    assert failure.class_ == "user.timeout"
+    assert "user.timeout" == failure.class_
     assert failure.frame in {"shapes.py:9 train", "shapes.py:10 train"}
 
 
@@ -108,12 +108,12 @@ def test_a_loop_that_swallows_exceptions_stops_too(write_model):
         except Exception:
             pass
     """
-    assert failure_of(write_model(train), seconds=0.2).class_ == "user.timeout"
+    assert "user.timeout" == failure_of(write_model(train), seconds=0.2).class_
 
 
 def test_figures_too_large_to_be_told_are_a_broken_contract(write_model):
     failure = failure_of(write_model(WRITE, "return {'a': 'x' * (1 << 21)}"))
-    assert failure.class_ == "user.contract"
+    assert "user.contract" == failure.class_
     assert "are over the limit" in failure.message
 
 
@@ -122,7 +122,7 @@ def test_array_scalars_in_figures_become_numbers(write_model):
     evaluate = "return {'a': numpy.float32(0.5), 'b': numpy.arange(3)}"
     end, _ = end_of(write_model(WRITE, evaluate, head="import numpy"))
     assert isinstance(end, Finished)
-    assert end.figures == {"a": 0.5, "b": [0, 1, 2]}
+    assert {"a": 0.5, "b": [0, 1, 2]} == end.figures
 
 
 def test_equal_seeds_give_equal_random_numbers_in_each_phase(write_model):
@@ -135,19 +135,19 @@ def test_equal_seeds_give_equal_random_numbers_in_each_phase(write_model):
     random.seed(5)
     numpy.random.seed(5)
     expected = {"a": random.random(), "b": numpy.random.random()}
-    assert [end.figures for end in ends if isinstance(end, Finished)] == [expected] * 2
+    assert [expected] * 2 == [end.figures for end in ends if isinstance(end, Finished)]
 
 
 def test_seeding_imports_nothing():
     before = set(sys.modules)
     seed_everything(1)
-    assert set(sys.modules) == before
+    assert before == set(sys.modules)
 
 
 def test_exit_codes_say_whose_turn_it_is():
     classes = {"user.code": 1, "user.timeout": 1, "cancelled": 130, "system.storage": 3}
-    assert exit_code(None) == 0
-    assert {c: exit_code(Failure(class_=c, message="")) for c in classes} == classes  # type: ignore[arg-type] # keys are failure classes
+    assert 0 == exit_code(None)
+    assert classes == {c: exit_code(Failure(class_=c, message="")) for c in classes}  # type: ignore[arg-type] # keys are failure classes
 
 
 def test_the_peak_is_plausible():

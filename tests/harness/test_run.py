@@ -36,9 +36,9 @@ class Watched:
 
 def test_a_local_run_is_a_run():
     run: Run = Watched().run
-    assert (run.data, run.artefact, run.seed, run.seconds) == (
+    assert (
         Path("data"), Path("artefact"), 7, 10.0,
-    )  # fmt: skip
+    ) == (run.data, run.artefact, run.seed, run.seconds)  # fmt: skip
 
 
 def test_points_carry_step_time_and_values():
@@ -48,7 +48,7 @@ def test_points_carry_step_time_and_values():
     (event,) = watched.events
     assert isinstance(event, Points)
     (point,) = event.points
-    assert (point.step, point.at_s, point.values) == (3, 1.5, {"loss": 0.25, "accuracy": 1.0})
+    assert (3, 1.5, {"loss": 0.25, "accuracy": 1.0}) == (point.step, point.at_s, point.values)
 
 
 def test_array_scalars_are_numbers():
@@ -56,7 +56,7 @@ def test_array_scalars_are_numbers():
     watched = Watched()
     watched.run.log(numpy.int64(3), loss=numpy.float32(0.5))
     point = Point(step=3, at_s=0.0, values={"loss": 0.5})
-    assert watched.events == [Points(at_s=0.0, points=[point])]
+    assert [Points(at_s=0.0, points=[point])] == watched.events
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -64,7 +64,7 @@ def test_a_metric_that_is_not_finite_stops_the_run(value: float):
     watched = Watched()
     with pytest.raises(MetricNotFinite, match="The metric 'loss' at step 4 is"):
         watched.run.log(4, loss=value)
-    assert watched.events == []
+    assert [] == watched.events
 
 
 def test_a_metric_that_is_no_number_stops_the_run():
@@ -83,9 +83,9 @@ def test_every_call_after_a_cancel_raises():
 def test_reports_after_the_time_raise_but_the_time_can_be_asked():
     watched = Watched(seconds=2.0)
     watched.now = 1.5
-    assert watched.run.seconds_left() == 0.5
+    assert 0.5 == watched.run.seconds_left()
     watched.now = 3.0
-    assert watched.run.seconds_left() == 0.0
+    assert 0.0 == watched.run.seconds_left()
     with pytest.raises(RunOutOfTime, match="The 2 s allowed for the run are used up"):
         watched.run.progress(1, 2)
 
@@ -96,11 +96,11 @@ def test_a_phase_is_told_measured_and_flushed():
         for step in range(100):
             watched.run.progress(step, 100)
         watched.now = 4.0
-    assert watched.events[0] == Phase(at_s=0.0, name="train")
+    assert Phase(at_s=0.0, name="train") == watched.events[0]
     last = watched.events[-1]
     assert isinstance(last, Reached)
-    assert last.progress.done == 99
-    assert watched.run.phases == {"train": 4.0}
+    assert 99 == last.progress.done
+    assert {"train": 4.0} == watched.run.phases
 
 
 def test_points_from_many_threads_are_all_kept():
@@ -117,7 +117,7 @@ def test_points_from_many_threads_are_all_kept():
         for thread in threads:
             thread.join()
     points = [p for e in watched.events if isinstance(e, Points) for p in e.points]
-    assert len(points) == 2000
+    assert 2000 == len(points)
 
 
 def test_the_alarm_breaks_a_loop_that_never_reports(tmp_path: Path):

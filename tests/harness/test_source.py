@@ -39,8 +39,8 @@ def project(tmp_path: Path) -> Path:
 
 def test_the_import_graph_of_the_project_is_captured_and_nothing_else(project: Path):
     captured = capture(locate(f"{project}/train/shapes.py"))
-    assert captured.entry == "train/shapes.py"
-    assert sorted(captured.files) == [
+    assert "train/shapes.py" == captured.entry
+    assert [
         "pyproject.toml",
         "src/deep/__init__.py",
         "src/deep/cousin.py",
@@ -49,15 +49,15 @@ def test_the_import_graph_of_the_project_is_captured_and_nothing_else(project: P
         "train/lazy.py",
         "train/near.py",
         "train/shapes.py",
-    ]
+    ] == sorted(captured.files)
 
 
 def test_the_hash_does_not_depend_on_where_the_project_lies(project: Path, tmp_path: Path):
     first = capture(locate(f"{project}/train/shapes.py"))
     entry = first.restore(tmp_path / "elsewhere")
     second = capture(locate(str(entry)))
-    assert second.hash == first.hash
-    assert second.files == first.files
+    assert first.hash == second.hash
+    assert first.files == second.files
 
 
 def test_the_hash_is_the_same_in_processes_with_other_hash_seeds(project: Path):
@@ -74,14 +74,14 @@ def test_the_hash_is_the_same_in_processes_with_other_hash_seeds(project: Path):
         ).stdout
         for seed in ("1", "2", "3")
     }
-    assert len(told) == 1
+    assert 1 == len(told)
 
 
 def test_the_hash_changes_with_a_used_file_only(project: Path):
     place = locate(f"{project}/train/shapes.py")
     before = capture(place).hash
     (project / "train" / "unused.py").write_text("x = 1\n")
-    assert capture(place).hash == before
+    assert before == capture(place).hash
     (project / "train" / "lazy.py").write_text("x = 1\n")
     assert capture(place).hash != before
 
@@ -94,18 +94,18 @@ def test_the_hash_tells_names_from_contents():
 
 def test_a_file_that_cannot_be_parsed_is_captured_as_it_is(tmp_path: Path):
     (tmp_path / "broken.py").write_text("def (:\n")
-    assert capture(locate(f"{tmp_path}/broken.py")).files == {"broken.py": b"def (:\n"}
+    assert {"broken.py": b"def (:\n"} == capture(locate(f"{tmp_path}/broken.py")).files
 
 
 def test_locating_runs_nothing(tmp_path: Path):
     (tmp_path / "loud.py").write_text("raise SystemExit\n")
-    assert locate(f"{tmp_path}/loud.py").file == tmp_path / "loud.py"
+    assert tmp_path / "loud.py" == locate(f"{tmp_path}/loud.py").file
 
 
 def test_the_one_model_of_a_file_is_found_below_its_bases(tmp_path: Path):
     (tmp_path / "family.py").write_text(MODEL + "class A(Model): pass\nclass B(A): pass\n")
-    assert load(locate(f"{tmp_path}/family.py")).__name__ == "B"
-    assert load(locate(f"{tmp_path}/family.py:A")).__name__ == "A"
+    assert "B" == load(locate(f"{tmp_path}/family.py")).__name__
+    assert "A" == load(locate(f"{tmp_path}/family.py:A")).__name__
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_an_edited_file_is_loaded_anew(tmp_path: Path):
     file = tmp_path / "edited.py"
     for text in ("a", "b"):
         file.write_text(MODEL + f"class Edited(Model):\n    word = '{text}'\n    # {text * 9}\n")
-        assert vars(load(locate(str(file))))["word"] == text
+        assert text == vars(load(locate(str(file))))["word"]
 
 
 def test_a_file_named_like_a_module_does_not_replace_it(tmp_path: Path):
@@ -137,7 +137,7 @@ def test_a_file_named_like_a_module_does_not_replace_it(tmp_path: Path):
     load(locate(f"{tmp_path}/msgspec.py"))
     load(locate(f"{tmp_path}/random.py"))
     sys.path.remove(str(tmp_path))
-    assert (sys.modules["msgspec"], sys.modules["random"]) == before
+    assert before == (sys.modules["msgspec"], sys.modules["random"])
 
 
 @pytest.mark.parametrize("source", ["no/such.py", "no.such.module:Model", "a..b", "json.:X"])
@@ -150,13 +150,13 @@ def test_a_missing_source_is_named(source: str):
 def test_an_unknown_recipe_is_named_with_those_that_exist(source: str):
     with pytest.raises(UnknownRecipe) as caught:
         locate(source)
-    assert caught.value.facts["recipe"] == source
+    assert source == caught.value.facts["recipe"]
     assert caught.value.facts["known"] == ", ".join(recipes()) or "none"
 
 
 def test_a_dotted_module_is_captured_within_its_parent_package():
     place = locate("volano.harness.source:Place")
-    assert (place.package, place.project.name) == ("volano", "volano")
+    assert ("volano", "volano") == (place.package, place.project.name)
     names = set(capture(place).files)
     assert {"harness/source.py", "spec/model.py", "spec/errors.py"} <= names
     assert not any(name.startswith("core/") for name in names)
@@ -171,8 +171,8 @@ class Here(Model):
 
 def test_a_class_knows_its_place():
     place = place_of(Here)
-    assert place.file == Path(__file__)
-    assert place.class_name == "Here"
+    assert Path(__file__) == place.file
+    assert "Here" == place.class_name
     assert "tests/harness/test_source.py" in capture(place).files
 
 
@@ -184,4 +184,4 @@ def test_a_class_from_a_notebook_cell_is_captured_by_its_lines(tmp_path: Path):
     linecache.cache[cell] = (len(text), None, text.splitlines(keepends=True), cell)
     scope: dict[str, type[Model]] = {}
     exec(compile(text, cell, "exec"), scope)
-    assert capture(place_of(scope["Cell"])).files == {"cell_1.py": text.encode()}
+    assert {"cell_1.py": text.encode()} == capture(place_of(scope["Cell"])).files

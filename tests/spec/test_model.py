@@ -23,23 +23,23 @@ class Deeper(Fit):
 
 def test_defaults_hold_where_nothing_is_said():
     model = Fit()
-    assert (model.rate, model.depth, model.kind, model.warm) == (0.1, 3, "plain", False)
+    assert (0.1, 3, "plain", False) == (model.rate, model.depth, model.kind, model.warm)
 
 
 def test_texts_from_flags_become_the_types_of_the_defaults():
     model = Fit(rate="0.5", depth="7", kind="deep", warm="yes")
-    assert model.params == {"rate": 0.5, "depth": 7, "kind": "deep", "warm": True}
+    assert {"rate": 0.5, "depth": 7, "kind": "deep", "warm": True} == model.params
 
 
 def test_a_subclass_overrides_and_adds_in_the_order_written():
-    assert list(Deeper.declared()) == ["rate", "depth", "kind", "warm", "width"]
-    assert Deeper().depth == 8
-    assert Fit().depth == 3
+    assert ["rate", "depth", "kind", "warm", "width"] == list(Deeper.declared())
+    assert 8 == Deeper().depth
+    assert 3 == Fit().depth
 
 
 def test_read_on_the_class_a_param_is_itself():
-    assert Fit.rate.doc == "step size"
-    assert Fit.rate.name == "rate"
+    assert "step size" == Fit.rate.doc
+    assert "rate" == Fit.rate.name
 
 
 @pytest.mark.parametrize(
@@ -65,21 +65,21 @@ def test_read_on_the_class_a_param_is_itself():
 def test_a_value_that_does_not_fit_is_refused_by_name(params: dict[str, object]):
     with pytest.raises(BadParam) as caught:
         Fit(**params)
-    assert caught.value.facts["name"] == next(iter(params))
+    assert next(iter(params)) == caught.value.facts["name"]
 
 
 def test_a_whole_float_is_a_whole_number():
-    assert Fit(depth=4.0).depth == 4
+    assert 4 == Fit(depth=4.0).depth
 
 
 @given(st.integers(min_value=1, max_value=2**63))
 def test_integers_survive_as_text(depth: int):
-    assert Fit(depth=str(depth)).depth == depth
+    assert depth == Fit(depth=str(depth)).depth
 
 
 @given(st.floats(min_value=0, max_value=1))
 def test_floats_survive_as_text(rate: float):
-    assert Fit(rate=repr(rate)).rate == rate
+    assert rate == Fit(rate=repr(rate)).rate
 
 
 def test_cancellation_passes_through_except_exception():

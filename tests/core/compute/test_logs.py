@@ -18,18 +18,18 @@ def written(path: Path, chunks: list[bytes], limit: int) -> bytes:
 
 
 def test_a_short_log_is_kept_as_it_is(tmp_path: Path):
-    assert written(tmp_path / "log", [b"one\n", b"two\n"], 8) == b"one\ntwo\n"
+    assert b"one\ntwo\n" == written(tmp_path / "log", [b"one\n", b"two\n"], 8)
 
 
 def test_a_long_log_keeps_both_ends(tmp_path: Path):
     log = written(tmp_path / "log", [b"%04d" % number for number in range(1000)], 40)
-    assert log == b"00000001000200030004\n... 3960 bytes cut ...\n09950996099709980999"
+    assert b"00000001000200030004\n... 3960 bytes cut ...\n09950996099709980999" == log
 
 
 def test_the_beginning_is_in_the_file_before_the_end_comes(tmp_path: Path):
     log = BoundedLog(tmp_path / "log", 20)
     log.write(b"x" * 100)
-    assert (tmp_path / "log").read_bytes() == b"x" * 10
+    assert b"x" * 10 == (tmp_path / "log").read_bytes()
     log.close()
 
 
@@ -40,7 +40,7 @@ def test_head_and_tail_and_the_count_always_add_up(
     path = tmp_path_factory.getbasetemp() / f"log-{half}"
     whole, log = b"".join(chunks), written(path, chunks, 2 * half)
     if len(whole) <= 2 * half:
-        assert log == whole
+        assert whole == log
     else:
         cut = b"\n... %d bytes cut ...\n" % (len(whole) - 2 * half)
-        assert log == whole[:half] + cut + whole[-half:]
+        assert whole[:half] + cut + whole[-half:] == log

@@ -20,13 +20,13 @@ def test_a_result_that_was_told_stands(code: int, stop: Stop | None):
 
 
 def test_a_failure_that_was_told_stands():
-    assert failure_of(code=1, end=FAILED, stop=None, began=True) == FAILED.failure
+    assert FAILED.failure == failure_of(code=1, end=FAILED, stop=None, began=True)
 
 
 def test_our_reason_outranks_a_failure_but_keeps_its_frame():
     failure = failure_of(code=1, end=FAILED, stop=TIMEOUT, began=True)
     assert failure is not None
-    assert (failure.class_, failure.frame) == ("user.timeout", "m.py:3 train")
+    assert ("user.timeout", "m.py:3 train") == (failure.class_, failure.frame)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_our_reason_outranks_a_failure_but_keeps_its_frame():
 def test_a_process_that_told_nothing_is_judged_by_its_code(code: int, began: bool, class_: str):
     failure = failure_of(code=code, end=None, stop=None, began=began)
     assert failure is not None
-    assert failure.class_ == class_
+    assert class_ == failure.class_
     assert failure.signature
 
 
@@ -50,5 +50,5 @@ def test_equal_ends_share_a_signature_and_others_do_not():
     ends = [-signal.SIGSEGV, -signal.SIGSEGV, -signal.SIGABRT, 7]
     failures = [failure_of(code=code, end=None, stop=None, began=True) for code in ends]
     signatures = [failure.signature for failure in failures if failure]
-    assert signatures[0] == signatures[1]
-    assert len(set(signatures)) == 3
+    assert signatures[1] == signatures[0]
+    assert 3 == len(set(signatures))
