@@ -184,6 +184,12 @@ class PayloadMalformed(CodecError):
     """The stroke payload is malformed: {reason}."""
 
 
+class ArchiveUnreadable(Invalid):
+    """The archive cannot be read: {reason}."""
+
+    remedy = "Give a complete zip archive with regular files."
+
+
 class ImportedDrawing(Input, frozen=True, kw_only=True):
     """A drawing that somebody made elsewhere."""
 
