@@ -33,6 +33,23 @@ class TxAborted(Broken):
     """The transaction had already failed: {reason}."""
 
 
+class _Fate:
+    """Remembers the first failure of a transaction; after it nothing more runs."""
+
+    def __init__(self) -> None:
+        self._failed: BaseException | None = None
+
+    def refuse_failed(self) -> None:
+        if self._failed is not None:
+            raise TxAborted(reason=str(self._failed) or type(self._failed).__name__)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._failed = self._failed or error
+
+
 class Tx:
     """A transaction. A statement that fails ends it: only what is inside a nested `begin` can be
     given up and survived, on both databases alike."""
@@ -42,7 +59,7 @@ class Tx:
         self.task = asyncio.current_task()
         self._session = session
         self._root = root or self
-        self._failed: BaseException | None = None
+        self._fate = _Fate()
         self._after: list[AfterCommit] = []
         self._depth = 0
 
@@ -125,12 +142,9 @@ class Tx:
             columns = (COLUMN, *columns)
             rows = [(self.workspace, *row) for row in rows]
         ready = stored(table, columns, rows, self._session.dialect)
-        self._alive()
-        try:
+        self._fate.refuse_failed()
+        with self._fate:
             return await self._session.append(table, tuple(columns), ready, once)
-        except BaseException as error:
-            self._failed = error
-            raise
 
     def after_commit(self, callback: AfterCommit) -> None:
         """Call this (and await what it returns) once the outermost transaction is committed."""
@@ -145,7 +159,16 @@ class Tx:
 
     def refuse_failed(self) -> None:
         """Raises: TxAborted (a statement failed and nobody let that end the transaction)."""
-        self._alive()
+        self._fate.refuse_failed()
+
+    def everywhere(self) -> "Tx":
+        """This same transaction without its workspace, for the core's own bookkeeping.
+
+        A test lists who may call it; statements name their workspace themselves.
+        """
+        view = Tx(self._session, EVERYWHERE, self._root)
+        view._after, view._fate = self._after, self._fate
+        return view
 
     @asynccontextmanager
     async def nested(self, workspace: str | Everywhere) -> "AsyncIterator[Tx]":
@@ -170,12 +193,9 @@ class Tx:
 
     async def _execute(self, statement: sa.Executable, rows: Rows) -> Answer:
         self._admit(statement)
-        self._alive()
-        try:
+        self._fate.refuse_failed()
+        with self._fate:
             return await self._session.execute(*self._filled(statement, rows))
-        except BaseException as error:
-            self._failed = error
-            raise
 
     def _admit(self, statement: sa.Executable) -> None:
         if self.scope.bind is not None and not self.scope.owns(statement):
@@ -188,7 +208,3 @@ class Tx:
         if isinstance(rows, dict):
             return statement, statement.owned(rows)
         return statement, [statement.owned(row) for row in rows]
-
-    def _alive(self) -> None:
-        if self._failed is not None:
-            raise TxAborted(reason=str(self._failed) or type(self._failed).__name__)

@@ -1,0 +1,247 @@
+"""The ledger: what is to be done, sent in the transaction of the rows it speaks of."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from volano.core.db import EVERYWHERE, Database, Tx, now_ms
+from volano.core.jobs import cron as crontab
+from volano.core.jobs import fair
+from volano.core.jobs.tables import (
+    CANCELLED,
+    DEAD,
+    QUEUED,
+    RUNNING,
+    SCHEDULED,
+    jobs,
+    queues,
+    schedules,
+)
+from volano.spec.common import new_id
+from volano.spec.errors import Broken
+from volano.spec.jobs import DeadLetters, JobInfo, JobMissing
+
+WORK: Final = "jobs"
+"""Channel that rings when there is work; the text is the queue."""
+CANCEL: Final = "jobs.cancel"
+"""Channel that rings when a running job is to end; the text is its id."""
+
+DEFAULT: Final = "default"
+
+
+class Bell(Protocol):
+    """What wakes workers: a bus; a ring may be lost."""
+
+    def publish(self, channel: str, text: str) -> None: ...
+
+
+class Ledger:
+    """Sends, cancels and tells about background work."""
+
+    def __init__(self, bell: Bell | None = None) -> None:
+        self._bell = bell
+
+    async def send(  # noqa: PLR0913 - so many facts has a message, and all have a default
+        self,
+        tx: Tx,
+        topic: str,
+        payload: Mapping[str, Any],
+        *,
+        key: str | None = None,
+        run_at: datetime | None = None,
+        priority: int = 0,
+        cost: float = 1.0,
+        max_attempts: int = 5,
+        queue: str = DEFAULT,
+    ) -> str:
+        """The id of a job that exists when, and only if, the transaction commits.
+
+        A `key` is taken once per workspace: sent again, it gives the id of the first. `cost` is
+        the expected work in any one unit: shares between workspaces are shares of cost.
+        """
+        system = tx.everywhere()
+        owner = _owner(tx)
+        row = {
+            "workspace": owner, "id": new_id("job"), "queue": queue, "topic": topic,
+            "payload": dict(payload), "key": key, "priority": priority, "cost": cost,
+            "max_attempts": max_attempts, "state": SCHEDULED if run_at else QUEUED,
+            "due": run_at,
+        }  # fmt: skip
+        sent: str | None = await system.scalar(_insert(tx.dialect), row)
+        if sent is None:
+            same = sa.select(jobs.c.id).where(jobs.c.workspace == owner, jobs.c.key == key)
+            return str(await system.scalar(same))
+        if run_at is None:
+            await fair.add(system, owner, queue, 1)
+            tx.after_commit(functools.partial(self.ring, WORK, queue))
+        return sent
+
+    async def cancel(self, tx: Tx, job_id: str) -> bool:
+        """Whether the job is cancelled now; one that runs is asked to end. Raises: JobMissing."""
+        job = await tx.one(tx.select(jobs).where(jobs.c.id == job_id).with_for_update())
+        if job is None:
+            raise JobMissing(id=job_id)
+        change = tx.update(jobs).where(jobs.c.id == job_id)
+        if job.state == RUNNING:
+            await tx.run(change.values(cancel_requested=True))
+            tx.after_commit(functools.partial(self.ring, CANCEL, job_id))
+        elif job.state in (QUEUED, SCHEDULED):
+            await tx.run(change.values(state=CANCELLED, finished_at=now_ms()))
+            if job.state == QUEUED:
+                await fair.shift(tx.everywhere(), job.workspace, job.queue, pending=-1)
+            return True
+        return bool(job.state == CANCELLED)
+
+    async def find(self, tx: Tx, job_id: str) -> JobInfo:
+        """The job. Raises: JobMissing."""
+        row = await tx.one(tx.select(*_SHOWN).where(jobs.c.id == job_id))
+        if row is None:
+            raise JobMissing(id=job_id)
+        return JobInfo(**row._mapping)
+
+    async def recent(
+        self, tx: Tx, *, state: str | None = None, after: str | None = None, limit: int = 100
+    ) -> list[JobInfo]:
+        """The workspace's jobs, newest first, those older than `after`."""
+        query = tx.select(*_SHOWN).order_by(jobs.c.id.desc()).limit(limit)
+        if state is not None:
+            query = query.where(jobs.c.state == state)
+        if after is not None:
+            query = query.where(jobs.c.id < after)
+        return [JobInfo(**row._mapping) for row in await tx.all(query)]
+
+    async def dead(self, tx: Tx) -> list[DeadLetters]:
+        """The workspace's dead jobs, those that failed alike together, the most first."""
+        count, newest = sa.func.count().label("jobs"), sa.func.max(jobs.c.id).label("newest")
+        groups = tx.select(jobs.c.signature, count, newest).where(jobs.c.state == DEAD)
+        groups = groups.group_by(jobs.c.signature).order_by(count.desc())
+        return [await self._letters(tx, row) for row in await tx.all(groups)]
+
+    async def requeue(self, tx: Tx, signature: str) -> int:
+        """Give the dead jobs with this signature all their attempts again; how many."""
+        revived = (
+            tx.update(jobs)
+            .where(jobs.c.state == DEAD, jobs.c.signature == signature)
+            .values(
+                state=QUEUED, user_failures=0, system_failures=0, cancel_requested=False,
+                finished_at=None,
+            )
+            .returning(jobs.c.workspace, jobs.c.queue)
+        )  # fmt: skip
+        counts = tally(await tx.all(revived))
+        for (workspace, queue), count in counts:
+            await fair.add(tx.everywhere(), workspace, queue, count)
+            tx.after_commit(functools.partial(self.ring, WORK, queue))
+        return sum(count for _, count in counts)
+
+    async def share(
+        self, tx: Tx, *, weight: float = 1.0, max_running: int | None = None, queue: str = DEFAULT
+    ) -> None:
+        """Set the workspace's weight (> 0) and its cap on jobs that run at once."""
+        await fair.add(tx.everywhere(), _owner(tx), queue, 0)
+        change = tx.update(queues).where(queues.c.queue == queue)
+        await tx.run(change.values(weight=weight, max_running=max_running))
+
+    async def schedule(
+        self, tx: Tx, name: str, cron: str, topic: str, payload: Mapping[str, Any]
+    ) -> None:
+        """Send a message at the times of a cron line (UTC), until `unschedule`.
+
+        Raises: BadCron.
+        """
+        next_at = crontab.next_after(crontab.parse(cron), await clock(tx))
+        row = {"cron": cron, "topic": topic, "payload": dict(payload), "next_at": next_at}
+        insert = tx.insert(schedules).values(name=name, **row)
+        keys = [schedules.c.workspace, schedules.c.name]
+        await tx.run(insert.on_conflict_do_update(index_elements=keys, set_=row))
+
+    async def unschedule(self, tx: Tx, name: str) -> bool:
+        """Whether there was such a schedule; there is none now."""
+        return bool(await tx.run(tx.delete(schedules).where(schedules.c.name == name)))
+
+    async def _letters(self, tx: Tx, group: sa.Row[Any]) -> DeadLetters:
+        newest = await self.find(tx, group.newest)
+        return DeadLetters(
+            signature=group.signature,
+            jobs=group.jobs,
+            topic=newest.topic,
+            failure=newest.failure or {},
+        )
+
+    def ring(self, channel: str, text: str) -> None:
+        """Wake who listens; may be lost."""
+        if self._bell is not None:
+            self._bell.publish(channel, text)
+
+
+async def clock(tx: Tx) -> datetime:
+    """The database's time."""
+    at: datetime = await tx.scalar(tx.select(sa.type_coerce(now_ms(), jobs.c.run_at.type)))
+    return at
+
+
+async def recount(db: Database, *, repair: bool = False) -> list[tuple[str, str]]:
+    """(workspace, queue) of each counter that is not what counting gives; none unless a bug.
+
+    With `repair` they are set right. Takes every row of the counters for itself meanwhile.
+    """
+    async with db.begin(EVERYWHERE) as tx:
+        kept = await tx.all(tx.select(queues).order_by(*queues.primary_key).with_for_update())
+        counted = {
+            (row.workspace, row.queue, row.state): row.n
+            for row in await tx.all(
+                tx.select(jobs.c.workspace, jobs.c.queue, jobs.c.state, sa.func.count().label("n"))
+                .where(jobs.c.state.in_([QUEUED, RUNNING]))
+                .group_by(jobs.c.workspace, jobs.c.queue, jobs.c.state)
+            )
+        }
+        wrong = []
+        for row in kept:
+            at = (row.workspace, row.queue)
+            right = {"pending": counted.get((*at, QUEUED), 0)}
+            right |= {"running": counted.get((*at, RUNNING), 0)}
+            if (row.pending, row.running) == (right["pending"], right["running"]):
+                continue
+            wrong.append(at)
+            if repair:
+                mine = (queues.c.workspace == at[0]) & (queues.c.queue == at[1])
+                await tx.run(tx.update(queues).where(mine).values(**right))
+    return wrong
+
+
+def tally(rows: Sequence[sa.Row[Any]]) -> list[tuple[tuple[str, str], int]]:
+    """How many rows per (workspace, queue), in one order: so lockers do not cross."""
+    counts: dict[tuple[str, str], int] = {}
+    for row in rows:
+        at = (row.workspace, row.queue)
+        counts[at] = counts.get(at, 0) + 1
+    return sorted(counts.items())
+
+
+def _owner(tx: Tx) -> str:
+    if not isinstance(tx.workspace, str):
+        raise Broken("A message belongs to a workspace: send it in a transaction of one.")
+    return tx.workspace
+
+
+_SHOWN = [jobs.c[name] for name in JobInfo.__struct_fields__]
+
+
+@functools.cache
+def _insert(dialect: str) -> Any:
+    """The INSERT of one job; it returns no id where the key is taken."""
+    insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[dialect]
+    due = sa.bindparam("due", type_=jobs.c.run_at.type)
+    return (
+        insert(jobs)
+        .values(created_at=now_ms(), run_at=sa.func.coalesce(due, now_ms()), **_FRESH)
+        .on_conflict_do_nothing(index_elements=["workspace", "key"])
+        .returning(jobs.c.id)
+    )
+
+
+_FRESH: Final = {"attempt": 0, "user_failures": 0, "system_failures": 0, "cancel_requested": False}

@@ -1,0 +1,85 @@
+"""What a failure means: whose it is, whether to try again and when, and which ones are alike."""
+
+import hashlib
+import random
+import traceback
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, Final
+
+from volano.spec.errors import Conflict, Denied, Invalid, Missing, Unavailable
+from volano.spec.jobs import NoHandler
+
+SYSTEM_ATTEMPTS: Final = 5
+"""How often our own trouble (a lost worker, a store that is away) may hit one job."""
+
+_FINAL = (Invalid, Denied, Missing, Conflict)
+"""The same job would fail the same way again."""
+
+_SYSTEM = (Unavailable, NoHandler, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`delay_ms` until the next attempt; None: there is none."""
+
+    is_system: bool
+    delay_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How often one job has failed, and may."""
+
+    user_failures: int
+    system_failures: int
+    max_attempts: int
+
+
+def judge(error: BaseException, record: Record, rng: random.Random) -> Verdict:
+    """The verdict on one more failure; our own trouble does not use up the user's attempts."""
+    if isinstance(error, _SYSTEM):
+        tries = record.system_failures + 1
+        return Verdict(True, _delay(tries, rng, 2_000, 4, tries >= SYSTEM_ATTEMPTS))
+    tries = record.user_failures + 1
+    is_over = isinstance(error, _FINAL) or tries >= record.max_attempts
+    return Verdict(False, _delay(tries, rng, 1_000, 2, is_over))
+
+
+def _delay(tries: int, rng: random.Random, first_ms: int, growth: int, is_over: bool) -> int | None:
+    """Exponential with full jitter, at most ten minutes.
+
+    Source: Brooker, Exponential backoff and jitter, AWS architecture blog, 2015.
+    """
+    if is_over:
+        return None
+    return round(rng.uniform(0, min(first_ms * growth ** (tries - 1), 600_000)))
+
+
+def describe(error: BaseException, verdict: Verdict, attempt: int) -> dict[str, Any]:
+    """What the ledger keeps of a failure; equal signatures are failures of one cause."""
+    kind = "system" if verdict.is_system else "user"
+    return {
+        "class": kind,
+        "type": type(error).__qualname__,
+        "message": str(error)[:2000],
+        "attempt": attempt,
+        "at": _frames(error)[-1:],
+        "signature": signature(error, kind),
+    }
+
+
+def signature(error: BaseException, kind: str) -> str:
+    """A name for failures that are alike: class, type and the functions they passed through."""
+    parts = [
+        kind,
+        type(error).__qualname__,
+        *(frame.rpartition(":")[0] for frame in _frames(error)),
+    ]
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
+
+
+def _frames(error: BaseException) -> list[str]:
+    """`file:function:line` of each frame; without folders, which differ between machines."""
+    stack = traceback.extract_tb(error.__traceback__)
+    return [f"{PurePath(frame.filename).name}:{frame.name}:{frame.lineno}" for frame in stack]
