@@ -24,17 +24,31 @@ async def test_the_socket_of_a_dead_process_is_removed(tmp_path: Path) -> None:
     bus = open_bus("local:", folder=tmp_path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
         dead.bind(str(tmp_path / "1-dead"))
-    bus.publish("jobs")
-    await bus.aclose()
-    assert [] == list(tmp_path.iterdir())
-
-
-async def test_a_closed_bus_leaves_no_socket(tmp_path: Path) -> None:
-    bus = open_bus("local:", folder=tmp_path)
-    async with bus.subscribe("jobs"):
+    async with bus.subscribe("jobs") as rings:
+        bus.publish("jobs")
+        await asyncio.wait_for(anext(rings), 20)
         assert 1 == len(list(tmp_path.iterdir()))
     await bus.aclose()
-    assert [] == list(tmp_path.iterdir())
+
+
+async def test_a_closed_bus_leaves_nothing_unless_others_listen(tmp_path: Path) -> None:
+    first, last = (open_bus("local:", folder=tmp_path / "bus") for _ in range(2))
+    async with first.subscribe("jobs"), last.subscribe("jobs"):
+        await first.aclose()
+        assert 1 == len(list((tmp_path / "bus").iterdir()))
+        await last.aclose()
+        assert [] == list(tmp_path.iterdir())
+
+
+async def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    gone, bus = (open_bus("local:", folder=tmp_path / "bus") for _ in range(2))
+    await gone.aclose()
+    bus.publish("jobs", "to nobody")
+    async with bus.subscribe("jobs") as rings:
+        bus.publish("jobs", "1")
+        while (await asyncio.wait_for(anext(rings), 20))[1] != "1":
+            pass
+    await bus.aclose()
 
 
 async def test_bytes_that_are_no_rings_are_passed_over(tmp_path: Path) -> None:

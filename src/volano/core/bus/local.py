@@ -22,7 +22,8 @@ class LocalWire:
 
     def __init__(self, folder: Path) -> None:
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._folder = socket_folder(folder, longest_name=len("4194304-01234567"))
+        self._wanted = folder
+        self._folder = self._make_folder()
         self._inbound: socket.socket | None = None
         self._outbound = _datagram_socket()
         self._slow: set[str] = set()
@@ -30,6 +31,7 @@ class LocalWire:
     async def listen(self, deliver: Callable[[bytes], None]) -> None:
         """See Wire."""
         self._inbound = _datagram_socket()
+        self._make_folder()  # again: who closed last has removed it
         self._inbound.bind(str(self._folder / self._name))
         asyncio.get_running_loop().add_reader(self._inbound, _receive, self._inbound, deliver)
 
@@ -48,6 +50,11 @@ class LocalWire:
             self._inbound.close()
             self._inbound = None
             (self._folder / self._name).unlink(missing_ok=True)
+        with suppress(OSError):  # somebody else still listens in it
+            self._folder.rmdir()
+
+    def _make_folder(self) -> Path:
+        return socket_folder(self._wanted, longest_name=len("4194304-01234567"))
 
     def _peers(self) -> list[str]:
         with suppress(FileNotFoundError):

@@ -64,17 +64,17 @@ class LocalServer(ABC):
 
         Raises: ServiceNotInstalled, ServiceFolderClosed, ServiceFailed with the end of the log.
         """
+        if self.running:
+            return self
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
-        for attempt in range(1, ATTEMPTS + 1):
-            # A port can be taken between our look and its bind, and the memory of a killed
-            # PostgreSQL is held until its last child noticed: both pass.
-            self._prepare()
-            self._launch()
-            if in_launcher(self._ready(attempt)):
-                return self
-        raise self._failure("it ended at once")
+        try:
+            self._start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
 
     def stop(self, timeout_s: float = 30.0) -> None:
         """End it cleanly, by force after `timeout_s`; nothing happens when it does not run."""
@@ -108,6 +108,16 @@ class LocalServer(ABC):
     async def _probe(self) -> bool:
         """Do what the server is for, once; False while it cannot."""
 
+    def _start(self) -> None:
+        for attempt in range(1, ATTEMPTS + 1):
+            # A port can be taken between our look and its bind, and the memory of a killed
+            # PostgreSQL is held until its last child noticed: both pass.
+            self._prepare()
+            self._launch()
+            if in_launcher(self._ready(attempt)):
+                return
+        raise self._failure("it ended at once")
+
     def _launch(self) -> None:
         argv, env = self._command()
         with self.log.open("ab") as log:
@@ -140,7 +150,6 @@ class LocalServer(ABC):
             if await self._probe():
                 return True
             await asyncio.sleep(0.02)
-        self.kill()
         raise self._failure(f"it did not answer within {PATIENCE_S:.0f} s")
 
     def _failure(self, reason: str) -> ServiceFailed:
