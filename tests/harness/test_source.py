@@ -169,6 +169,29 @@ class Here(Model):
         """Nothing."""
 
 
+def test_imports_that_lead_out_of_the_package_are_not_confused_with_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    files = {
+        "shop/__init__.py": "",
+        "shop/kind/__init__.py": "",
+        "shop/kind/tea.py": "from torch import export\n"
+        "import shop.kind.cup\nfrom shop import pot\n",
+        "shop/kind/cup.py": "from shop.kind import *\n",
+        "shop/export.py": "",
+        "shop/pot.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    place = locate("shop.kind.tea")
+    assert ("shop", tmp_path / "shop") == (place.package, place.project)
+    assert ["__init__.py", "kind/__init__.py", "kind/cup.py", "kind/tea.py", "pot.py"] == sorted(
+        capture(place).files
+    )
+
+
 def test_a_class_knows_its_place():
     place = place_of(Here)
     assert Path(__file__) == place.file

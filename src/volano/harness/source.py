@@ -105,7 +105,7 @@ def capture(place: Place) -> Captured:
     its dependencies and because it marks the project's folder where the files are restored.
     """
     found: dict[str, bytes] = {}
-    waiting = [place.file]
+    waiting = [place.file, *_packages(place)]
     while waiting:
         file = waiting.pop()
         name = file.relative_to(place.project).as_posix()
@@ -116,6 +116,15 @@ def capture(place: Place) -> Captured:
     if marker.is_file():
         found[marker.name] = marker.read_bytes()
     return Captured(entry=place.file.relative_to(place.project).as_posix(), files=found)
+
+
+def _packages(place: Place) -> list[Path]:
+    """What importing the file by its dotted name runs first."""
+    if not place.package:
+        return []
+    folders = [place.file.parent, *place.file.parent.parents]
+    inside = folders[: folders.index(place.project) + 1]
+    return [init for folder in inside if (init := folder / "__init__.py").is_file()]
 
 
 def _content(file: Path) -> bytes:
@@ -229,25 +238,27 @@ def _imports(node: ast.AST, file: Path, place: Place) -> Iterator[tuple[tuple[Pa
     """Folders to look in, and the dotted name below them, of each module `node` may import."""
     if isinstance(node, ast.Import):
         for alias in node.names:
-            yield place.roots, _below(alias.name, place.package)
+            yield from _absolute(alias.name, place)
     elif isinstance(node, ast.ImportFrom):
-        folders, base = place.roots, _below(node.module or "", place.package)
-        if node.level:
-            folders, base = (file.parents[node.level - 1],), node.module or ""
         for alias in node.names:
-            yield folders, f"{base}.{alias.name}".strip(".")
+            dotted = f"{node.module}.{alias.name}" if node.module else alias.name
+            if node.level:
+                yield (file.parents[node.level - 1],), dotted
+            else:
+                yield from _absolute(dotted, place)
 
 
-def _below(module: str, package: str) -> str:
-    """`module` as seen from inside `package`; a name that finds nothing if it lies outside."""
-    if not package:
-        return module
-    return module.removeprefix(package + ".") if module.startswith(package + ".") else "."
+def _absolute(dotted: str, place: Place) -> Iterator[tuple[tuple[Path, ...], str]]:
+    """Where an absolute import leads; nowhere if it leads out of the place's package."""
+    if not place.package:
+        yield place.roots, dotted
+    elif dotted.startswith(place.package + "."):
+        yield place.roots, dotted.removeprefix(place.package + ".")
 
 
 def _files_of(folders: tuple[Path, ...], dotted: str, project: Path) -> Iterator[Path]:
     """The file of the module and of every package above it, from the first folder that has any."""
-    parts = dotted.split(".") if dotted != "." else []
+    parts = dotted.split(".")
     for folder in folders:
         stems = [folder.joinpath(*parts[:end]) for end in range(1, len(parts) + 1)]
         paths = [path for stem in stems for path in (Path(f"{stem}.py"), stem / "__init__.py")]

@@ -134,6 +134,10 @@ async def test_the_limits_of_the_kernel_are_set(facts):
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] != 200
 
 
+async def test_when_memory_runs_out_the_run_goes_and_not_the_server(facts):
+    assert "1000" == await facts("open('/proc/self/oom_score_adj').read().strip()")
+
+
 async def test_the_staged_data_is_read_only(facts):
     modes = "[oct(os.stat(p).st_mode)[-3:] for p in (run.data, run.data / 'train.parquet')]"
     assert ["555", "444"] == await facts(modes)
