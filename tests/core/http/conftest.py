@@ -1,5 +1,6 @@
 """A small API of things over a real database, with keys that are known from the start."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+import uvicorn
 
 from tests.core.http.things import authorise, things
 from volano.core.context import Context
@@ -15,6 +17,7 @@ from volano.core.http.app import Api, build
 from volano.core.http.idempotency import keys
 from volano.core.http.routes import Routes
 from volano.core.http.server import About
+from volano.core.launcher import listen
 from volano.core.metrics import Metrics
 from volano.core.settings import read
 
@@ -30,7 +33,7 @@ async def ctx(tmp_path: Path) -> AsyncIterator[Context]:
     database = await Database.open(url)
     unused: Any = None
     yield Context(
-        settings=read({}, allowed_hosts="test", http_max_body=100_000),
+        settings=read({}, allowed_hosts="test,127.0.0.1", http_max_body=100_000),
         db=database,
         blobs=unused,
         bus=unused,
@@ -72,3 +75,25 @@ async def client(app: Callable[..., Api]) -> AsyncIterator[Callable[..., httpx.A
     yield connect
     for one in opened:
         await one.aclose()
+
+
+@pytest.fixture
+async def live(app: Callable[..., Api]) -> AsyncIterator[Callable[..., Any]]:
+    """Serves the routes on a real socket; gives its port."""
+    servers: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
+
+    async def start(**options: Any) -> int:
+        config = uvicorn.Config(app(**options), log_config=None, http="httptools", lifespan="on")
+        server = uvicorn.Server(config)
+        listener = listen("127.0.0.1", 0)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        servers.append((server, task))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port: int = listener.getsockname()[1]
+        return port
+
+    yield start
+    for server, task in servers:
+        server.should_exit = server.force_exit = True
+        await task

@@ -1,9 +1,9 @@
 """What an operation answers beside a plain value, and how an answer goes onto the wire."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import msgspec
 from starlette.types import Send
 
 T = TypeVar("T")
@@ -11,22 +11,20 @@ T = TypeVar("T")
 Headers = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class Answer(msgspec.Struct, Generic[T], frozen=True):
     """A typed value with a status or headers that depend on the request."""
 
     value: T
     status: int | None = None
-    headers: Headers = field(default_factory=dict)
+    headers: Headers = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(msgspec.Struct, frozen=True):
     """Bytes as they are."""
 
     body: bytes
     media_type: str = "application/octet-stream"
-    headers: Headers = field(default_factory=dict)
+    headers: Headers = {}
     status: int | None = None
 
     async def send(self, send: Send, status: int, *, bodiless: bool = False) -> None:
@@ -45,13 +43,12 @@ class Raw:
         await send({"type": "http.response.body", "body": b"" if bodiless else self.body})
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(msgspec.Struct, frozen=True):
     """Bytes as they come; the deadline of the request ends where the stream begins."""
 
     chunks: AsyncIterator[bytes]
     media_type: str = "application/octet-stream"
-    headers: Headers = field(default_factory=dict)
+    headers: Headers = {}
     status: int | None = None
 
     async def send(self, send: Send, status: int, *, bodiless: bool = False) -> None:

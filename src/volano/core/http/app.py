@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from itertools import count
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,7 +18,7 @@ from volano.core.http import problem, server
 from volano.core.http.answer import Raw
 from volano.core.http.body import ClientGone
 from volano.core.http.endpoint import Endpoint
-from volano.core.http.guard import Hosts, Limits, check_origin, drain
+from volano.core.http.guard import Clock, Hosts, Limits, check_origin, drain
 from volano.core.http.idempotency import Keys
 from volano.core.http.operation import Operation
 from volano.core.http.router import Node, Router
@@ -44,6 +45,8 @@ SECURITY_HEADERS = [
 """On every answer that does not say otherwise."""
 
 _SECURED = frozenset(name for name, _ in SECURITY_HEADERS)
+_PROCESS = secrets.token_hex(8)
+_numbers = count()
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -96,9 +99,9 @@ class Api:
             body_s=settings.http_body_s,
             deadline_ms=settings.http_deadline_ms,
         )
-        keys = Keys(ctx.db)
+        keys, clock = Keys(ctx.db), Clock()
         for operation in operations:
-            app = Endpoint(operation, ctx, keys, limits).guarded()
+            app = Endpoint(operation, ctx, keys, clock, limits)
             for path in served_at(operation.path):
                 self.router.add(operation.method, path, (operation.path, app))
 
@@ -217,7 +220,7 @@ async def _refuse_body(answer: Raw, receive: Receive, exchange: Exchange) -> Non
 def _request_id(given: bytes | None) -> str:
     if given is not None and _REQUEST_ID.fullmatch(given):
         return given.decode()
-    return secrets.token_hex(8)
+    return f"{_PROCESS}{next(_numbers):08x}"
 
 
 async def _live(lifespan: Lifespan | None, receive: Receive, send: Send) -> None:

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import msgspec
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
+from volano.core.http.guard import Deadline
 from volano.core.http.parameters import refusal
-from volano.spec.common import InvalidValues, UnreadableBody, UnsupportedMediaType
+from volano.spec.common import BodyTooLarge, InvalidValues, UnreadableBody, UnsupportedMediaType
 
 Read = Callable[[bytes], Any]
 
@@ -56,37 +57,54 @@ class Body:
         raise UnsupportedMediaType(media_type=name, accepted=", ".join(sorted(self.reads)))
 
 
-async def whole(receive: Receive) -> bytes:
-    """The whole body of a request.
+class Arriving:
+    """The body of one request while it arrives: counted, and timed by the request's deadline."""
 
-    Raises: ClientGone.
-    """
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        body: bytes = message.get("body", b"")
-        return body
-    parts = [message.get("body", b"")]
-    while message.get("more_body"):
-        message = await receive()
-        parts.append(message.get("body", b""))
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    return b"".join(parts)
+    __slots__ = ("_deadline", "_most", "_receive")
 
+    def __init__(self, receive: Receive, deadline: Deadline, most: int) -> None:
+        self._receive = receive
+        self._deadline = deadline
+        self._most = most
 
-async def pieces(receive: Receive) -> AsyncIterator[bytes]:
-    """The body of a request as it arrives.
+    async def whole(self) -> bytes:
+        """All of it.
 
-    Raises: ClientGone.
-    """
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        if body := message.get("body"):
-            yield body
-        more = message.get("more_body", False)
+        Raises: BodyTooLarge, ClientGone.
+        """
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            body: bytes = message.get("body", b"")
+            self._check(len(body))
+            self._deadline.body_arrived()
+            return body
+        return b"".join([piece async for piece in self._from(message)])
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Piece by piece.
+
+        Raises: BodyTooLarge, ClientGone.
+        """
+        async for piece in self._from(await self._receive()):
+            yield piece
+
+    async def _from(self, message: Message) -> AsyncIterator[bytes]:
+        arrived = 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            piece = message.get("body", b"")
+            arrived += len(piece)
+            self._check(arrived)
+            yield piece
+            if not message.get("more_body"):
+                break
+            message = await self._receive()
+        self._deadline.body_arrived()
+
+    def _check(self, length: int) -> None:
+        if length > self._most:
+            raise BodyTooLarge(limit=self._most)
 
 
 def _json_reader(shape: Any) -> Read:

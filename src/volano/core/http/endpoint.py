@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from functools import partial
-from http import HTTPMethod
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from volano.core.http.answer import Answer, Raw, Stream
-from volano.core.http.body import JSON, pieces, whole
-from volano.core.http.guard import BodyGuard, Deadline, Limits
+from volano.core.http.body import JSON, Arriving
+from volano.core.http.guard import Clock, Deadline, Limits
 from volano.core.http.idempotency import Keys, once
 from volano.core.http.operation import PUBLIC, Operation
-from volano.spec.common import UnreadableBody
+from volano.spec.common import BodyTooLarge, UnreadableBody
 
 if TYPE_CHECKING:
     from volano.core.context import Context
     from volano.spec.accounts import Who
 
+Headers = dict[bytes, bytes]
+
+_AS_THEY_ARE = (Raw, Stream)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -31,49 +33,43 @@ class Endpoint:
     permission learns nothing about what the operation takes.
     """
 
-    def __init__(self, operation: Operation, ctx: Context, keys: Keys, limits: Limits) -> None:
+    def __init__(
+        self, operation: Operation, ctx: Context, keys: Keys, clock: Clock, limits: Limits
+    ) -> None:
         self.operation = operation
         self.ctx = ctx
         self.keys = keys
+        self.clock = clock
         self.limits = operation.limits.over(limits)
         self.path = operation.reader("path")
         self.query = operation.reader("query")
         self.headers = operation.reader("header")
 
-    def guarded(self) -> ASGIApp:
-        """This endpoint behind its body limit."""
-        return BodyGuard(self, most=self.limits.body, seconds=self.limits.body_s)
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = scope["volano.headers"]
+        headers: Headers = scope["volano.headers"]
         asked = headers.get(b"x-deadline-ms")
-        # The body has its own clock, so the one of the answer starts when the body is there.
-        body_s = self.limits.body_s if self.operation.body else 0
-        deadline = Deadline(asked, self.limits.deadline_ms, body_s=body_s)
-        async with deadline:
-            answer = await self._answer(scope, receive, headers, deadline)
-        bodiless = scope["method"] == HTTPMethod.HEAD
+        takes_body = self.operation.body is not None
+        with Deadline(self.clock, asked, self.limits, body=takes_body) as deadline:
+            arriving = Arriving(receive, deadline, self.limits.body)
+            answer = await self._answer(scope, headers, arriving)
+        bodiless = scope["method"] == "HEAD"
         await answer.send(send, self.operation.status, bodiless=bodiless)
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], deadline: Deadline
-    ) -> Raw | Stream:
+    async def _answer(self, scope: Scope, headers: Headers, arriving: Arriving) -> Raw | Stream:
         operation = self.operation
-        request = Request(scope, receive)
+        # Without `receive`: bodies are read in one place, where they are counted.
+        request = Request(scope)
         who = None
         if operation.allow != PUBLIC:
             who = await self.ctx.authorise(self.ctx, request, operation.allow)
         values = self._parameters(scope)
         if operation.takes_request:
             values[operation.takes_request] = request
-        body = b""
-        if operation.body:
-            body = await self._read_body(values, headers, receive)
-            deadline.restart()
-        call = partial(self._call, who, values)
+        body = await self._read_body(values, headers, arriving) if operation.body else b""
         key = headers.get(b"idempotency-key")
         if key is None or who is None or not operation.keyed:
-            return await call()
+            return await self._call(who, values)
+        call = partial(self._call, who, values)
         return await self.keys.run(once(who, key, scope, body), operation.status, call)
 
     def _parameters(self, scope: Scope) -> dict[str, Any]:
@@ -86,27 +82,30 @@ class Endpoint:
         return values
 
     async def _read_body(
-        self, values: dict[str, Any], headers: dict[bytes, bytes], receive: Receive
+        self, values: dict[str, Any], headers: Headers, arriving: Arriving
     ) -> bytes:
         body = self.operation.body
         assert body is not None
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self.limits.body:
+            raise BodyTooLarge(limit=self.limits.body)
+        content_type = headers.get(b"content-type", b"")
         if body.streams:
-            body.reader(headers.get(b"content-type", b""))
-            values["body"] = pieces(receive)
+            body.reader(content_type)
+            values["body"] = arriving.pieces()
             return b""
-        content_type = headers.get(b"content-type")
-        if content_type is None and headers.get(b"content-length", b"0") == b"0":
-            if not body.required:
-                return b""
-            raise UnreadableBody(reason="it is empty")
-        read = body.reader(content_type or b"")
-        raw = await whole(receive)
+        if not content_type and length == b"0" and b"transfer-encoding" not in headers:
+            if body.required:
+                raise UnreadableBody(reason="it is empty")
+            return await arriving.whole()
+        read = body.reader(content_type)
+        raw = await arriving.whole()
         values["body"] = read(raw)
         return raw
 
     async def _call(self, who: Who | None, values: dict[str, Any]) -> Raw | Stream:
         result = await self.operation.handler(self.ctx, who, **values)
-        if isinstance(result, Raw | Stream):
+        if isinstance(result, _AS_THEY_ARE):
             return result
         if isinstance(result, Answer):
             return Raw(_encode(result.value), JSON, result.headers, result.status)

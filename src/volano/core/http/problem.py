@@ -6,7 +6,7 @@ from http import HTTPStatus
 import msgspec
 
 from volano.core.http.answer import Raw
-from volano.spec.common import Json, MethodNotAllowed, NotAuthenticated, Struct, UnreadableBody
+from volano.spec.common import Json, MethodNotAllowed, NotAuthenticated, Struct
 from volano.spec.errors import PROBLEM_MEDIA_TYPE, Broken, VolanoError
 
 
@@ -34,11 +34,7 @@ _encoder = msgspec.json.Encoder(enc_hook=str)
 
 def known(error: Exception) -> VolanoError:
     """The error that a caller is told: itself if it is ours, else Broken without its text."""
-    if isinstance(error, VolanoError):
-        return error
-    if isinstance(error, RecursionError):
-        return UnreadableBody(reason="it is nested too deeply")
-    return Broken()
+    return error if isinstance(error, VolanoError) else Broken()
 
 
 def answer(error: VolanoError, *, path: str, request_id: str) -> Raw:

@@ -1,0 +1,221 @@
+"""A write that is sent twice takes effect once, on both databases."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from tests.core.http.things import NewThing, Thing, things
+from volano.core.context import Context
+from volano.core.db import EVERYWHERE, Database
+from volano.core.http import PUBLIC, Answer, Raw, Routes
+from volano.core.http.idempotency import KEPT, Keys, Once, keys, sweep
+from volano.spec.accounts import Who
+from volano.spec.common import IdempotencyKeyReused, StillRunning
+from volano.spec.errors import Conflict
+
+
+@pytest.fixture
+def making(routes: Routes) -> Counter[str]:
+    """Routes that make things; how often each function ran."""
+    ran: Counter[str] = Counter()
+
+    @routes.post(allow="train", status=201)
+    async def make(ctx: Context, who: Who, body: NewThing) -> Answer[Thing]:
+        ran["make"] += 1
+        async with ctx.db.begin(who.workspace) as tx:
+            await tx.run(tx.insert(things).values(name=f"{body.name}-{ran['make']}"))
+        if body.name == "bad":
+            raise Conflict
+        if body.name == "slow":
+            await asyncio.sleep(0.3)
+        return Answer(Thing(name=body.name, points=ran["make"]), 202, {"location": "/x"})
+
+    @routes.put("/{id}", allow="train", natural=True)
+    async def put(ctx: Context, who: Who, id: str) -> None:
+        ran["put"] += 1
+
+    @routes.post("/public", allow=PUBLIC)
+    async def public(ctx: Context, who: None) -> None:
+        ran["public"] += 1
+
+    return ran
+
+
+async def made(ctx: Context, workspace: str = "ws_1") -> list[str]:
+    async with ctx.db.read(workspace) as tx:
+        return [row.name for row in await tx.all(tx.select(things).order_by(things.c.name))]
+
+
+async def post(one: Any, key: str, name: str = "a", path: str = "/api/things") -> Any:
+    return await one.post(path, json={"name": name}, headers={"idempotency-key": key})
+
+
+async def test_a_repeated_request_gets_the_first_answer_and_does_nothing(
+    ctx: Context, client: Any, making: Counter[str]
+) -> None:
+    one = client()
+
+    first, second = await post(one, "k1"), await post(one, "k1")
+
+    assert (202, 202) == (first.status_code, second.status_code)
+    assert first.content == second.content
+    assert ("/x", "true") == (
+        second.headers["location"],
+        second.headers["idempotency-replayed"],
+    )
+    assert "idempotency-replayed" not in first.headers
+    assert ["a-1"] == await made(ctx)
+    assert 1 == making["make"]
+
+
+async def test_a_key_of_another_request_is_refused(
+    ctx: Context, client: Any, making: Counter[str]
+) -> None:
+    one = client()
+    await post(one, "k1")
+
+    refused = [await post(one, "k1", "b"), await post(one, "k1", path="/api/things?x=1")]
+
+    assert (422, "idempotency-key-reused") == (refused[0].status_code, refused[0].json()["code"])
+    assert ["a-1"] == await made(ctx)
+
+
+async def test_a_key_belongs_to_its_member_and_workspace(
+    ctx: Context, client: Any, making: Counter[str]
+) -> None:
+    await post(client("ada"), "k1")
+    await post(client("eve"), "k1", "b")
+
+    assert ["a-1"] == await made(ctx, "ws_1")
+    assert ["b-2"] == await made(ctx, "ws_2")
+
+
+async def test_an_error_leaves_neither_effect_nor_key(
+    ctx: Context, client: Any, making: Counter[str]
+) -> None:
+    one = client()
+
+    statuses = [(await post(one, "k1", "bad")).status_code for _ in range(2)]
+
+    assert [409, 409] == statuses
+    assert 2 == making["make"]
+    assert [] == await made(ctx)
+    assert 202 == (await post(one, "k1", "good")).status_code
+
+
+async def test_while_the_first_runs_the_second_is_told_so(
+    ctx: Context, client: Any, making: Counter[str]
+) -> None:
+    one = client()
+
+    first = asyncio.create_task(post(one, "k1", "slow"))
+    while not making["make"]:
+        await asyncio.sleep(0.01)
+    second = await post(one, "k1", "slow")
+
+    assert (409, "still-running") == (second.status_code, second.json()["code"])
+    assert 202 == (await first).status_code
+    assert "true" == (await post(one, "k1", "slow")).headers["idempotency-replayed"]
+
+
+async def test_fifty_at_once_are_one(ctx: Context, client: Any, making: Counter[str]) -> None:
+    one = client()
+
+    answers = await asyncio.gather(*(post(one, "k1", "slow") for _ in range(50)))
+
+    assert {202, 409} == {answer.status_code for answer in answers}
+    assert ["slow-1"] == await made(ctx)
+
+
+async def test_without_a_key_every_request_counts(
+    ctx: Context, client: Any, making: Counter[str]
+) -> None:
+    one = client()
+    for _ in range(2):
+        await one.post("/api/things", json={"name": "a"})
+
+    assert ["a-1", "a-2"] == await made(ctx)
+
+
+async def test_natural_and_public_operations_need_no_key(
+    ctx: Context, client: Any, making: Counter[str]
+) -> None:
+    one = client()
+    for _ in range(2):
+        await one.put("/api/things/a", headers={"idempotency-key": "k"})
+        await one.post("/api/things/public", headers={"idempotency-key": "k"})
+
+    assert Counter(put=2, public=2) == making
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "a\tb", "ä"])
+async def test_a_key_that_is_no_text_is_refused(
+    client: Any, making: Counter[str], key: str
+) -> None:
+    headers = {"idempotency-key": key.encode("latin-1")}
+    answer = await client().post("/api/things", json={"name": "a"}, headers=headers)
+
+    assert (422, "header.idempotency-key") == (answer.status_code, answer.json()["facts"]["at"])
+
+
+async def test_keys_older_than_seven_days_are_forgotten(
+    ctx: Context, client: Any, making: Counter[str]
+) -> None:
+    one = client()
+    await post(one, "old")
+    await post(one, "new", "b")
+    async with ctx.db.begin(EVERYWHERE) as tx:
+        age = KEPT + timedelta(seconds=1)
+        row = await tx.one(tx.select(keys).where(keys.c.key == "old"))
+        assert row is not None
+        older = tx.update(keys).where(keys.c.key == "old").values(created_at=row.created_at - age)
+        await tx.run(older)
+
+    assert 1 == await sweep(ctx.db)
+    assert 0 == await sweep(ctx.db)
+    assert "true" == (await post(one, "new", "b")).headers["idempotency-replayed"]
+    assert "idempotency-replayed" not in (await post(one, "old")).headers
+
+
+ONCE = Once("ws_1", "mem_1", "k", "f")
+
+
+async def answer() -> Raw:
+    return Raw(b"{}", "application/json", {"x": "y"}, 201)
+
+
+async def test_two_processes_with_one_key_have_one_effect(db: Database) -> None:
+    """Two `Keys` are two processes: neither knows what the other is running."""
+    ran: list[int] = []
+
+    async def effect() -> Raw:
+        ran.append(1)
+        await asyncio.sleep(0.05)
+        return await answer()
+
+    here, there = Keys(db), Keys(db)
+    first, second = await asyncio.gather(here.run(ONCE, 201, effect), there.run(ONCE, 201, effect))
+
+    assert 1 == len(ran)
+    assert (b"{}", 201) == (first.body, first.status) == (second.body, second.status)
+    assert [None, "true"] == sorted(
+        (one.headers.get("idempotency-replayed") for one in (first, second)), key=str
+    )
+
+
+async def test_the_rules_hold_on_both_databases(db: Database) -> None:
+    here = Keys(db)
+    await here.run(ONCE, 201, answer)
+    here.running.add(("ws_1", "mem_1", "other"))
+
+    with pytest.raises(IdempotencyKeyReused):
+        await here.run(Once("ws_1", "mem_1", "k", "another"), 201, answer)
+    with pytest.raises(StillRunning):
+        await here.run(Once("ws_1", "mem_1", "other", "f"), 201, answer)
+    async with db.read(EVERYWHERE) as tx:
+        assert 1 == await tx.scalar(tx.select(sa.func.count()).select_from(keys))
+    assert 0 == await sweep(db)
