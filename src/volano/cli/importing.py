@@ -2,30 +2,23 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from importlib import import_module
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from zipfile import BadZipFile, ZipFile
 
 from volano.cli import problems, render
 from volano.cli.live import Live
 from volano.cli.terminal import Here, Terminal, note
 
 if TYPE_CHECKING:
+    from volano.data.formats.omniglot import Skipped
     from volano.sdk.imports import Journal
     from volano.spec.data import ImportedDrawing
     from volano.spec.labeling import Outcome
 
-_SHOWN_REFUSALS = 20
-
-
-class Source(Protocol):
-    """A module that reads one format."""
-
-    def count(self, path: Path) -> int:
-        """How many drawings are in the file."""
-
-    def read(self, path: Path) -> "Iterator[ImportedDrawing]":
-        """The drawings, always in the same order and with the same ids."""
+_SHOWN_BAD = 20
+_CELLS = 30
 
 
 def import_(
@@ -49,84 +42,109 @@ def import_(
     """
     from volano.sdk.imports import Journal, send
 
-    source = cast(Source, import_module(f"volano.data.formats.{format}"))
     origin = origin or format
-    try:
-        total = source.count(file)
+    with _opened(file) as archive:
         journal = Journal.open(file, origin, terminal.client.whoami().workspace)
-    except OSError as error:
-        raise problems.FileUnusable(path=str(file), reason=error.strerror or str(error)) from None
-    if again:
-        journal.forget()
-    before, tally = journal.sent, _Tally()
-    with Live(terminal.err, in_place=terminal.live) as live:
-        bar = _Bar(total, before)
+        if again:
+            journal.forget()
+        work = _Import(terminal, journal, total=_members(archive))
         try:
-            for outcomes in send(terminal.client, origin, source.read(file), journal):
-                tally.add(outcomes)
-                live.draw(lambda: [bar.line(journal.sent, terminal)])
+            with Live(terminal.err, in_place=terminal.live) as live:
+                for outcomes in send(terminal.client, origin, work.read(archive, origin), journal):
+                    work.add(outcomes)
+                    live.draw(work.lines)
+                live.draw(work.lines, last=True)
         except KeyboardInterrupt:
-            terminal.say(f"\nStopped at {journal.sent:,} of {total:,}; the same command goes on.")
+            terminal.say(f"Stopped at {journal.sent:,} of {work.total:,}.")
+            terminal.then("the same command goes on from there")
             return problems.INTERRUPTED
-        live.draw(lambda: [bar.line(journal.sent, terminal)], last=True)
-    return _report(terminal, journal, before, tally)
+    return _report(terminal, work)
 
 
-class _Tally:
-    """What became of the drawings of one import."""
+class _Import:
+    """One import: how far it is, how fast, what became of the drawings."""
 
-    def __init__(self) -> None:
+    def __init__(self, terminal: Terminal, journal: "Journal", total: int) -> None:
+        self.journal = journal
+        self.total = total
         self.stored = self.duplicates = 0
+        self.before = journal.sent
+        self.skipped: list[Skipped] = []
+        self._terminal = terminal
+        self._start = time.monotonic()
+
+    def read(self, archive: BinaryIO, origin: str) -> "Iterator[ImportedDrawing]":
+        """The drawings of the archive; what cannot be read is noted."""
+        from volano.data.formats import omniglot
+        from volano.spec.data import ImportedDrawing
+
+        for found in omniglot.read(archive, origin):
+            if isinstance(found, omniglot.Found):
+                yield ImportedDrawing(contributor=found.drawer, drawing=found.drawing)
+            else:
+                self.skipped.append(found)
+                self.total -= 1
 
     def add(self, outcomes: "Sequence[Outcome]") -> None:
+        """Count the answers to one batch."""
         self.duplicates += sum(outcome.duplicate for outcome in outcomes)
         self.stored += sum(outcome.stored and not outcome.duplicate for outcome in outcomes)
 
-
-class _Bar:
-    """How far an import is, how fast, how much longer."""
-
-    def __init__(self, total: int, before: int) -> None:
-        self._total = total
-        self._before = before
-        self._start = time.monotonic()
-
-    def line(self, sent: int, terminal: Terminal) -> str:
-        seconds = max(time.monotonic() - self._start, 1e-6)
-        rate = (sent - self._before) / seconds
-        left = (self._total - sent) / rate if rate else 0.0
-        bar = render.pad(render.bar(sent / self._total if self._total else 1.0, 30), 30)
-        ending = f"{render.span(left)} left" if sent < self._total else render.span(seconds)
-        shown = terminal.ink("cyan", bar) if terminal.live else "importing"
-        return f"{shown} {sent:,}/{self._total:,} drawings  {rate:,.0f}/s  {ending}"
+    def lines(self) -> list[str]:
+        """The progress bar."""
+        sent, seconds = self.journal.sent, max(time.monotonic() - self._start, 1e-6)
+        rate = (sent - self.before) / seconds
+        left = max(0, self.total - sent) / rate if rate else 0.0
+        bar = render.pad(render.bar(sent / self.total if self.total else 1.0, _CELLS), _CELLS)
+        shown = self._terminal.ink("cyan", bar) if self._terminal.live else "importing"
+        ending = f"{render.span(left)} left" if left else f"in {render.span(seconds)}"
+        return [f"{shown} {sent:,}/{self.total:,} drawings  {rate:,.0f}/s  {ending}"]
 
 
-def _report(terminal: Terminal, journal: "Journal", before: int, tally: _Tally) -> int:
+def _opened(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise problems.FileUnusable(path=str(file), reason=error.strerror or str(error)) from None
+
+
+def _members(archive: BinaryIO) -> int:
+    """How many drawings an archive may hold, from its directory alone."""
+    with suppress(BadZipFile, OSError), ZipFile(archive) as opened:
+        names = (name for name in opened.namelist() if not name.startswith("__MACOSX/"))
+        return sum(name.endswith(".txt") for name in names)
+    return 0
+
+
+def _report(terminal: Terminal, work: _Import) -> int:
+    refused = work.journal.refused
+    bad = [(outcome.id, f"{outcome.code}: {outcome.detail}") for outcome in refused]
+    bad += [(skipped.locator, skipped.reason) for skipped in work.skipped]
     if terminal.format != "table":
-        terminal.document(
-            {
-                "sent": journal.sent - before,
-                "stored": tally.stored,
-                "duplicates": tally.duplicates,
-                "sent_before": before,
-                "refused": journal.refused,
-            }
-        )
+        terminal.document(_summary(work, bad))
     else:
-        known = tally.duplicates + before
-        there = f", {known:,} were there already" if known else ""
-        terminal.confirm(f"{render.plural(tally.stored, 'drawing')} stored{there}")
-        _list_refused(terminal, journal.refused)
-        if not journal.refused:
-            terminal.then("volano data ls", "volano snapshots create NAME")
-    return problems.USER if journal.refused else 0
+        _tell(terminal, work, bad)
+    return problems.USER if bad else 0
 
 
-def _list_refused(terminal: Terminal, refused: "Sequence[Outcome]") -> None:
-    if not refused:
-        return
-    terminal.say(terminal.ink("yellow", f"{render.plural(len(refused), 'drawing')} refused:"))
-    for outcome in refused[:_SHOWN_REFUSALS]:
-        terminal.say(f"  {outcome.id}  {outcome.code}: {outcome.detail}")
-    if len(refused) > _SHOWN_REFUSALS:
-        terminal.say(f"  and {len(refused) - _SHOWN_REFUSALS} more; `--json` lists all")
+def _summary(work: _Import, bad: Sequence[tuple[str, str]]) -> dict[str, object]:
+    return {
+        "stored": work.stored,
+        "duplicates": work.duplicates,
+        "sent_before": work.before,
+        "bad": [{"drawing": name, "reason": reason} for name, reason in bad],
+    }
+
+
+def _tell(terminal: Terminal, work: _Import, bad: Sequence[tuple[str, str]]) -> None:
+    known = work.duplicates + work.before
+    there = f", {known:,} were there already" if known else ""
+    terminal.confirm(f"{render.plural(work.stored, 'drawing')} stored{there}")
+    if bad:
+        terminal.say(terminal.ink("yellow", f"{render.plural(len(bad), 'drawing')} left out:"))
+    for name, reason in bad[:_SHOWN_BAD]:
+        terminal.say(f"  {name}  {reason}")
+    if len(bad) > _SHOWN_BAD:
+        terminal.say(f"  and {len(bad) - _SHOWN_BAD} more; `--json` lists all")
+    if not bad:
+        terminal.then("volano data ls", "volano snapshots create NAME")

@@ -73,14 +73,21 @@ def write(url: str, key: str, path: Path | None = None) -> Path:
     """
     path = path or user_file(environment())
     url = clean(url)
-    kept = _load(path)
-    document = {"url": url, "keys": kept.get("keys", {}) | {url: key}}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(document, file, indent=2)
-    draft.replace(path)
+    _save(path, url, _load(path).get("keys", {}) | {url: key})
     return path
+
+
+def move(path: Path, url: str) -> None:
+    """Keep the key of a file's own server under that server's new address.
+
+    Raises: FileNotFoundError, ConfigUnreadable, NoServerAddress.
+    """
+    if not (kept := _load(path)):
+        raise FileNotFoundError(path)
+    keys = dict(kept.get("keys", {}))
+    if (key := keys.pop(kept.get("url"), None)) is not None:
+        keys[clean(url)] = key
+    _save(path, clean(url), keys)
 
 
 def clean(url: str) -> str:
@@ -117,6 +124,14 @@ def _files(environ: Mapping[str, str], folder: Path) -> Iterator[Path]:
             yield path
             break
     yield user_file(environ)
+
+
+def _save(path: Path, url: str, keys: Mapping[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump({"url": url, "keys": dict(keys)}, file, indent=2)
+    draft.replace(path)
 
 
 def _load(path: Path) -> dict[str, Any]:

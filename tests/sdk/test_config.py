@@ -1,0 +1,114 @@
+"""Tests of volano.sdk.config: whose key goes where."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from volano.sdk import config
+from volano.sdk.config import ConfigUnreadable, NoServerAddress, Profile
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "work" / "deep").mkdir(parents=True)
+    return tmp_path / "work" / "deep"
+
+
+def test_without_anything_the_server_on_this_machine_is_meant(environ, folder):
+    expected = Profile(url="http://localhost:8000", key="")
+    assert expected == config.read(environ=environ, folder=folder)
+
+
+def test_arguments_win_over_the_environment_and_that_over_files(environ, folder):
+    config.write("http://saved", "saved-key", config.user_file(environ))
+    given = environ | {"VOLANO_URL": "http://given", "VOLANO_KEY": "given-key"}
+
+    assert Profile(url="http://saved", key="saved-key") == config.read(
+        environ=environ, folder=folder
+    )
+    assert Profile(url="http://given", key="given-key") == config.read(environ=given, folder=folder)
+    assert Profile(url="http://said", key="said-key") == config.read(
+        "http://said", "said-key", environ=given, folder=folder
+    )
+
+
+def test_a_key_is_never_sent_to_another_server_than_its_own(environ, folder):
+    config.write("http://one", "key-one", config.user_file(environ))
+
+    assert "" == config.read("http://two", environ=environ, folder=folder).key
+    assert "" == config.read(environ=environ | {"VOLANO_URL": "http://two"}, folder=folder).key
+
+
+def test_every_server_keeps_its_own_key(environ, folder):
+    path = config.user_file(environ)
+    config.write("http://one", "key-one", path)
+    config.write("http://two", "key-two", path)
+
+    assert Profile(url="http://two", key="key-two") == config.read(environ=environ, folder=folder)
+    assert "key-one" == config.read("http://one/", environ=environ, folder=folder).key
+
+
+def test_a_project_file_above_the_folder_wins_over_the_users_own(environ, folder):
+    config.write("http://mine", "my-key", config.user_file(environ))
+    config.write("http://project", "project-key", folder.parent / config.PROJECT_FILE)
+
+    expected = Profile(url="http://project", key="project-key")
+    assert expected == config.read(environ=environ, folder=folder)
+    assert "my-key" == config.read("http://mine", environ=environ, folder=folder).key
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="not root: cannot give a file to somebody else")
+def test_somebody_elses_project_file_is_not_followed(environ, folder):
+    path = config.write("http://trap", "key", folder / config.PROJECT_FILE)
+    os.chown(path, 12345, 12345)
+
+    assert config.DEFAULT_URL == config.read(environ=environ, folder=folder).url
+
+
+def test_only_its_owner_can_read_the_file(tmp_path):
+    path = config.write("http://one", "key", tmp_path / "config.json")
+
+    assert 0o600 == path.stat().st_mode & 0o777
+    assert ["config.json"] == [p.name for p in tmp_path.iterdir()], "no draft is left behind"
+
+
+def test_a_moved_server_keeps_its_key(tmp_path):
+    path = config.write("http://localhost:8000", "key", tmp_path / "client.json")
+
+    config.move(path, "http://localhost:9000")
+
+    expected = {"url": "http://localhost:9000", "keys": {"http://localhost:9000": "key"}}
+    assert expected == json.loads(path.read_text())
+
+
+def test_a_file_that_is_not_there_cannot_be_moved(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        config.move(tmp_path / "client.json", "http://localhost:9000")
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host", "http://", "http://a b", ""])
+def test_what_is_no_address_is_refused(url):
+    with pytest.raises(NoServerAddress):
+        config.clean(url)
+
+
+@pytest.mark.parametrize("url", ["HTTP://Host:80", "http://host:80/", " http://host:80 "])
+def test_addresses_that_mean_the_same_are_the_same(url):
+    assert "http://host:80" == config.clean(url)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"keys": 3}'])
+def test_a_damaged_file_says_which_one_it_is(environ, folder, text):
+    path = config.user_file(environ)
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+
+    with pytest.raises(ConfigUnreadable, match="config"):
+        config.read(environ=environ, folder=folder)
