@@ -143,6 +143,14 @@ async def test_the_staged_data_is_read_only(facts):
     assert ["555", "444"] == await facts(modes)
 
 
+async def test_when_it_has_ended_its_folders_can_be_removed(new_spec):
+    spec = new_spec(f"os.makedirs('closed/deep'); os.chmod('closed', 0)\n{WRITE}")
+    async with LocalCompute() as compute:
+        await (await compute.start(spec)).wait()
+    folders = [Path(spec.order.data), spec.folder / "closed", spec.folder / "closed" / "deep"]
+    assert [0o755] * 3 == [folder.stat().st_mode & 0o777 for folder in folders]
+
+
 async def test_helpers_that_a_run_leaves_behind_are_ended(new_spec):
     train = f"""
     helper = subprocess.Popen(["sleep", "600"])

@@ -7,6 +7,7 @@ from typing import Self
 
 import msgspec
 
+from volano.core.compute import folders
 from volano.core.compute.handle import LocalHandle
 from volano.core.compute.pipes import Pipes
 from volano.core.compute.port import FolderInUse, ProcessSpec, StartFailed
@@ -33,6 +34,7 @@ class LocalCompute:
             process = await _spawn(spec, pipes)
         except OSError as error:
             pipes.close()
+            folders.thaw(Path(spec.order.data))
             raise StartFailed(reason=str(error)) from error
         finally:
             pipes.close_child_ends()
@@ -82,14 +84,7 @@ def _prepare(spec: ProcessSpec) -> None:
         raise FolderInUse(folder=spec.folder.name) from None
     (spec.folder / "tmp").mkdir(exist_ok=True)
     Path(spec.order.artefact).mkdir(parents=True, exist_ok=True)
-    _make_read_only(Path(spec.order.data))
-
-
-def _make_read_only(data: Path) -> None:
-    """Against accidents: a run that owns the files could change the modes back."""
-    for path in (*data.rglob("*"), data):
-        if not path.is_symlink():
-            path.chmod(0o555 if path.is_dir() else 0o444)
+    folders.freeze(Path(spec.order.data))
 
 
 async def _spawn(spec: ProcessSpec, pipes: Pipes) -> asyncio.subprocess.Process:
