@@ -1,0 +1,157 @@
+"""Moving rows from the inbox into segments: blob first, then one transaction that moves them.
+
+Crash before the transaction: an orphan blob, swept by age. Crash after: complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from volano.core.db import EVERYWHERE, Tx
+from volano.core.segments import parquet
+from volano.core.segments.inbox import Row, drop, take
+from volano.core.segments.inbox import oldest_ms as oldest
+from volano.core.segments.tables import inbox, segments
+from volano.spec.common import new_id
+from volano.spec.errors import Conflict, Unavailable
+
+if TYPE_CHECKING:
+    from volano.core.context import Context
+    from volano.core.jobs import Job
+
+_STUCK_MS = 600_000  # a compaction that failed for good is asked for again after this long
+
+
+_PATIENCE_S, _LOOK_S = 20.0, 0.05  # of `flush`
+
+
+class StillMoving(Unavailable):
+    """What arrived last was not put on the shelf within {seconds} s."""
+
+    remedy = "Is a worker running? `volano up --role worker` starts one; then try again."
+
+
+class RowsMoved(Conflict):
+    """Another worker moved {missing} of {rows} rows meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stored segment: `size` in bytes, keys from `first_key` to `last_key`."""
+
+    id: str
+    blob: str
+    size: int
+    rows: int
+    first_key: str
+    last_key: str
+
+
+Shelve = Callable[[Tx, Segment], Awaitable[None]]
+"""Makes the moved rows known elsewhere, in the transaction that moves them."""
+
+
+async def compact(
+    ctx: Context,
+    job: Job,
+    stream: str,
+    plan: Callable[[Sequence[Row]], tuple[pa.Table, Shelve]],
+) -> int:
+    """Move the oldest rows of a stream into one segment; how many. Idempotent: moved rows are gone.
+
+    `plan` turns rows into the segment's columns and what to do in the transaction; it runs in a
+    thread.
+
+    Raises: RowsMoved (two workers at once: the slower one tries again and finds nothing).
+    """
+    async with ctx.db.read(job.workspace) as tx:
+        rows = await take(tx, stream, ctx.settings.segment_rows)
+    if not rows:
+        return 0
+    table, shelve = await asyncio.to_thread(plan, rows)
+    data = await asyncio.to_thread(parquet.encode, table)
+    blob = await ctx.blobs.put(job.workspace, data)
+    keys = sorted(row.key for row in rows)
+    segment = Segment(new_id("seg"), blob, len(data), len(rows), keys[0], keys[-1])
+    async with job.finish(ctx) as tx:
+        moved = await drop(tx, stream, keys)
+        if moved != len(rows):
+            raise RowsMoved(missing=len(rows) - moved, rows=len(rows))
+        await _add(tx, stream, segment, max(row.received_ms for row in rows))
+        await shelve(tx, segment)
+    return len(rows)
+
+
+async def _add(tx: Tx, stream: str, segment: Segment, now_ms: int) -> None:
+    values = {name: getattr(segment, name) for name in Segment.__slots__}
+    await tx.run(tx.insert(segments), [values | {"stream": stream, "created_ms": now_ms}])
+
+
+async def holding(tx: Tx, stream: str, key: str) -> list[Segment]:
+    """The segments whose range of keys includes this key, newest first."""
+    query = tx.select(segments).where(
+        segments.c.stream == stream, segments.c.first_key <= key, segments.c.last_key >= key
+    )
+    rows = await tx.all(query.order_by(segments.c.created_ms.desc()))
+    return [_segment(row) for row in rows]
+
+
+async def newest(tx: Tx, stream: str, limit: int) -> list[Segment]:
+    """The stream's latest segments, newest first."""
+    query = tx.select(segments).where(segments.c.stream == stream)
+    rows = await tx.all(query.order_by(segments.c.created_ms.desc()).limit(limit))
+    return [_segment(row) for row in rows]
+
+
+async def by_id(tx: Tx, ids: Sequence[str]) -> dict[str, Segment]:
+    """The segments of these ids."""
+    rows = await tx.all(tx.select(segments).where(segments.c.id.in_(ids)))
+    return {row.id: _segment(row) for row in rows}
+
+
+def _segment(row: sa.Row[Any]) -> Segment:
+    return Segment(row.id, row.blob, row.size, row.rows, row.first_key, row.last_key)
+
+
+async def request_due(ctx: Context, stream: str, topic: str, *, now_ms: int) -> int:
+    """Ask for the compaction of every workspace's rows that are old or many; how many asked for."""
+    due = await _due(ctx, stream, now_ms)
+    for workspace, oldest_ms in due:
+        async with ctx.db.begin(workspace) as tx:
+            key = f"{topic}:{oldest_ms}:{now_ms // _STUCK_MS}"
+            await ctx.jobs.send(tx, topic, {"oldest_ms": oldest_ms}, key=key)
+    return len(due)
+
+
+async def flush(ctx: Context, workspace: str, stream: str, topic: str, *, now_ms: int) -> None:
+    """Have everything that arrived before `now_ms` moved into segments, and wait for that.
+
+    Raises: StillMoving (no worker did it in time).
+    """
+    until = asyncio.get_running_loop().time() + _PATIENCE_S
+    while asyncio.get_running_loop().time() < until:
+        async with ctx.db.begin(workspace) as tx:
+            oldest_ms = await oldest(tx, stream)
+            if oldest_ms is None or oldest_ms > now_ms:
+                return
+            await ctx.jobs.send(
+                tx, topic, {"oldest_ms": oldest_ms}, key=f"{topic}:{oldest_ms}:{now_ms}"
+            )
+        await asyncio.sleep(_LOOK_S)
+    raise StillMoving(seconds=_PATIENCE_S)
+
+
+async def _due(ctx: Context, stream: str, now_ms: int) -> list[tuple[str, int]]:
+    aged = now_ms - int(ctx.settings.segment_age_s * 1000)
+    oldest, count = sa.func.min(inbox.c.received_ms), sa.func.count()
+    async with ctx.db.read(EVERYWHERE) as tx:
+        query = tx.select(inbox.c.workspace, oldest.label("oldest")).where(inbox.c.stream == stream)
+        query = query.group_by(inbox.c.workspace)
+        query = query.having(sa.or_(oldest <= aged, count >= ctx.settings.segment_rows))
+        return [(row.workspace, row.oldest) for row in await tx.all(query)]

@@ -1,0 +1,201 @@
+"""The inbox: rows acknowledged durably, many per commit, until they are moved into a segment.
+
+A row is acknowledged once its group's commit has returned. Its key (the client's UUID) is unique
+over the inbox and over what has left it, so a retry stores nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from volano.core.db import Database, Tx
+from volano.core.segments.tables import inbox
+from volano.spec.common import Overloaded
+from volano.spec.errors import VolanoError
+
+_COLUMNS = [column.name for column in inbox.columns if column.name != "workspace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row to append: small facts in `head`, the record itself in `payload`."""
+
+    key: str
+    content: bytes
+    """Digest of what the key stands for: the same key with another content is refused."""
+    head: bytes
+    payload: bytes
+    subject: str = ""
+    """Whose row it is, so that counts include what has not left the inbox yet."""
+    received_ms: int = 0
+    batch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of one row: `duplicate` if it was there before, with this `content`."""
+
+    duplicate: bool
+    content: bytes
+
+
+Known = Callable[[Tx, Sequence[str]], Awaitable[dict[str, bytes]]]
+"""(tx, keys) -> content by key, of the rows that have left the inbox."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    rows: Sequence[Row]
+    received_ms: int
+    done: asyncio.Future[list[Stored]]
+
+
+class Inbox:
+    """The appending side of one stream in one process.
+
+    While one group of a workspace commits, its next one gathers: the busier it is, the larger the
+    groups and the fewer the commits. `group` and `queue` are rows.
+    """
+
+    def __init__(
+        self, db: Database, stream: str, known: Known, *, group: int = 256, queue: int = 20_000
+    ) -> None:
+        self.db, self.stream, self.known = db, stream, known
+        self.group, self.queue = group, queue
+        self.rows_waiting = 0
+        self._lanes: dict[str, list[_Waiting]] = {}
+        self._drains: set[asyncio.Task[None]] = set()
+
+    async def append(self, workspace: str, rows: Sequence[Row], *, now_ms: int) -> list[Stored]:
+        """Store the rows durably and say for each whether it was new; returns after the commit.
+
+        Raises: Overloaded (too many rows wait for a commit), DatabaseUnavailable, StorageFull.
+        """
+        if self.rows_waiting + len(rows) > self.queue:
+            raise Overloaded
+        waiting = _Waiting(rows, now_ms, asyncio.get_running_loop().create_future())
+        self.rows_waiting += len(rows)
+        lane = self._lanes.get(workspace)
+        if lane is None:
+            self._lanes[workspace] = [waiting]
+            self._start_drain(workspace)
+        else:
+            lane.append(waiting)
+        return await waiting.done
+
+    async def close(self) -> None:
+        """Wait until everything that was accepted is committed."""
+        while self._drains:
+            await asyncio.wait(self._drains)
+
+    def _start_drain(self, workspace: str) -> None:
+        # Its own task: a caller that gives up must not take its group's commit with it.
+        drain = asyncio.create_task(self._drain(workspace), name=f"inbox {self.stream}")
+        self._drains.add(drain)
+        drain.add_done_callback(self._drains.discard)
+
+    async def _drain(self, workspace: str) -> None:
+        try:
+            while self._lanes[workspace]:
+                await self._commit(workspace, self._next_group(workspace))
+        finally:
+            for waiting in self._lanes.pop(workspace):
+                waiting.done.cancel()
+
+    def _next_group(self, workspace: str) -> list[_Waiting]:
+        lane = self._lanes[workspace]
+        rows = taken = 0
+        for waiting in lane:
+            if taken and rows + len(waiting.rows) > self.group:
+                break
+            rows, taken = rows + len(waiting.rows), taken + 1
+        self._lanes[workspace] = lane[taken:]
+        return lane[:taken]
+
+    async def _commit(self, workspace: str, group: list[_Waiting]) -> None:
+        try:
+            async with self.db.begin(workspace) as tx:
+                outcomes = await self._insert(tx, group)
+        except VolanoError as error:
+            # Every caller of the group must hear that its rows are not stored.
+            for waiting in group:
+                if not waiting.done.done():
+                    waiting.done.set_exception(error)
+        else:
+            for waiting in group:
+                if not waiting.done.done():
+                    waiting.done.set_result([outcomes[row.key] for row in waiting.rows])
+        finally:
+            self.rows_waiting -= sum(len(waiting.rows) for waiting in group)
+            for waiting in group:
+                waiting.done.cancel()
+
+    async def _insert(self, tx: Tx, group: Sequence[_Waiting]) -> dict[str, Stored]:
+        """Insert first, then look at what has left: a row that is being moved meanwhile is seen.
+
+        (Under READ COMMITTED the insert waits for the mover's delete, and the look-up after it
+        sees what the mover committed.)
+        """
+        rows = {row.key: (row, waiting) for waiting in reversed(group) for row in waiting.rows}
+        batch = int.from_bytes(os.urandom(7), "big")
+        values = [_values(self.stream, row, w.received_ms, batch) for row, w in rows.values()]
+        old: dict[str, bytes] = {}
+        if await tx.append(inbox, _COLUMNS, values) < len(values):
+            there = await find(tx, self.stream, rows)
+            old = {key: row.content for key, row in there.items() if row.batch != batch}
+        moved = await self.known(tx, [key for key in rows if key not in old])
+        await drop(tx, self.stream, list(moved))
+        old |= moved
+        return {
+            key: Stored(key in old, old.get(key, row.content)) for key, (row, _) in rows.items()
+        }
+
+
+def _values(stream: str, row: Row, received_ms: int, batch: int) -> tuple[Any, ...]:
+    return (stream, row.key, row.subject, row.content, row.head, row.payload, received_ms, batch)
+
+
+async def find(tx: Tx, stream: str, keys: Collection[str]) -> dict[str, Row]:
+    """The rows of these keys that are still in the inbox."""
+    if not keys:
+        return {}
+    query = tx.select(inbox).where(inbox.c.stream == stream, inbox.c.key.in_(keys))
+    return {row.key: _row(row) for row in await tx.all(query)}
+
+
+async def take(tx: Tx, stream: str, limit: int) -> list[Row]:
+    """The oldest rows of the stream, at most `limit`; they stay until `drop`."""
+    query = tx.select(inbox).where(inbox.c.stream == stream)
+    query = query.order_by(inbox.c.received_ms, inbox.c.key).limit(limit)
+    return [_row(row) for row in await tx.all(query)]
+
+
+async def oldest_ms(tx: Tx, stream: str) -> int | None:
+    """When the row arrived that waits longest; None if none waits."""
+    query = tx.select(sa.func.min(inbox.c.received_ms)).where(inbox.c.stream == stream)
+    found: int | None = await tx.scalar(query)
+    return found
+
+
+async def drop(tx: Tx, stream: str, keys: Collection[str]) -> int:
+    """Remove rows that now stand elsewhere; how many were there."""
+    if not keys:
+        return 0
+    gone = tx.delete(inbox).where(inbox.c.stream == stream, inbox.c.key.in_(keys))
+    return await tx.run(gone)
+
+
+async def of_subject(tx: Tx, stream: str, subject: str) -> list[Row]:
+    """One subject's rows that are still in the inbox (it is small: a scan)."""
+    query = tx.select(inbox).where(inbox.c.stream == stream, inbox.c.subject == subject)
+    return [_row(row) for row in await tx.all(query)]
+
+
+def _row(row: sa.Row[Any]) -> Row:
+    return Row(row.key, row.content, row.head, row.payload, row.subject, row.received_ms, row.batch)

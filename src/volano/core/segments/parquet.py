@@ -1,0 +1,166 @@
+"""Parquet segments: written whole, read one row by one ranged read once the footer is known.
+
+Pure but for the `Segments` reader, which keeps footers of recently read segments in memory.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from volano.core.blobs import Blobs
+
+ROW_GROUP = 1024
+"""Rows per row group: measured 0.4 ms to read one of drawings, 206 B a drawing on disk."""
+
+_TAIL = 64 * 1024  # covers the footer of a segment of some 50 row groups in the first read
+_TRAILER = 8  # footer length and the magic "PAR1"
+
+
+def encode(table: pa.Table) -> bytes:
+    """The table as a Parquet file (zstd, row groups of 1024); equal tables give equal bytes."""
+    sink = io.BytesIO()
+    pq.write_table(
+        table,
+        sink,
+        row_group_size=ROW_GROUP,
+        compression="zstd",
+        compression_level=6,
+        use_dictionary=False,
+        store_schema=False,
+    )
+    return sink.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands: the segment's blob, its size in bytes, the row's number in it."""
+
+    blob: str
+    size: int
+    row: int
+
+
+class Segments:
+    """Reads rows out of segments; `footers` is how many segments' footers stay in memory."""
+
+    def __init__(self, blobs: Blobs, *, footers: int = 256) -> None:
+        self.blobs = blobs
+        self._kept = footers
+        self._footers: OrderedDict[tuple[str, str], pq.FileMetaData] = OrderedDict()
+
+    async def value(self, workspace: str, place: Place, column: str) -> bytes:
+        """One value of a binary column, by one ranged read of its row group's chunk.
+
+        Raises: BlobMissing, IndexError (no such row: a bug, not an input).
+        """
+        footer = await self._footer(workspace, place)
+        group, offset = divmod(place.row, ROW_GROUP)
+        index = footer.schema.names.index(column)
+        start, length = _chunk(footer, group, index)
+        data = await self.blobs.get_range(workspace, place.blob, start, length)
+        file = pq.ParquetFile(_Window(place.size, start, data), metadata=footer)
+        value: bytes = file.read_row_group(group, columns=[column])[column][offset].as_py()
+        return value
+
+    async def lookup(
+        self, workspace: str, blob: str, size: int, *, key: str, column: str = "id"
+    ) -> dict[str, Any] | None:
+        """The row whose `column` is `key`, in a segment that is sorted by it; None if not there.
+
+        Row groups whose statistics exclude the key are not read.
+        """
+        footer = await self._footer(workspace, Place(blob, size, 0))
+        index = footer.schema.names.index(column)
+        for group in range(footer.num_row_groups):
+            within = footer.row_group(group).column(index).statistics
+            if within is None or within.min <= key <= within.max:
+                rows = await self._group(workspace, blob, size, footer, group)
+                found = rows.filter(pc.equal(rows[column], key))
+                if found.num_rows:
+                    row: dict[str, Any] = found.slice(0, 1).to_pylist()[0]
+                    return row
+        return None
+
+    async def _group(
+        self, workspace: str, blob: str, size: int, footer: pq.FileMetaData, group: int
+    ) -> pa.Table:
+        chunks = [_chunk(footer, group, index) for index in range(footer.num_columns)]
+        start = min(chunk[0] for chunk in chunks)
+        length = max(chunk[0] + chunk[1] for chunk in chunks) - start
+        data = await self.blobs.get_range(workspace, blob, start, length)
+        return pq.ParquetFile(_Window(size, start, data), metadata=footer).read_row_group(group)
+
+    async def batches(
+        self, workspace: str, blob: str, columns: Iterable[str]
+    ) -> AsyncIterator[pa.RecordBatch]:
+        """The segment's rows in order, a row group at a time (the whole file is read once)."""
+        file = pq.ParquetFile(io.BytesIO(await self.blobs.get(workspace, blob)))
+        for group in range(file.num_row_groups):
+            for batch in file.read_row_group(group, columns=list(columns)).to_batches():
+                yield batch
+
+    async def _footer(self, workspace: str, place: Place) -> pq.FileMetaData:
+        key = (workspace, place.blob)
+        if key in self._footers:
+            self._footers.move_to_end(key)
+            return self._footers[key]
+        footer = self._footers[key] = await self._read_footer(workspace, place)
+        if len(self._footers) > self._kept:
+            self._footers.popitem(last=False)
+        return footer
+
+    async def _read_footer(self, workspace: str, place: Place) -> pq.FileMetaData:
+        start = max(0, place.size - _TAIL)
+        tail = await self.blobs.get_range(workspace, place.blob, start, place.size - start)
+        needed = int.from_bytes(tail[-_TRAILER:-4], "little") + _TRAILER
+        if needed > len(tail):
+            start = place.size - needed
+            tail = await self.blobs.get_range(workspace, place.blob, start, needed)
+        return pq.read_metadata(_Window(place.size, start, tail))
+
+
+def _chunk(footer: pq.FileMetaData, group: int, column: int) -> tuple[int, int]:
+    chunk = footer.row_group(group).column(column)
+    start = chunk.data_page_offset
+    if chunk.has_dictionary_page:
+        start = min(start, chunk.dictionary_page_offset)
+    return start, chunk.total_compressed_size
+
+
+class _Window(io.RawIOBase):
+    """A file of `size` bytes of which only one window is at hand: what Parquet will ask for."""
+
+    def __init__(self, size: int, start: int, data: bytes) -> None:
+        self.size, self.start, self.data = size, start, data
+        self.position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.size}[whence]
+        self.position = origin + offset
+        return self.position
+
+    def tell(self) -> int:
+        return self.position
+
+    def read(self, size: int = -1) -> bytes:
+        end = self.size if size < 0 else min(self.size, self.position + size)
+        if self.position < self.start or end > self.start + len(self.data):
+            raise EOFError(f"bytes {self.position}-{end} are outside the window")
+        data = self.data[self.position - self.start : end - self.start]
+        self.position = end
+        return data

@@ -1,0 +1,34 @@
+"""The tables of hot appends."""
+
+import sqlalchemy as sa
+
+from volano.core.db import Uuid16, metadata
+
+inbox = sa.Table(
+    "inbox",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("stream", sa.String(32), primary_key=True),
+    sa.Column("key", Uuid16, primary_key=True),
+    sa.Column("subject", sa.String(64), nullable=False),
+    sa.Column("content", sa.LargeBinary(32), nullable=False),
+    sa.Column("head", sa.LargeBinary, nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Column("received_ms", sa.BigInteger, nullable=False),
+    sa.Column("batch", sa.BigInteger, nullable=False),  # which commit brought it: random
+    sa.Index("inbox_oldest", "stream", "workspace", "received_ms"),
+)
+segments = sa.Table(
+    "segments",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("stream", sa.String(32), nullable=False),
+    sa.Column("blob", sa.String(80), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("first_key", Uuid16, nullable=False),
+    sa.Column("last_key", Uuid16, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Index("segments_keys", "workspace", "stream", "first_key"),
+)

@@ -1,0 +1,18 @@
+"""The tables of core http."""
+
+import sqlalchemy as sa
+from alembic import op
+
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass
