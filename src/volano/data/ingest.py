@@ -17,7 +17,7 @@ PAYLOAD = "payload"
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """The small facts of a record; an array on the wire, so fields are only ever added at the end."""
+    """The small facts of a record; an array on the wire: fields are only added at the end."""
 
     kind: str
     label: str
@@ -50,11 +50,6 @@ Moved = Callable[[Tx, Sequence[Head]], Awaitable[None]]
 def head_of(row: Row) -> Head:
     """The facts of a row in the inbox."""
     return _decoder.decode(row.head)
-
-
-def decode_head(head: bytes) -> Head:
-    """The facts from their stored form."""
-    return _decoder.decode(head)
 
 
 def table(rows: Sequence[Row], heads: Sequence[Head], qualities: Sequence[Quality]) -> pa.Table:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from volano.core.segments import compact, inbox
+from volano.core.segments import compact, inbox, parquet
 from volano.core.segments.inbox import Inbox, Row, Stored
 from volano.core.segments.parquet import Place, Segments
-from volano.data import ingest, store
+from volano.data import ingest, snapshot, staging, store
 from volano.data.ingest import Head
 from volano.spec import data as spec
 from volano.spec.accounts import Who
-from volano.spec.common import Page
+from volano.spec.common import Page, utc_now
 from volano.spec.errors import Missing
 
 if TYPE_CHECKING:
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
 
 STREAM = "records"
 COMPACT = "records.compact"
+_SNAPSHOTS_SEARCHED = 1000
 
 
 class RecordInbox(Inbox):
@@ -38,12 +46,12 @@ def open_inbox(db: Database, settings: Settings) -> RecordInbox:
     )
 
 
-async def append(ctx: Context, workspace: str, rows: Sequence[Row], now_ms: int) -> list[Stored]:
+async def append(ctx: Context, workspace: str, rows: Sequence[Row]) -> list[Stored]:
     """Store records durably; each is there once however often it is sent.
 
     Raises: Overloaded, DatabaseUnavailable, StorageFull; then nothing of `rows` is acknowledged.
     """
-    return await ctx.part(RecordInbox).append(workspace, rows, now_ms=now_ms)
+    return await ctx.part(RecordInbox).append(workspace, rows, now_ms=_now_ms())
 
 
 async def compact_records(ctx: Context, job: Job, score: ingest.Score, moved: ingest.Moved) -> int:
@@ -68,7 +76,7 @@ async def compact_records(ctx: Context, job: Job, score: ingest.Score, moved: in
 
 async def waiting_heads(tx: Tx, contributor: str) -> list[Head]:
     """The facts of a contributor's records that are acknowledged but not yet on the shelf."""
-    return [ingest.decode_head(head) for head in await inbox.heads_of(tx, STREAM, contributor)]
+    return [ingest.head_of(row) for row in await inbox.of_subject(tx, STREAM, contributor)]
 
 
 async def page(
@@ -144,3 +152,126 @@ def _record(row: sa.Row[Any]) -> spec.Record:
         captured_at=row.captured_at,
         received_at=row.received_at,
     )
+
+
+async def freeze(ctx: Context, who: Who, new: spec.NewSnapshot) -> spec.Snapshot:
+    """Freeze the records that fit the filter now; an equal list that is already there is returned.
+
+    Everything that was acknowledged before the call is considered.
+
+    Raises: NothingMatches, EmptySplit, StillMoving.
+    """
+    await compact.flush(ctx, who.workspace, STREAM, COMPACT, now_ms=_now_ms())
+    async with ctx.db.read(who.workspace) as tx:
+        entries = [entry async for entry in store.entries(tx, new.filter)]
+    if not entries:
+        raise spec.NothingMatches
+    splits = snapshot.assign(new.split, (entry.contributor for entry in entries))
+    by_split = snapshot.counts(entries, splits)
+    for split, records in by_split.items():
+        if not records:
+            raise spec.EmptySplit(split=split, contributors=len(splits))
+    digest = snapshot.digest(entries, splits)
+    manifest = await asyncio.to_thread(lambda: parquet.encode(snapshot.manifest(entries, splits)))
+    row = {
+        "id": f"snap_{digest[:32]}",
+        "hash": digest,
+        "name": new.name,
+        "filter": msgspec.to_builtins(new.filter),
+        "split": msgspec.to_builtins(new.split),
+        "labels": sorted({entry.label for entry in entries}),
+        "records": len(entries),
+        "by_split": by_split,
+        "contributors": len(splits),
+        "manifest": await ctx.blobs.put(who.workspace, manifest),
+        "manifest_size": len(manifest),
+        "created_at": utc_now(),
+        "created_by": who.member,
+    }
+    async with ctx.db.begin(who.workspace) as tx:
+        await store.add_snapshot(tx, row)
+    return await frozen(ctx, who, row["id"])
+
+
+async def frozen(ctx: Context, who: Who, id_or_name: str) -> spec.Snapshot:
+    """The snapshot of this id, or the newest of this name.
+
+    Raises: Missing.
+    """
+    return _snapshot(await _snapshot_row(ctx, who.workspace, id_or_name))
+
+
+async def snapshots(
+    ctx: Context, who: Who, *, before: datetime | None, limit: int
+) -> Page[spec.Snapshot]:
+    """Snapshots, newest first."""
+    async with ctx.db.read(who.workspace) as tx:
+        rows = await store.snapshot_page(tx, before=before, limit=limit + 1)
+    items = [_snapshot(row) for row in rows[:limit]]
+    return Page(items=items, next=items[-1].created_at.isoformat() if len(rows) > limit else None)
+
+
+async def snapshot_records(
+    ctx: Context, who: Who, id: str, *, after: str | None, limit: int
+) -> Page[spec.SnapshotRecord]:
+    """The lines of a snapshot, by record id.
+
+    Raises: Missing.
+    """
+    row = await _snapshot_row(ctx, who.workspace, id)
+    lines = pq.read_table(io.BytesIO(await ctx.blobs.get(who.workspace, row.manifest)))
+    if after is not None:
+        lines = lines.filter(pc.greater(lines["record"], after))
+    items = [snapshot.line(values) for values in lines.slice(0, limit).to_pylist()]
+    return Page(items=items, next=items[-1].id if lines.num_rows > limit else None)
+
+
+async def snapshots_with(ctx: Context, who: Who, record_id: str) -> list[spec.Snapshot]:
+    """The snapshots that contain a record, newest first."""
+    async with ctx.db.read(who.workspace) as tx:
+        rows = await store.snapshot_page(tx, before=None, limit=_SNAPSHOTS_SEARCHED)
+    reader = ctx.part(Segments)
+    return [
+        _snapshot(row)
+        for row in rows
+        if await reader.lookup(
+            who.workspace, row.manifest, row.manifest_size, key=record_id, column="record"
+        )
+    ]
+
+
+async def stage(ctx: Context, workspace: str, id: str, folder: Path, limit: int) -> None:
+    """Write a snapshot as `snapshot.json` and `<split>.parquet` into a folder.
+
+    Memory is one segment, however large the snapshot is.
+
+    Raises: Missing, StagedTooLarge (more than `limit` bytes).
+    """
+    row = await _snapshot_row(ctx, workspace, id)
+    (folder / "snapshot.json").write_bytes(msgspec.json.encode(_snapshot(row)))
+    lines = pq.read_table(io.BytesIO(await ctx.blobs.get(workspace, row.manifest)))
+    ids = pc.unique(lines["segment"]).to_pylist()
+    async with ctx.db.read(workspace) as tx:
+        places = await compact.by_id(tx, ids)
+    with staging.Writer(folder, limit) as writer:
+        for segment_id in ids:
+            wanted = lines.filter(pc.equal(lines["segment"], segment_id))
+            segment = await ctx.blobs.get(workspace, places[segment_id].blob)
+            await asyncio.to_thread(writer.add, wanted, segment)
+
+
+async def _snapshot_row(ctx: Context, workspace: str, id_or_name: str) -> sa.Row[Any]:
+    async with ctx.db.read(workspace) as tx:
+        row = await store.snapshot(tx, id_or_name)
+    if row is None:
+        raise Missing(noun="snapshot", id=id_or_name)
+    return row
+
+
+def _snapshot(row: sa.Row[Any]) -> spec.Snapshot:
+    values = {name: getattr(row, name) for name in spec.Snapshot.__struct_fields__}
+    return msgspec.convert(values, spec.Snapshot)
+
+
+def _now_ms() -> int:
+    return int(utc_now().timestamp() * 1000)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 import pyarrow as pa
 from blake3 import blake3
@@ -88,3 +89,14 @@ def counts(entries: Iterable[Entry], splits: dict[str, spec.Split]) -> dict[str,
     """Records by split, in the order train, valid, test."""
     found = Counter(splits[entry.contributor] for entry in entries)
     return {split: found[split] for split in ("train", "valid", "test")}
+
+
+def line(values: dict[str, Any]) -> spec.SnapshotRecord:
+    """One row of the manifest as it is shown."""
+    return spec.SnapshotRecord(
+        id=values["record"],
+        content=values["content"].hex(),
+        label=values["label"],
+        contributor=values["contributor"],
+        split=values["split"],
+    )

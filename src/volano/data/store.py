@@ -50,6 +50,7 @@ snapshots = sa.Table(
     sa.Column("by_split", JsonValue, nullable=False),
     sa.Column("contributors", sa.Integer, nullable=False),
     sa.Column("manifest", sa.String(80), nullable=False),
+    sa.Column("manifest_size", sa.BigInteger, nullable=False),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("created_by", sa.String(64), nullable=False),
 )

@@ -184,6 +184,12 @@ class PayloadMalformed(CodecError):
     """The stroke payload is malformed: {reason}."""
 
 
+class BadImageSize(Invalid):
+    """There are no pictures of {size_px} px a side."""
+
+    remedy = "Ask for {least} to {most} px."
+
+
 class ArchiveUnreadable(Invalid):
     """The archive cannot be read: {reason}."""
 

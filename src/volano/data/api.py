@@ -1,0 +1,147 @@
+"""The shelf over HTTP: `/records` and `/snapshots`."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from volano.core.context import Context
+from volano.core.http import Raw, Routes, Stream
+from volano.data import service
+from volano.data.formats import drawings, render
+from volano.spec import data as spec
+from volano.spec.accounts import Who
+from volano.spec.common import Id, Page
+
+records = Routes("/records", tag="data")
+snapshots = Routes("/snapshots", tag="data")
+
+Limit = Annotated[int, Meta(ge=1, le=1000)]
+Size = Annotated[int, Meta(ge=render.LEAST_PX, le=render.MOST_PX)]
+Words = Annotated[tuple[str, ...], Meta(max_length=100)]
+
+_IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}
+
+
+def _filter(
+    label: Words, origin: Words, contributor: Words, min_quality: float | None
+) -> spec.RecordFilter:
+    return spec.RecordFilter(
+        labels=list(label),
+        origins=list(origin),
+        contributors=list(contributor),
+        min_quality=min_quality,
+    )
+
+
+@records.get(allow="read")
+async def list_records(
+    ctx: Context,
+    who: Who,
+    *,
+    label: Words = (),
+    origin: Words = (),
+    contributor: Words = (),
+    min_quality: Annotated[float, Meta(ge=0, le=1)] | None = None,
+    after: Id | None = None,
+    limit: Limit = 100,
+) -> Page[spec.Record]:
+    """Records on the shelf, by id; a drawing gets there some seconds after its receipt."""
+    wanted = _filter(label, origin, contributor, min_quality)
+    return await service.page(ctx, who, wanted, after=after, limit=limit)
+
+
+@records.get("/export", allow="export", produces="application/jsonl")
+async def export(
+    ctx: Context,
+    who: Who,
+    *,
+    label: Words = (),
+    origin: Words = (),
+    contributor: Words = (),
+    min_quality: Annotated[float, Meta(ge=0, le=1)] | None = None,
+) -> Stream:
+    """Every record of the filter with its strokes, one JSON document a line."""
+    wanted = _filter(label, origin, contributor, min_quality)
+    return Stream(_lines(ctx, who, wanted), "application/jsonl")
+
+
+async def _lines(ctx: Context, who: Who, wanted: spec.RecordFilter) -> AsyncIterator[bytes]:
+    async for record, payload in service.payloads(ctx, who, wanted):
+        yield msgspec.json.encode(_drawing(record, payload)) + b"\n"
+
+
+@records.get("/{id}", allow="read")
+async def show_record(ctx: Context, who: Who, id: Id) -> spec.Record:
+    """One record."""
+    return await service.record(ctx, who, id)
+
+
+@records.get("/{id}/drawing", allow="read")
+async def show_drawing(ctx: Context, who: Who, id: Id) -> spec.Drawing:
+    """One drawing with its strokes."""
+    return _drawing(*await service.payload(ctx, who, id))
+
+
+@records.get("/{id}/image", allow="read", produces="image/png")
+async def show_image(
+    ctx: Context, who: Who, id: Id, *, format: Literal["png", "svg"] = "png", size: Size = 256
+) -> Raw:
+    """A drawing rendered at any size in px; the same bytes each time."""
+    _, payload = await service.payload(ctx, who, id)
+    if format == "svg":
+        headers = _IMMUTABLE | {"content-security-policy": "sandbox"}
+        return Raw(render.svg(payload, size), "image/svg+xml", headers)
+    return Raw(render.png(payload, size), "image/png", _IMMUTABLE)
+
+
+def _drawing(record: spec.Record, payload: bytes) -> spec.Drawing:
+    content = drawings.decode(payload)
+    return spec.Drawing(
+        id=record.id,
+        shape=record.label,
+        canvas=content.canvas,
+        strokes=content.strokes,
+        duration_ms=record.duration_ms,
+        device=content.device,
+        origin=record.origin,
+        contributor=record.contributor,
+        flags=record.flags,
+        captured_at=record.captured_at,
+        received_at=record.received_at,
+    )
+
+
+@snapshots.post(
+    allow="train", status=201, natural=True, errors=(spec.NothingMatches, spec.EmptySplit)
+)
+async def freeze(ctx: Context, who: Who, body: spec.NewSnapshot) -> spec.Snapshot:
+    """Freeze the records that fit a filter; an equal list is frozen once, under its first name."""
+    return await service.freeze(ctx, who, body)
+
+
+@snapshots.get(allow="read")
+async def list_snapshots(
+    ctx: Context, who: Who, *, after: datetime | None = None, limit: Limit = 100
+) -> Page[spec.Snapshot]:
+    """Snapshots, newest first."""
+    return await service.snapshots(ctx, who, before=after, limit=limit)
+
+
+@snapshots.get("/{id}", allow="read")
+async def show_snapshot(ctx: Context, who: Who, id: Id) -> spec.Snapshot:
+    """One snapshot, by its id or its name (then the newest)."""
+    return await service.frozen(ctx, who, id)
+
+
+@snapshots.get("/{id}/records", allow="read")
+async def list_snapshot_records(
+    ctx: Context, who: Who, id: Id, *, after: Id | None = None, limit: Limit = 1000
+) -> Page[spec.SnapshotRecord]:
+    """What is in a snapshot, by record id."""
+    return await service.snapshot_records(ctx, who, id, after=after, limit=limit)
+
+
+routes = (records, snapshots)

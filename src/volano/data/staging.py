@@ -1,0 +1,67 @@
+"""The folder that a run reads: one Parquet file a split, written segment by segment."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from volano.data.ingest import PAYLOAD
+from volano.spec.data import StagedTooLarge
+
+SCHEMA = pa.schema(
+    {
+        "record_id": pa.string(),
+        "label": pa.string(),
+        "contributor": pa.string(),
+        PAYLOAD: pa.binary(),
+    }
+)
+SPLITS = ("train", "valid", "test")
+
+
+class Writer:
+    """Writes `<split>.parquet` files of SCHEMA into a folder, at most `limit` bytes of payload."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.limit, self.written = limit, 0
+        self._files = {
+            split: pq.ParquetWriter(folder / f"{split}.parquet", SCHEMA, compression="zstd")
+            for split in SPLITS
+        }
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def add(self, lines: pa.Table, segment: bytes) -> None:
+        """Append the rows of one segment that `lines` (of a manifest) name.
+
+        Raises: StagedTooLarge.
+        """
+        payloads = pq.read_table(io.BytesIO(segment), columns=[PAYLOAD])[PAYLOAD]
+        for split, file in self._files.items():
+            chosen = lines.filter(pc.equal(lines["split"], split))
+            table = _staged(chosen, payloads)
+            self.written += table.nbytes
+            if self.written > self.limit:
+                raise StagedTooLarge(limit=self.limit)
+            if table.num_rows:
+                file.write_table(table, row_group_size=1024)
+
+
+def _staged(lines: pa.Table, payloads: pa.ChunkedArray) -> pa.Table:
+    columns = [lines["record"], lines["label"], lines["contributor"], payloads.take(lines["row"])]
+    return pa.table(dict(zip(SCHEMA.names, columns, strict=True)), schema=SCHEMA)
