@@ -30,28 +30,19 @@ class NewShape(Input, frozen=True, kw_only=True):
     difficulty: Difficulty = "easy"
 
 
-class Receipt(Struct, frozen=True, kw_only=True):
-    """A drawing is stored durably; sent again, it gets the same receipt."""
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What became of one drawing: stored durably, or refused with a code, a reason and a remedy.
 
-    id: Id
-    duplicate: bool = False
-    flags: list[str] = []
-
-
-class Refusal(Struct, frozen=True, kw_only=True):
-    """One drawing of a batch that was not stored, and why."""
+    Sent again, a stored drawing gets the same answer with `duplicate`.
+    """
 
     id: str
-    code: str
-    detail: str
+    stored: bool
+    duplicate: bool = False
+    flags: list[str] = []
+    code: str = ""
+    detail: str = ""
     remedy: str = ""
-
-
-class Receipts(Struct, frozen=True, kw_only=True):
-    """The answer to a batch: every drawing is in exactly one of the two lists."""
-
-    stored: list[Receipt]
-    refused: list[Refusal] = []
 
 
 class UserStats(Struct, frozen=True, kw_only=True):

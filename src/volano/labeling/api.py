@@ -1,0 +1,75 @@
+"""Labeling over HTTP: `/shapes`, `/drawings`, `/user/stats`."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from volano.core.context import Context
+from volano.core.http import Routes
+from volano.labeling import intake, service
+from volano.spec.accounts import NameTaken, Who
+from volano.spec.common import Page
+from volano.spec.data import DrawingBatch, DrawingImport, NewDrawing
+from volano.spec.labeling import (
+    DrawingIdReused,
+    NewShape,
+    Outcome,
+    Shape,
+    UnknownShape,
+    UserStats,
+)
+
+shapes = Routes("/shapes", tag="labeling")
+drawings = Routes("/drawings", tag="labeling")
+user = Routes("/user", tag="labeling")
+
+Limit = Annotated[int, Meta(ge=1, le=500)]
+
+
+@shapes.get(allow="draw")
+async def list_shapes(
+    ctx: Context, who: Who, *, after: str | None = None, limit: Limit = 200
+) -> Page[Shape]:
+    """What can be drawn."""
+    return await service.shapes(ctx, who, after=after, limit=limit)
+
+
+@shapes.post(allow="settings", status=201, errors=(NameTaken,))
+async def add_shape(ctx: Context, who: Who, body: NewShape) -> Shape:
+    """Ask for a new shape."""
+    return await service.add_shape(ctx, who, body)
+
+
+@drawings.post(
+    allow="draw",
+    status=201,
+    natural=True,
+    reads={intake.BINARY_MEDIA_TYPE: intake.unpack},
+    errors=(UnknownShape, DrawingIdReused),
+)
+async def submit(
+    ctx: Context, who: Who, body: NewDrawing | DrawingBatch
+) -> Outcome | list[Outcome]:
+    """Submit one drawing, or a list of up to 50; stored durably once answered.
+
+    Sending the same id again stores nothing twice. Of a list, each drawing is stored or refused by
+    itself; a single one that is refused is an error.
+    """
+    if isinstance(body, list):
+        return await service.submit_many(ctx, who, body)
+    return await service.submit(ctx, who, body)
+
+
+@drawings.post("/import", allow="train", status=201, natural=True)
+async def import_drawings(ctx: Context, who: Who, body: DrawingImport) -> list[Outcome]:
+    """Bring in up to 200 drawings that were made elsewhere."""
+    return await service.import_drawings(ctx, who, body)
+
+
+@user.get("/stats", allow="draw")
+async def stats(ctx: Context, who: Who) -> UserStats:
+    """What the caller has given so far."""
+    return await service.stats(ctx, who)
+
+
+routes = (shapes, drawings, user)

@@ -1,0 +1,142 @@
+"""A drawing on its way in: what the wire brings becomes a row for the inbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+from blake3 import blake3
+
+from volano.core.segments.inbox import Row, Stored
+from volano.core.settings import Settings
+from volano.data.formats import drawings, strokes
+from volano.data.ingest import Head, head_of
+from volano.spec.common import UnreadableBody
+from volano.spec.data import DrawingTooLarge, NewDrawing, TooManyPoints, TooManyStrokes
+from volano.spec.errors import VolanoError
+from volano.spec.labeling import DrawingIdReused, Outcome
+
+BINARY_MEDIA_TYPE = "application/x-volano-drawings"
+_BATCH = 50
+_YEAR_2000_MS = 946_684_800_000
+
+
+class PackedDrawing(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A drawing that the client has encoded already: `[id, shape, payload]` in MessagePack."""
+
+    id: str
+    shape: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Giver:
+    """Who drew, and where it came from (empty: drawn here)."""
+
+    contributor: str
+    origin: str = ""
+
+
+Incoming = NewDrawing | PackedDrawing
+
+_unpack = msgspec.msgpack.Decoder(list[PackedDrawing]).decode
+
+
+def unpack(body: bytes) -> list[PackedDrawing]:
+    """The drawings of a binary batch (1 to 50).
+
+    Raises: UnreadableBody.
+    """
+    try:
+        batch = _unpack(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableBody(reason=str(error)) from None
+    if not 1 <= len(batch) <= _BATCH:
+        raise UnreadableBody(reason=f"a batch has 1 to {_BATCH} drawings, not {len(batch)}")
+    return batch
+
+
+def limits(settings: Settings) -> drawings.Limits:
+    """How much one drawing may be on this server."""
+    return drawings.Limits(
+        strokes=settings.drawing_max_strokes,
+        points=settings.drawing_max_points,
+        payload_bytes=settings.drawing_max_bytes,
+    )
+
+
+def row(new: Incoming, giver: Giver, bounds: drawings.Limits, now: datetime) -> Row:
+    """The drawing as a row for the inbox.
+
+    Raises: Invalid, TooMuch (what the limits and the codec refuse).
+    """
+    if isinstance(new, PackedDrawing):
+        return _packed_row(new, giver, bounds, now)
+    encoded = drawings.encode(new, bounds)
+    head = Head(
+        kind="drawing",
+        label=new.shape,
+        contributor=giver.contributor,
+        origin=giver.origin,
+        device=new.device,
+        captured_at=_captured(new.strokes[0].points[0].timestamp, now),
+        strokes=encoded.strokes,
+        points=encoded.points,
+        duration_ms=encoded.duration_ms,
+        flags=list(encoded.flags),
+    )
+    return _row(new.id, head, encoded.payload)
+
+
+def _packed_row(new: PackedDrawing, giver: Giver, bounds: drawings.Limits, now: datetime) -> Row:
+    drawings.check_id(new.id)
+    if len(new.payload) > bounds.payload_bytes:
+        raise DrawingTooLarge(size=len(new.payload), limit=bounds.payload_bytes)
+    header = strokes.validate(new.payload)
+    if header.strokes > bounds.strokes:
+        raise TooManyStrokes(strokes=header.strokes, limit=bounds.strokes)
+    if header.points > bounds.points:
+        raise TooManyPoints(points=header.points, limit=bounds.points)
+    head = Head(
+        kind="drawing",
+        label=new.shape,
+        contributor=giver.contributor,
+        origin=giver.origin,
+        device=header.device,
+        captured_at=_captured(header.t0_ms, now),
+        strokes=header.strokes,
+        points=header.points,
+        duration_ms=header.duration_ms,
+        flags=[],
+    )
+    return _row(new.id, head, new.payload)
+
+
+def _row(id: str, head: Head, payload: bytes) -> Row:
+    return Row(id, blake3(payload).digest(), head.encode(), payload, head.contributor)
+
+
+def _captured(start_ms: float, now: datetime) -> datetime:
+    """When it was drawn: by the client's clock where that shows a date, else on arrival.
+
+    A tablet's clock may be a day ahead; what is later than that is no date.
+    """
+    if _YEAR_2000_MS <= start_ms <= (now.timestamp() + 86_400) * 1000:
+        return datetime.fromtimestamp(start_ms / 1000, UTC)
+    return now
+
+
+def stored(row: Row, there: Stored) -> Outcome:
+    """What became of a row that the inbox took.
+
+    Raises: DrawingIdReused (the id stands for other strokes).
+    """
+    if there.content != row.content:
+        raise DrawingIdReused(id=row.key)
+    return Outcome(id=row.key, stored=True, duplicate=there.duplicate, flags=head_of(row).flags)
+
+
+def refused(id: str, error: VolanoError) -> Outcome:
+    """What became of a drawing that is not stored."""
+    return Outcome(id=id, stored=False, code=error.code, detail=error.message, remedy=error.advice)
