@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from volano.spec.common import Id, Input, Json, Name, Struct
-from volano.spec.errors import Conflict, Invalid
+from volano.spec.errors import Conflict, Invalid, Unavailable
 
 RunState = Literal["queued", "running", "finished", "failed", "cancelled"]
 FailureClass = Literal[
@@ -159,3 +159,9 @@ class ArtefactRefused(Invalid):
     """The artefact is not fit to serve: {reason}."""
 
     remedy = "Train again with a recipe that writes model.onnx and version.json."
+
+
+class RunInterrupted(Unavailable):
+    """The run {id} was interrupted: {reason}."""
+
+    remedy = "It is given to another worker by itself."

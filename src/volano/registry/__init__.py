@@ -1,0 +1,1 @@
+"""What was executed and what came out of it."""

@@ -1,0 +1,96 @@
+"""The registry over HTTP: `/versions`, and reading `/runs`."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from volano.core.context import Context
+from volano.core.http import Raw, Routes
+from volano.registry import service
+from volano.spec import registry as spec
+from volano.spec.accounts import Who
+from volano.spec.common import Id, Name, Page
+from volano.spec.evaluation import ClassificationReport
+
+runs = Routes("/runs", tag="registry")
+versions = Routes("/versions", tag="registry")
+
+Limit = Annotated[int, Meta(ge=1, le=500)]
+FileName = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+@runs.get(allow="read")
+async def list_runs(
+    ctx: Context,
+    who: Who,
+    *,
+    state: spec.RunState | None = None,
+    model: Name | None = None,
+    after: Id | None = None,
+    limit: Limit = 50,
+) -> Page[spec.Run]:
+    """Runs, newest first."""
+    return await service.runs(ctx, who, state=state, model=model, after=after, limit=limit)
+
+
+@runs.get("/{id}", allow="read")
+async def show_run(ctx: Context, who: Who, id: Id) -> spec.Run:
+    """One run: how far it is, what it measured, why it failed."""
+    return await service.run(ctx, who, id)
+
+
+@runs.get("/{id}/series", allow="read")
+async def show_series(ctx: Context, who: Who, id: Id) -> list[spec.Series]:
+    """Every point that the run's latest attempt logged."""
+    return await service.run_series(ctx, who, id)
+
+
+@runs.get("/{id}/log", allow="read", produces="text/plain; charset=utf-8")
+async def show_log(ctx: Context, who: Who, id: Id) -> Raw:
+    """What the run printed; empty until it is over."""
+    return Raw(await service.run_log(ctx, who, id), "text/plain; charset=utf-8")
+
+
+@versions.get(allow="read")
+async def list_versions(
+    ctx: Context,
+    who: Who,
+    *,
+    model: Name | None = None,
+    after: Id | None = None,
+    limit: Limit = 50,
+) -> Page[spec.Version]:
+    """Versions, newest first."""
+    return await service.versions(ctx, who, model=model, after=after, limit=limit)
+
+
+@versions.get("/compare", allow="read")
+async def compare(
+    ctx: Context, who: Who, *, id: Annotated[list[Id], Meta(min_length=2, max_length=10)]
+) -> spec.Comparison:
+    """Two to ten versions side by side."""
+    return await service.compare(ctx, who, id)
+
+
+@versions.get("/{id}", allow="read")
+async def show_version(ctx: Context, who: Who, id: Id) -> spec.Version:
+    """One version with everything that made it."""
+    return await service.version(ctx, who, id)
+
+
+@versions.get("/{id}/evaluation", allow="read")
+async def show_evaluation(ctx: Context, who: Who, id: Id) -> ClassificationReport:
+    """How the version did on its test split."""
+    report = await service.file(ctx, who, id, service.EVALUATION)
+    return msgspec.json.decode(report, type=ClassificationReport)
+
+
+@versions.get("/{id}/files/{name}", allow="read")
+async def download(ctx: Context, who: Who, id: Id, name: FileName) -> Raw:
+    """One file of the version, as it is."""
+    headers = {"content-disposition": "attachment"}
+    return Raw(await service.file(ctx, who, id, name), "application/octet-stream", headers)
+
+
+routes = (runs, versions)

@@ -1,0 +1,244 @@
+"""The verbs of the registry: keep runs and what they logged, register versions, compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import sqlalchemy as sa
+
+from volano.core.db import EVERYWHERE, Tx
+from volano.registry import compare as comparing
+from volano.registry import series, store
+from volano.spec import registry as spec
+from volano.spec.accounts import Who
+from volano.spec.common import Page, new_id, utc_now
+from volano.spec.errors import Missing
+from volano.spec.harness import Point
+
+if TYPE_CHECKING:
+    from volano.core.context import Context
+
+EVALUATION = "evaluation.json"
+GRAPH = "model.onnx"
+
+
+async def add_run(tx: Tx, run: spec.Run, job: str) -> None:
+    """Keep a run in the caller's transaction, together with the job that executes it."""
+    row = msgspec.to_builtins(run, builtin_types=(type(run.created_at),))
+    await store.add_run(tx, row | {"job": job})
+
+
+async def run(ctx: Context, who: Who, id: str) -> spec.Run:
+    """One run.
+
+    Raises: Missing.
+    """
+    async with ctx.db.read(who.workspace) as tx:
+        return _run(await _run_row(tx, id))
+
+
+async def runs(
+    ctx: Context, who: Who, *, state: str | None, model: str | None, after: str | None, limit: int
+) -> Page[spec.Run]:
+    """Runs, newest first."""
+    async with ctx.db.read(who.workspace) as tx:
+        rows = await store.run_page(tx, state=state, model=model, before=after, limit=limit + 1)
+    items = [_run(row) for row in rows[:limit]]
+    return Page(items=items, next=items[-1].id if len(rows) > limit else None)
+
+
+async def job_of(tx: Tx, id: str) -> tuple[spec.Run, str]:
+    """A run and the id of the job that executes it.
+
+    Raises: Missing.
+    """
+    row = await _run_row(tx, id)
+    return _run(row), row.job
+
+
+async def open_runs(ctx: Context) -> list[tuple[str, str, str]]:
+    """(workspace, run, job) of every run that is not over, of all workspaces."""
+    async with ctx.db.read(EVERYWHERE) as tx:
+        return [(row.workspace, row.id, row.job) for row in await store.open_runs(tx)]
+
+
+async def begin_attempt(ctx: Context, workspace: str, id: str, attempt: int) -> spec.Run | None:
+    """Mark a run as running; None when it is over already (a message came twice)."""
+    values = {
+        "state": "running",
+        "attempt": attempt,
+        "started_at": utc_now(),
+        "metrics": {},
+        "progress": {},
+    }
+    async with ctx.db.begin(workspace) as tx:
+        if not await store.update_run(tx, id, values):
+            return None
+        return _run(await _run_row(tx, id))
+
+
+async def record_points(
+    ctx: Context, run: spec.Run, workspace: str, number: int, new: Sequence[Point],
+    progress: spec.Progress,
+) -> None:  # fmt: skip
+    """Keep what a running attempt logged since the last call (`number` goes up by one)."""
+    async with ctx.db.begin(workspace) as tx:
+        if new:
+            await store.add_points(tx, run.id, run.attempt, number, series.encode(new))
+        row = await _run_row(tx, run.id)
+        values = {"progress": msgspec.to_builtins(progress)}
+        values["metrics"] = row.metrics | series.latest(new)
+        await store.update_run(tx, run.id, values, attempt=run.attempt)
+
+
+async def end_run(
+    tx: Tx,
+    id: str,
+    *,
+    failure: spec.Failure | None = None,
+    metrics: dict[str, float] | None = None,
+    version: str | None = None,
+    log: str | None = None,
+) -> bool:
+    """Mark a run as over, in the caller's transaction; False when it already was."""
+    state: spec.RunState = "finished"
+    if failure is not None:
+        state = "cancelled" if failure.class_ == "cancelled" else "failed"
+    row = await _run_row(tx, id)
+    values = {
+        "state": state,
+        "finished_at": utc_now(),
+        "failure": None if failure is None else msgspec.to_builtins(failure),
+        "metrics": row.metrics | (metrics or {}),
+        "version": version,
+        "log": log,
+    }
+    return await store.update_run(tx, id, values)
+
+
+async def run_series(ctx: Context, who: Who, id: str) -> list[spec.Series]:
+    """What the run's latest attempt logged, a series a metric.
+
+    Raises: Missing.
+    """
+    async with ctx.db.read(who.workspace) as tx:
+        row = await _run_row(tx, id)
+        chunks = await store.points_of(tx, id, row.attempt)
+    return series.by_metric(chunks)
+
+
+async def run_log(ctx: Context, who: Who, id: str) -> bytes:
+    """What the run printed, once it is over; empty before.
+
+    Raises: Missing.
+    """
+    async with ctx.db.read(who.workspace) as tx:
+        row = await _run_row(tx, id)
+    return await ctx.blobs.get(who.workspace, row.log) if row.log else b""
+
+
+async def register(
+    tx: Tx, run: spec.Run, artefact: spec.Artefact, files: Sequence[spec.File], made: series.Made
+) -> str:
+    """Register what a run made as the next version of its model, in the caller's transaction."""
+    row = {
+        "id": new_id("ver"),
+        "model": run.model,
+        "run": run.id,
+        "snapshot": run.snapshot,
+        "source": made.source,
+        "digest": comparing.digest(files),
+        "params": run.params,
+        "metrics": made.metrics,
+        "environment": made.environment,
+        "files": msgspec.to_builtins(list(files)),
+        "artefact": msgspec.to_builtins(artefact),
+        "created_at": utc_now(),
+        "created_by": run.created_by,
+    }
+    await store.add_version(tx, row)
+    return str(row["id"])
+
+
+async def version(ctx: Context, who: Who, id: str) -> spec.Version:
+    """One version.
+
+    Raises: Missing.
+    """
+    async with ctx.db.read(who.workspace) as tx:
+        return _version(await _version_row(tx, id))
+
+
+async def versions(
+    ctx: Context, who: Who, *, model: str | None, after: str | None, limit: int
+) -> Page[spec.Version]:
+    """Versions, newest first."""
+    async with ctx.db.read(who.workspace) as tx:
+        rows = await store.version_page(tx, model=model, before=after, limit=limit + 1)
+    items = [_version(row) for row in rows[:limit]]
+    return Page(items=items, next=items[-1].id if len(rows) > limit else None)
+
+
+async def compare(ctx: Context, who: Who, ids: Sequence[str]) -> spec.Comparison:
+    """Versions side by side.
+
+    Raises: Missing.
+    """
+    async with ctx.db.read(who.workspace) as tx:
+        found = [_version(await _version_row(tx, id)) for id in ids]
+    return comparing.side_by_side(found)
+
+
+async def file(ctx: Context, who: Who, id: str, name: str) -> bytes:
+    """One file of a version, checked against its hash.
+
+    Raises: Missing.
+    """
+    found = await version(ctx, who, id)
+    for one in found.files:
+        if one.name == name:
+            return await ctx.blobs.get(who.workspace, one.blob)
+    raise Missing(noun=f"file of {id}", id=name)
+
+
+async def servable(ctx: Context, workspace: str, id: str) -> tuple[spec.Artefact, bytes]:
+    """What a runtime needs of a version: the artefact's facts and the exported graph.
+
+    Raises: Missing, ArtefactRefused.
+    """
+    async with ctx.db.read(workspace) as tx:
+        found = _version(await _version_row(tx, id))
+    graphs = [file.blob for file in found.files if file.name == GRAPH]
+    if not graphs:
+        raise spec.ArtefactRefused(reason=f"{id} has no {GRAPH}")
+    return found.artefact, await ctx.blobs.get(workspace, graphs[0])
+
+
+async def runs_on(ctx: Context, who: Who, snapshot: str) -> list[spec.Run]:
+    """The runs on a snapshot, newest first."""
+    async with ctx.db.read(who.workspace) as tx:
+        return [_run(row) for row in await store.runs_on(tx, snapshot)]
+
+
+async def _run_row(tx: Tx, id: str) -> sa.Row[Any]:
+    row = await store.run(tx, id)
+    if row is None:
+        raise Missing(noun="run", id=id)
+    return row
+
+
+async def _version_row(tx: Tx, id: str) -> sa.Row[Any]:
+    row = await store.version(tx, id)
+    if row is None:
+        raise Missing(noun="version", id=id)
+    return row
+
+
+def _run(row: sa.Row[Any]) -> spec.Run:
+    return msgspec.convert(row._mapping, spec.Run)
+
+
+def _version(row: sa.Row[Any]) -> spec.Version:
+    return msgspec.convert(row._mapping, spec.Version)

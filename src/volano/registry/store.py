@@ -1,0 +1,161 @@
+"""The tables of the registry: runs, the points of their metrics, versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from volano.core.db import Instant, JsonValue, Tx, metadata
+from volano.spec.registry import RunState
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("model", sa.String(100), nullable=False),
+    sa.Column("recipe", sa.String(100), nullable=False),
+    sa.Column("snapshot", sa.String(64), nullable=False),
+    sa.Column("params", JsonValue, nullable=False),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("job", sa.String(64), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("progress", JsonValue, nullable=False),
+    sa.Column("metrics", JsonValue, nullable=False),
+    sa.Column("failure", JsonValue),
+    sa.Column("log", sa.String(80)),
+    sa.Column("version", sa.String(64)),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("created_by", sa.String(64), nullable=False),
+    sa.Column("started_at", Instant),
+    sa.Column("finished_at", Instant),
+    sa.Index("runs_snapshot", "workspace", "snapshot"),
+    sa.Index(
+        "runs_open",
+        "state",
+        sqlite_where=sa.text("state IN ('queued', 'running')"),
+        postgresql_where=sa.text("state IN ('queued', 'running')"),
+    ),
+)
+
+points = sa.Table(  # what a run logged, some seconds of it a row
+    "run_points",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("run", sa.String(64), primary_key=True),
+    sa.Column("attempt", sa.Integer, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("points", sa.LargeBinary, nullable=False),
+)
+
+versions = sa.Table(
+    "versions",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("model", sa.String(100), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("run", sa.String(64), nullable=False),
+    sa.Column("snapshot", sa.String(64), nullable=False),
+    sa.Column("source", sa.String(80), nullable=False),
+    sa.Column("digest", sa.String(80), nullable=False),
+    sa.Column("params", JsonValue, nullable=False),
+    sa.Column("metrics", JsonValue, nullable=False),
+    sa.Column("environment", JsonValue, nullable=False),
+    sa.Column("files", JsonValue, nullable=False),
+    sa.Column("artefact", JsonValue, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("created_by", sa.String(64), nullable=False),
+    sa.UniqueConstraint("workspace", "model", "number", name="versions_number"),
+    sa.Index("versions_snapshot", "workspace", "snapshot"),
+)
+
+OPEN: tuple[RunState, ...] = ("queued", "running")
+
+
+async def add_run(tx: Tx, row: dict[str, Any]) -> None:
+    """Keep a new run."""
+    await tx.run(tx.insert(runs), [row])
+
+
+async def run(tx: Tx, id: str) -> sa.Row[Any] | None:
+    """One run's row."""
+    return await tx.one(tx.select(runs).where(runs.c.id == id))
+
+
+async def run_page(
+    tx: Tx, *, state: str | None, model: str | None, before: str | None, limit: int
+) -> Sequence[sa.Row[Any]]:
+    """Runs, newest first (their ids sort by time)."""
+    query = tx.select(runs)
+    if state is not None:
+        query = query.where(runs.c.state == state)
+    if model is not None:
+        query = query.where(runs.c.model == model)
+    if before is not None:
+        query = query.where(runs.c.id < before)
+    return await tx.all(query.order_by(runs.c.id.desc()).limit(limit))
+
+
+async def update_run(
+    tx: Tx, id: str, values: dict[str, Any], *, attempt: int | None = None
+) -> bool:
+    """Change a run that is not over (and, where given, still at this attempt); whether it was."""
+    change = tx.update(runs).where(runs.c.id == id, runs.c.state.in_(OPEN))
+    if attempt is not None:
+        change = change.where(runs.c.attempt == attempt)
+    return await tx.run(change.values(**values)) == 1
+
+
+async def open_runs(tx: Tx) -> Sequence[sa.Row[Any]]:
+    """The runs that are not over."""
+    columns = (runs.c.workspace, runs.c.id, runs.c.job)
+    return await tx.all(tx.select(*columns).where(runs.c.state.in_(OPEN)))
+
+
+async def runs_on(tx: Tx, snapshot: str) -> Sequence[sa.Row[Any]]:
+    """The runs on a snapshot, newest first."""
+    query = tx.select(runs).where(runs.c.snapshot == snapshot)
+    return await tx.all(query.order_by(runs.c.id.desc()))
+
+
+async def add_points(tx: Tx, run_id: str, attempt: int, number: int, encoded: bytes) -> None:
+    """Keep some points of an attempt; `number` goes up by one."""
+    row = {"run": run_id, "attempt": attempt, "number": number, "points": encoded}
+    await tx.run(tx.upsert(points, keys=["workspace", "run", "attempt", "number"]), [row])
+
+
+async def points_of(tx: Tx, run_id: str, attempt: int) -> list[bytes]:
+    """The points of an attempt, in the order they were logged."""
+    query = tx.select(points.c.points).where(points.c.run == run_id, points.c.attempt == attempt)
+    return [row.points for row in await tx.all(query.order_by(points.c.number))]
+
+
+async def add_version(tx: Tx, row: dict[str, Any]) -> int:
+    """Keep a version under the next number of its model; that number."""
+    highest = tx.select(sa.func.max(versions.c.number)).where(versions.c.model == row["model"])
+    number = (await tx.scalar(highest) or 0) + 1
+    await tx.run(tx.insert(versions), [row | {"number": number}])
+    return number
+
+
+async def version(tx: Tx, id: str) -> sa.Row[Any] | None:
+    """One version's row."""
+    return await tx.one(tx.select(versions).where(versions.c.id == id))
+
+
+async def version_page(
+    tx: Tx, *, model: str | None, before: str | None, limit: int
+) -> Sequence[sa.Row[Any]]:
+    """Versions, newest first."""
+    query = tx.select(versions)
+    if model is not None:
+        query = query.where(versions.c.model == model)
+    if before is not None:
+        query = query.where(versions.c.id < before)
+    return await tx.all(query.order_by(versions.c.id.desc()).limit(limit))
