@@ -1,0 +1,263 @@
+"""The verbs of training: start a run, carry it out in a process of its own, cancel it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from volano.core.compute import Exit, Handle, ProcessSpec
+from volano.data import service as data
+from volano.harness import source
+from volano.registry import service as registry
+from volano.registry.series import Made, scalars
+from volano.spec import registry as spec
+from volano.spec.accounts import Who
+from volano.spec.common import new_id, utc_now
+from volano.spec.errors import Invalid, Missing, TooMuch, VolanoError
+from volano.spec.harness import Finished, Limits, Point, Points, Reached, RunOrder
+
+if TYPE_CHECKING:
+    from volano.core.context import Context
+    from volano.core.jobs import Job
+
+REQUESTED = "run.requested"
+
+_GONE = {
+    "cancelled": spec.Failure(class_="cancelled", message="cancelled before it was over"),
+    "dead": spec.Failure(class_="system.worker_lost", message="given up after several workers"),
+}
+"""How a run ended whose job is in this state."""
+
+_REPORT_S = 0.5  # how often what a run tells is written down
+
+
+async def request(ctx: Context, who: Who, new: spec.NewRun) -> spec.Run:
+    """Queue a training; the parameters are checked before anything is queued.
+
+    Raises: UnknownRecipe, BadParam, Missing (no such snapshot), InvalidValues (too many seconds).
+    """
+    known = source.recipes()
+    if new.recipe not in known:
+        raise spec.UnknownRecipe(recipe=new.recipe, known=", ".join(known))
+    model = source.load(source.locate(new.recipe))(**new.params)
+    snapshot = await data.frozen(ctx, who, new.snapshot)
+    run = spec.Run(
+        id=new_id("run"),
+        kind="training",
+        state="queued",
+        model=new.model or new.recipe,
+        recipe=new.recipe,
+        snapshot=snapshot.id,
+        params=dict(model.params),
+        seed=new.seed,
+        seconds=min(new.seconds, ctx.settings.run_max_seconds),
+        created_at=utc_now(),
+        created_by=who.member,
+    )
+    async with ctx.db.begin(who.workspace) as tx:
+        job = await ctx.jobs.send(tx, REQUESTED, {"run": run.id}, cost=run.seconds)
+        await registry.add_run(tx, run, job)
+    return run
+
+
+async def cancel(ctx: Context, who: Who, id: str) -> spec.Run:
+    """Stop a run: at once while it is queued, at its next report while it runs.
+
+    Raises: Missing, RunOver.
+    """
+    async with ctx.db.begin(who.workspace) as tx:
+        run, job = await registry.job_of(tx, id)
+        if run.state not in ("queued", "running"):
+            raise spec.RunOver(id=id, state=run.state)
+        await ctx.jobs.cancel(tx, job)
+        if run.state == "queued":
+            await registry.end_run(tx, id, failure=_GONE["cancelled"])
+    return await registry.run(ctx, who, id)
+
+
+async def carry_out(ctx: Context, job: Job) -> None:
+    """Train in a process of its own and register what came out, in the job's own transaction.
+
+    Idempotent by the attempt: a run that is over is left alone, a lost lease commits nothing.
+    """
+    run = await registry.begin_attempt(ctx, job.workspace, job.payload["run"], job.attempt)
+    if run is None:
+        return
+    folder = ctx.settings.home_path / "runs" / run.id / str(job.attempt)
+    staged = folder.with_name(f"data-{job.attempt}")
+    try:
+        await asyncio.to_thread(staged.mkdir, parents=True)
+        await data.stage(ctx, job.workspace, run.snapshot, staged, ctx.settings.run_max_data)
+        await _carry_out(ctx, job, run, folder, staged)
+    except (Invalid, Missing, TooMuch) as error:
+        # It would fail the same way again: the person who asked for the run can change it.
+        await _end_failed(ctx, job, run, spec.Failure(class_="user.data", message=error.message))
+    finally:
+        await asyncio.to_thread(_remove, folder, staged)
+
+
+async def settle(ctx: Context) -> int:
+    """End the runs whose jobs will not be carried out any more (dead or cancelled); how many."""
+    ended = 0
+    for workspace, run, job in await registry.open_runs(ctx):
+        async with ctx.db.begin(workspace) as tx:
+            state = (await ctx.jobs.find(tx, job)).state
+            if state in _GONE:
+                ended += await registry.end_run(tx, run, failure=_GONE[state])
+    return ended
+
+
+async def _carry_out(ctx: Context, job: Job, run: spec.Run, folder: Path, staged: Path) -> None:
+    handle = await ctx.compute.start(_process(ctx, run, folder, staged))
+    ended = await _watch(ctx, job, run, handle)
+    log = await ctx.blobs.put(job.workspace, await asyncio.to_thread(_log, ended))
+    if ended.finished is not None:
+        await _end_finished(ctx, job, run, ended.finished, folder / "artefact", log)
+    elif ended.failure is not None and not ended.failure.class_.startswith("system."):
+        await _end_failed(ctx, job, run, ended.failure, log)
+    else:
+        # Not the user's doing: the ledger gives it to another worker, some times.
+        raise spec.RunInterrupted(id=run.id, reason=ended.failure and ended.failure.message)
+
+
+def _process(ctx: Context, run: spec.Run, folder: Path, staged: Path) -> ProcessSpec:
+    settings = ctx.settings
+    limits = Limits(
+        memory=settings.run_max_memory,
+        file=settings.run_max_artefact,
+        threads=settings.run_threads or _cores(),
+    )
+    order = RunOrder(
+        source=run.recipe,
+        params=run.params,
+        seed=run.seed,
+        seconds=run.seconds,
+        data=str(staged),
+        artefact=str(folder / "artefact"),
+        limits=limits,
+    )
+    return ProcessSpec(folder=folder, order=order, grace_s=settings.jobs_beat_s / 2)
+
+
+async def _watch(ctx: Context, job: Job, run: spec.Run, handle: Handle) -> Exit:
+    """Write down what the run tells until it has ended; stop it when its job is cancelled."""
+    stop = asyncio.create_task(_stop_when_cancelled(job, handle))
+    report = _Report(ctx, job.workspace, run)
+    try:
+        async for event in handle.events():
+            match event:
+                case Points(points=points):
+                    await report.add(points)
+                case Reached(progress=progress):
+                    await report.reach(progress)
+        return await handle.wait()
+    finally:
+        stop.cancel()
+        handle.cancel()  # harmless once it has ended; a lost lease must not leave it running
+        await report.flush()
+
+
+async def _stop_when_cancelled(job: Job, handle: Handle) -> None:
+    await job.cancelling.wait()
+    handle.cancel()
+
+
+class _Report:
+    """Gathers what a run tells and writes it down every half second."""
+
+    def __init__(self, ctx: Context, workspace: str, run: spec.Run) -> None:
+        self.ctx, self.workspace, self.run = ctx, workspace, run
+        self.points: list[Point] = []
+        self.progress = spec.Progress()
+        self.number = 0
+        self._written_at = 0.0
+
+    async def add(self, points: list[Point]) -> None:
+        """Take points of metrics."""
+        self.points += points
+        await self._flush_when_due()
+
+    async def reach(self, progress: spec.Progress) -> None:
+        """Take how far the run is."""
+        self.progress = progress
+        await self._flush_when_due()
+
+    async def _flush_when_due(self) -> None:
+        if asyncio.get_running_loop().time() - self._written_at >= _REPORT_S:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write down what was gathered."""
+        points, self.points = self.points, []
+        self.number += 1
+        await registry.record_points(
+            self.ctx, self.run, self.workspace, self.number, points, self.progress
+        )
+        self._written_at = asyncio.get_running_loop().time()
+
+
+async def _end_failed(
+    ctx: Context, job: Job, run: spec.Run, failure: spec.Failure, log: str | None = None
+) -> None:
+    async with job.finish(ctx) as tx:
+        await registry.end_run(tx, run.id, failure=failure, log=log)
+
+
+async def _end_finished(
+    ctx: Context, job: Job, run: spec.Run, finished: Finished, folder: Path, log: str
+) -> None:
+    """Files first, then the one transaction that makes the version exist."""
+    try:
+        artefact = msgspec.json.decode(
+            await asyncio.to_thread((folder / "version.json").read_bytes), type=spec.Artefact
+        )
+    except (OSError, msgspec.DecodeError) as error:
+        refusal = spec.ArtefactRefused(reason=f"version.json: {error}")
+        await _end_failed(ctx, job, run, _contract(refusal), log)
+        return
+    files = [
+        spec.File(
+            name=file.name,
+            blob=await ctx.blobs.put_file(job.workspace, folder / file.name),
+            bytes=file.bytes,
+        )
+        for file in finished.files
+    ]
+    figures = scalars(finished.figures)
+    made = Made(source=finished.source, metrics=figures, environment=finished.environment)
+    async with job.finish(ctx) as tx:
+        version = await registry.register(tx, run, artefact, files, made)
+        await registry.end_run(tx, run.id, metrics=figures, version=version, log=log)
+
+
+def _contract(error: VolanoError) -> spec.Failure:
+    return spec.Failure(class_="user.contract", message=error.message)
+
+
+def _log(ended: Exit) -> bytes:
+    parts = []
+    for path in (ended.stdout, ended.stderr):
+        with suppress(FileNotFoundError):
+            parts.append(path.read_bytes())
+    return b"".join(parts)
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        # The staged data is read-only on purpose; its folders must be writable to be removed.
+        for path in (folder, *folder.rglob("*")):
+            if path.is_dir():
+                path.chmod(0o700)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
