@@ -81,6 +81,12 @@ class LoggedPrediction(Struct, frozen=True, kw_only=True):
     input: DrawingInput
 
 
+class InputUnusable(Invalid):
+    """The input cannot be recognised: {reason}."""
+
+    remedy = "Send strokes of at least one point each, in px from the canvas's top left corner."
+
+
 class OneOrMany(Invalid):
     """Give either `input` or `inputs`."""
 

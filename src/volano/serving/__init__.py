@@ -1,0 +1,1 @@
+"""What answers: versions on endpoints, warm, swapped without a failed request."""

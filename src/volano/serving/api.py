@@ -1,0 +1,76 @@
+"""Serving over HTTP: `/endpoints` and `/predictions`."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from msgspec import Meta
+
+from volano.core.context import Context
+from volano.core.http import Routes
+from volano.serving import service
+from volano.spec import serving as spec
+from volano.spec.accounts import Who
+from volano.spec.common import Id, Name, Page
+from volano.spec.registry import ArtefactRefused
+
+endpoints = Routes("/endpoints", tag="serving")
+predictions = Routes("/predictions", tag="serving")
+
+Limit = Annotated[int, Meta(ge=1, le=500)]
+
+
+@endpoints.get(allow="read")
+async def list_endpoints(
+    ctx: Context, who: Who, *, after: Name | None = None, limit: Limit = 100
+) -> Page[spec.Endpoint]:
+    """Endpoints by name."""
+    return await service.endpoints(ctx, who, after=after, limit=limit)
+
+
+@endpoints.get("/{name}", allow="read")
+async def show_endpoint(ctx: Context, who: Who, name: Name) -> spec.Endpoint:
+    """One endpoint: what answers on it and what did before."""
+    return await service.endpoint(ctx, who, name)
+
+
+@endpoints.post(
+    "/{name}/activate",
+    allow="deploy",
+    natural=True,
+    errors=(spec.GoldenMismatch, ArtefactRefused),
+)
+async def activate(ctx: Context, who: Who, name: Name, body: spec.Activation) -> spec.Endpoint:
+    """Let a version answer on the endpoint; checked first, swapped without a failed request."""
+    return await service.activate(ctx, who, name, body.version)
+
+
+@endpoints.post("/{name}/rollback", allow="deploy", errors=(spec.NoEarlierVersion,))
+async def roll_back(ctx: Context, who: Who, name: Name) -> spec.Endpoint:
+    """Let the version answer that did before."""
+    return await service.roll_back(ctx, who, name)
+
+
+@endpoints.post(
+    "/{name}/predict", allow="predict", natural=True, errors=(spec.OneOrMany, spec.NothingActive)
+)
+async def predict(
+    ctx: Context, who: Who, name: Name, body: spec.PredictRequest
+) -> spec.PredictResponse:
+    """Ask the endpoint about one input or up to 32."""
+    await service.ensure_loaded(ctx, who, name)
+    return service.predict(ctx, who, name, _inputs(body))
+
+
+def _inputs(body: spec.PredictRequest) -> Sequence[spec.DrawingInput]:
+    if (body.input is None) == (body.inputs is None):
+        raise spec.OneOrMany
+    return body.inputs or [body.input]  # type: ignore[list-item] # exactly one of them is given
+
+
+@predictions.get("/{id}", allow="read")
+async def show_prediction(ctx: Context, who: Who, id: Id) -> spec.LoggedPrediction:
+    """A prediction as it was logged."""
+    return await service.prediction(ctx, who, id)
+
+
+routes = (endpoints, predictions)

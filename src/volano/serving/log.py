@@ -1,0 +1,138 @@
+"""The prediction log: written behind the answer, so a crash loses at most its last moments."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+import pyarrow as pa
+from blake3 import blake3
+
+from volano.core.metrics import Metrics
+from volano.core.segments.inbox import Inbox, Row
+from volano.spec.errors import VolanoError
+from volano.spec.serving import DrawingInput, LoggedPrediction, Prediction
+
+STREAM = "predictions"
+_LIMIT = 20_000  # predictions that wait for a commit; beyond that the newest are counted, not kept
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The facts of a logged prediction; fields are only ever added at the end."""
+
+    endpoint: str
+    version: str
+    at: datetime
+    label: str
+    confidence: float
+    scores: dict[str, float]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_head = msgspec.msgpack.Decoder(Head).decode
+_input = msgspec.msgpack.Decoder(DrawingInput).decode
+
+
+class PredictionInbox(Inbox):
+    """The inbox of predictions in this process."""
+
+
+class PredictionLog:
+    """Keeps predictions in memory for at most `interval_s`, then commits them together."""
+
+    def __init__(self, inbox: PredictionInbox, metrics: Metrics, *, interval_s: float) -> None:
+        self.inbox, self.interval_s = inbox, interval_s
+        self._lost = metrics.counter(
+            "volano_predictions_unlogged_total", "Predictions that could not be logged."
+        )
+        self._waiting: dict[str, list[Row]] = {}
+        self._count = 0
+        self._flush: asyncio.Task[None] | None = None
+
+    def add(self, workspace: str, head: Head, prediction: str, given: DrawingInput) -> None:
+        """Log one prediction; returns at once."""
+        if self._count >= _LIMIT:
+            self._lost.add()
+            return
+        payload = _encode(given)
+        row = Row(
+            prediction, blake3(payload).digest(), _encode(head), payload, subject=head.version
+        )
+        self._waiting.setdefault(workspace, []).append(row)
+        self._count += 1
+        if self._flush is None or self._flush.done():
+            self._flush = asyncio.create_task(self._flush_later(), name="prediction log")
+
+    async def close(self) -> None:
+        """Commit what waits."""
+        if self._flush is not None and not self._flush.done():
+            self._flush.cancel()
+        await self.flush()
+        await self.inbox.close()
+
+    async def flush(self) -> None:
+        """Commit everything that was added until now; what cannot be stored is counted."""
+        waiting, self._waiting, self._count = self._waiting, {}, 0
+        for workspace, rows in waiting.items():
+            try:
+                await self.inbox.append(workspace, rows, now_ms=_now_ms(rows))
+            except VolanoError:
+                self._lost.add(by=len(rows))
+
+    async def _flush_later(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(self.interval_s)
+            await self.flush()
+
+
+def _now_ms(rows: Sequence[Row]) -> int:
+    return int(_head(rows[-1].head).at.timestamp() * 1000)
+
+
+def table(rows: Sequence[Row]) -> pa.Table:
+    """Logged predictions as a segment, sorted by id so that one is found by statistics."""
+    ordered = sorted(rows, key=lambda row: row.key)
+    heads = [_head(row.head) for row in ordered]
+    return pa.table(
+        {
+            "id": [row.key for row in ordered],
+            "endpoint": [head.endpoint for head in heads],
+            "version": [head.version for head in heads],
+            "at": pa.array([head.at for head in heads], pa.timestamp("ms", "UTC")),
+            "label": [head.label for head in heads],
+            "confidence": pa.array([head.confidence for head in heads], pa.float32()),
+            "head": [row.head for row in ordered],
+            "input": [row.payload for row in ordered],
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a version has answered: the ids of its latest predictions, and how many in all."""
+
+    ids: list[str]
+    total: int
+
+
+def logged(id: str, head: bytes, given: bytes) -> LoggedPrediction:
+    """A logged prediction as it is shown."""
+    facts = _head(head)
+    return LoggedPrediction(
+        id=id,
+        endpoint=facts.endpoint,
+        version=facts.version,
+        at=facts.at,
+        label=facts.label,
+        confidence=facts.confidence,
+        scores=facts.scores,
+        input=_input(given),
+    )
+
+
+def head_of(endpoint: str, version: str, at: datetime, made: Prediction) -> Head:
+    """The facts of a prediction that is to be logged."""
+    return Head(endpoint, version, at, made.label, made.confidence, made.scores)

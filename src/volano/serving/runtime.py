@@ -1,0 +1,83 @@
+"""A version in memory: the exported graph, warm, and proved to answer as it did when trained."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from volano.serving import features
+from volano.serving.features import Feed
+from volano.spec.registry import Artefact, ArtefactRefused
+from volano.spec.serving import DrawingInput, GoldenMismatch
+
+Floats = NDArray[np.float32]
+
+GOLDEN_TOLERANCE = 1e-3
+"""Largest difference in probability between the runtime here and the one that trained."""
+
+_WARM_CALLS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A version that can answer; `cost_s` is the measured time of one input."""
+
+    version: str
+    artefact: Artefact
+    session: Any
+    cost_s: float
+
+    def scores(self, inputs: Sequence[DrawingInput]) -> Floats:
+        """Calibrated probabilities (inputs, classes) of some drawings, in one call of the graph."""
+        return run(self.session, features.feed(inputs, self.artefact))
+
+
+def load(version: str, graph: bytes, artefact: Artefact) -> Loaded:
+    """The version, warm and checked; takes some 10 to 200 ms, so call it in a thread.
+
+    Raises: GoldenMismatch (it does not reproduce its own golden answers), ArtefactRefused (it has
+    none).
+    """
+    if not artefact.golden:
+        raise ArtefactRefused(reason="it has no golden answers to check itself by")
+    session = _session(graph)
+    golden = [features.padded([np.array(g.input, np.float32)]) for g in artefact.golden]
+    expected = np.array([g.scores for g in artefact.golden], np.float32)
+    answered = np.concatenate([run(session, feed) for feed in golden])
+    error = float(np.abs(answered - expected).max())
+    # `not <=` so that NaN is a mismatch too.
+    if not error <= GOLDEN_TOLERANCE:
+        raise GoldenMismatch(version=version, error=round(error, 6))
+    return Loaded(version, artefact, session, _cost_s(session, golden[0]))
+
+
+def run(session: Any, feed: Feed) -> Floats:
+    """Probabilities (inputs, classes) of one call of the graph."""
+    scores: Floats = session.run(["probabilities"], feed)[0]
+    return scores
+
+
+def _session(graph: bytes) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    # Spinning threads steal the core that answers requests.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _cost_s(session: Any, feed: Feed) -> float:
+    times = []
+    for _ in range(_WARM_CALLS):
+        start = time.perf_counter()
+        run(session, feed)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)

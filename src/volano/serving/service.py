@@ -1,0 +1,251 @@
+"""The verbs of serving: put a version on an endpoint, roll back, predict, show what was said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from volano.core.db import EVERYWHERE, Tx
+from volano.core.segments import compact, inbox
+from volano.core.segments.inbox import Row
+from volano.core.segments.parquet import Segments
+from volano.registry import service as registry
+from volano.serving import log, runtime, store
+from volano.serving.log import PredictionInbox, PredictionLog
+from volano.serving.routing import Active, Routing
+from volano.serving.runtime import Loaded
+from volano.spec import serving as spec
+from volano.spec.accounts import Who
+from volano.spec.common import Page, utc_now, uuid7
+from volano.spec.errors import Missing
+
+if TYPE_CHECKING:
+    from volano.core.context import Context
+    from volano.core.db import Database
+    from volano.core.jobs import Job
+    from volano.core.settings import Settings
+
+COMPACT = "predictions.compact"
+CHANGED = "endpoint.changed"
+"""Channel of the doorbell; the text is the workspace and the name."""
+
+_SEGMENTS_SEARCHED = 20
+
+
+async def _none_left(tx: Tx, keys: Sequence[str]) -> dict[str, bytes]:
+    """Prediction ids are made here and never sent again: no row can have left before."""
+    return {}
+
+
+def open_inbox(db: Database, settings: Settings) -> PredictionInbox:
+    """The inbox of the prediction log; one per process."""
+    return PredictionInbox(
+        db, log.STREAM, _none_left, group=settings.inbox_group, queue=settings.inbox_queue
+    )
+
+
+def predict(
+    ctx: Context, who: Who, name: str, inputs: Sequence[spec.DrawingInput]
+) -> spec.PredictResponse:
+    """What the endpoint's version says of each input; no database, no thread, no wait.
+
+    Raises: NothingActive, Invalid (an input that cannot be a drawing).
+    """
+    active = ctx.part(Routing).find((who.workspace, name))
+    if active is None:
+        raise spec.NothingActive(endpoint=name)
+    loaded = active.loaded
+    made = [_prediction(loaded, row) for row in loaded.scores(inputs).tolist()]
+    now = utc_now()
+    for given, prediction in zip(inputs, made, strict=True):
+        head = log.head_of(name, loaded.version, now, prediction)
+        ctx.part(PredictionLog).add(who.workspace, head, prediction.id, given)
+    return spec.PredictResponse(endpoint=name, version=loaded.version, predictions=made)
+
+
+async def ensure_loaded(ctx: Context, who: Who, name: str) -> None:
+    """Load the endpoint's version where this process has not yet (or no longer).
+
+    Raises: Missing (no such endpoint).
+    """
+    if ctx.part(Routing).find((who.workspace, name)) is None:
+        async with ctx.db.read(who.workspace) as tx:
+            row = await _row(tx, name)
+        await _follow(ctx, row)
+
+
+async def activate(
+    ctx: Context, who: Who, name: str, version: str, *, reason: str = "activated"
+) -> spec.Endpoint:
+    """Put a version on the endpoint's traffic (the endpoint is made if new).
+
+    It is loaded, warmed and checked here first: if that fails, what answers now goes on.
+
+    Raises: Missing (no such version), GoldenMismatch, ArtefactRefused.
+    """
+    there = await registry.version(ctx, who, version)
+    loaded = await _load(ctx, who.workspace, version)
+    row = {"name": name, "model": there.model, "version": version}
+    async with ctx.db.begin(who.workspace) as tx:
+        sequence = await store.put(tx, row)
+        rollout = {"endpoint": name, "sequence": sequence, "version": version}
+        by = {"at": utc_now(), "by": who.member, "reason": reason}
+        await store.add_rollout(tx, rollout | by)
+        tx.after_commit(lambda: _changed(ctx, (who.workspace, name), Active(sequence, loaded)))
+    return await endpoint(ctx, who, name)
+
+
+async def roll_back(ctx: Context, who: Who, name: str) -> spec.Endpoint:
+    """Put the version that answered before the present one back on the traffic.
+
+    Raises: Missing, NoEarlierVersion.
+    """
+    there = await endpoint(ctx, who, name)
+    earlier = [r.version for r in there.history if r.version != there.version]
+    if not earlier:
+        raise spec.NoEarlierVersion(endpoint=name)
+    return await activate(ctx, who, name, earlier[0], reason=f"rolled back from {there.version}")
+
+
+async def endpoint(ctx: Context, who: Who, name: str) -> spec.Endpoint:
+    """One endpoint with what answered on it, newest first.
+
+    Raises: Missing.
+    """
+    async with ctx.db.read(who.workspace) as tx:
+        row = await _row(tx, name)
+        history = await store.history(tx, name)
+    return _endpoint(row, [msgspec.convert(dict(r._mapping), spec.Rollout) for r in history])
+
+
+async def endpoints(
+    ctx: Context, who: Who, *, after: str | None, limit: int
+) -> Page[spec.Endpoint]:
+    """Endpoints by name, without their history."""
+    async with ctx.db.read(who.workspace) as tx:
+        rows = await store.endpoint_page(tx, after=after, limit=limit + 1)
+    items = [_endpoint(row, []) for row in rows[:limit]]
+    return Page(items=items, next=items[-1].name if len(rows) > limit else None)
+
+
+async def rollouts_of(ctx: Context, who: Who, version: str) -> list[tuple[str, spec.Rollout]]:
+    """Where (endpoint) and when a version answered, newest first."""
+    async with ctx.db.read(who.workspace) as tx:
+        rows = await store.rollouts_of(tx, version)
+    return [(r.endpoint, msgspec.convert(dict(r._mapping), spec.Rollout)) for r in rows]
+
+
+async def follow_changes(ctx: Context) -> None:
+    """Load what was put on endpoints elsewhere, and forget nothing that still answers.
+
+    Called at start, on the doorbell and every `serving_poll_s`.
+    """
+    async with ctx.db.read(EVERYWHERE) as tx:
+        rows = await store.all_endpoints(tx)
+    known = ctx.part(Routing).sequences()
+    for row in rows[: ctx.settings.serving_loaded]:
+        if known.get((row.workspace, row.name), 0) < row.sequence:
+            await _follow(ctx, row)
+
+
+async def prediction(ctx: Context, who: Who, id: str) -> spec.LoggedPrediction:
+    """A prediction as it was logged (some 200 ms after it was made).
+
+    Raises: Missing.
+    """
+    async with ctx.db.read(who.workspace) as tx:
+        waiting = await inbox.find(tx, log.STREAM, [id])
+        places = await compact.holding(tx, log.STREAM, id)
+    if id in waiting:
+        return log.logged(id, waiting[id].head, waiting[id].payload)
+    for place in places:
+        row = await ctx.part(Segments).lookup(who.workspace, place.blob, place.size, key=id)
+        if row is not None:
+            return log.logged(id, row["head"], row["input"])
+    raise Missing(noun="prediction", id=id)
+
+
+async def compact_log(ctx: Context, job: Job) -> int:
+    """Move logged predictions into a segment. Idempotent: what has moved is not in the inbox."""
+
+    def plan(rows: Sequence[Row]) -> tuple[Any, compact.Shelve]:
+        counts = Counter(row.subject for row in rows)
+
+        async def count(tx: Tx, segment: compact.Segment) -> None:
+            await store.count_answers(tx, counts)
+
+        return log.table(rows), count
+
+    return await compact.compact(ctx, job, log.STREAM, plan)
+
+
+async def latest_of(ctx: Context, who: Who, version: str, *, limit: int) -> log.Answered:
+    """The latest predictions of a version, newest first, and how many there are."""
+    async with ctx.db.read(who.workspace) as tx:
+        waiting = await inbox.of_subject(tx, log.STREAM, version)
+        total = await store.answered(tx, version) + len(waiting)
+        places = await compact.newest(tx, log.STREAM, _SEGMENTS_SEARCHED)
+    ids = sorted((row.key for row in waiting), reverse=True)
+    for place in places:
+        if len(ids) >= min(limit, total):
+            break
+        columns = ["id", "version"]
+        async for batch in ctx.part(Segments).batches(who.workspace, place.blob, columns):
+            ids += batch.filter(pc.equal(batch["version"], version))["id"].to_pylist()[::-1]
+    return log.Answered(ids[:limit], total)
+
+
+async def _follow(ctx: Context, row: sa.Row[Any]) -> None:
+    loaded = await _load(ctx, row.workspace, row.version)
+    ctx.part(Routing).put((row.workspace, row.name), Active(row.sequence, loaded))
+
+
+async def _load(ctx: Context, workspace: str, version: str) -> Loaded:
+    """The version, from memory if it answers somewhere already.
+
+    Raises: GoldenMismatch.
+    """
+    loaded = ctx.part(Routing).loaded(workspace, version)
+    if loaded is not None:
+        return loaded
+    artefact, graph = await registry.servable(ctx, workspace, version)
+    return await asyncio.to_thread(runtime.load, version, graph, artefact)
+
+
+def _changed(ctx: Context, address: tuple[str, str], active: Active) -> None:
+    ctx.part(Routing).put(address, active)
+    ctx.bus.publish(CHANGED, "/".join(address))
+
+
+async def _row(tx: Tx, name: str) -> sa.Row[Any]:
+    row = await store.endpoint(tx, name)
+    if row is None:
+        raise Missing(noun="endpoint", id=name)
+    return row
+
+
+def _endpoint(row: sa.Row[Any], history: list[spec.Rollout]) -> spec.Endpoint:
+    return spec.Endpoint(
+        name=row.name,
+        model=row.model,
+        version=row.version,
+        sequence=row.sequence,
+        history=history,
+    )
+
+
+def _prediction(loaded: Loaded, scores: list[float]) -> spec.Prediction:
+    best = max(range(len(scores)), key=scores.__getitem__)
+    classes = loaded.artefact.classes
+    return spec.Prediction(
+        id=str(uuid7()),
+        label=classes[best],
+        confidence=scores[best],
+        scores=dict(zip(classes, scores, strict=True)),
+    )

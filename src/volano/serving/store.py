@@ -1,0 +1,108 @@
+"""The tables of serving: endpoints and, only ever added to, what answered on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from volano.core.db import Instant, Tx, metadata
+
+endpoints = sa.Table(
+    "endpoints",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("model", sa.String(100), nullable=False),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),
+)
+
+rollouts = sa.Table(
+    "rollouts",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("endpoint", sa.String(100), primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("by", sa.String(64), nullable=False),
+    sa.Column("reason", sa.String(200), nullable=False),
+    sa.Index("rollouts_version", "workspace", "version"),
+)
+
+answers = sa.Table(  # how many predictions of a version have left the inbox
+    "answers",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("version", sa.String(64), primary_key=True),
+    sa.Column("predictions", sa.BigInteger, nullable=False),
+)
+
+
+async def endpoint(tx: Tx, name: str) -> sa.Row[Any] | None:
+    """One endpoint's row."""
+    return await tx.one(tx.select(endpoints).where(endpoints.c.name == name))
+
+
+async def endpoint_page(tx: Tx, *, after: str | None, limit: int) -> Sequence[sa.Row[Any]]:
+    """Endpoints by name."""
+    query = tx.select(endpoints)
+    if after is not None:
+        query = query.where(endpoints.c.name > after)
+    return await tx.all(query.order_by(endpoints.c.name).limit(limit))
+
+
+async def all_endpoints(tx: Tx) -> Sequence[sa.Row[Any]]:
+    """Every endpoint that the transaction may see: each server process follows them."""
+    return await tx.all(tx.select(endpoints))
+
+
+async def put(tx: Tx, row: dict[str, Any]) -> int:
+    """Put a version on an endpoint's traffic (made if new); its new sequence number."""
+    new = tx.insert(endpoints)
+    change = {
+        "model": new.excluded.model,
+        "version": new.excluded.version,
+        "sequence": endpoints.c.sequence + 1,
+    }
+    new = new.on_conflict_do_update(index_elements=["workspace", "name"], set_=change)
+    await tx.run(new, [row | {"sequence": 1}])
+    found = await endpoint(tx, row["name"])
+    assert found is not None
+    return int(found.sequence)
+
+
+async def add_rollout(tx: Tx, row: dict[str, Any]) -> None:
+    """Keep what answers from now on."""
+    await tx.run(tx.insert(rollouts), [row])
+
+
+async def history(tx: Tx, name: str) -> Sequence[sa.Row[Any]]:
+    """What answered on an endpoint, newest first."""
+    query = tx.select(rollouts).where(rollouts.c.endpoint == name)
+    return await tx.all(query.order_by(rollouts.c.sequence.desc()).limit(200))
+
+
+async def rollouts_of(tx: Tx, version: str) -> Sequence[sa.Row[Any]]:
+    """When and where a version answered, newest first."""
+    query = tx.select(rollouts).where(rollouts.c.version == version)
+    return await tx.all(query.order_by(rollouts.c.at.desc()).limit(200))
+
+
+async def count_answers(tx: Tx, counts: dict[str, int]) -> None:
+    """Add to the counters of some versions."""
+    new = tx.insert(answers)
+    new = new.on_conflict_do_update(
+        index_elements=["workspace", "version"],
+        set_={"predictions": answers.c.predictions + new.excluded.predictions},
+    )
+    rows = [{"version": version, "predictions": n} for version, n in sorted(counts.items())]
+    await tx.run(new, rows)
+
+
+async def answered(tx: Tx, version: str) -> int:
+    """How many predictions of a version have left the inbox."""
+    query = tx.select(answers.c.predictions).where(answers.c.version == version)
+    return int(await tx.scalar(query) or 0)
