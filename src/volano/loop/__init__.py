@@ -1,0 +1,1 @@
+"""The loop itself: what one stage learns becomes what another does next."""

@@ -1,0 +1,179 @@
+"""Where everything came from and what it touched: one table of kinds over all stages.
+
+prediction -> version -> run -> snapshot -> records -> contributors, and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+from volano.core.lineage import Edge, Kind, Name, Node, Walk, walk
+from volano.data import service as data
+from volano.registry import service as registry
+from volano.serving import service as serving
+from volano.spec import loop as spec
+from volano.spec.accounts import Who
+
+if TYPE_CHECKING:
+    from volano.core.context import Context
+
+SHOWN = 5
+"""Records of a snapshot that an explanation lists; the others are counted."""
+
+_LIMIT = 100
+
+
+async def explain(ctx: Context, who: Who, kind: str, id: str) -> spec.Explanation:
+    """What `id` was made from and what was made from it.
+
+    Raises: UnknownKind, Missing.
+    """
+    kinds = _kinds(ctx, who)
+    if kind not in kinds:
+        raise spec.UnknownKind(kind=kind, known=", ".join(kinds))
+    about = await kinds[kind].describe(id)
+    up = await walk(kinds, about.name, "up", limit=_LIMIT)
+    down = await walk(kinds, about.name, "down", limit=_LIMIT)
+    return spec.Explanation(
+        about=_fact(about),
+        up=[_fact(node) for node in up.nodes],
+        down=[_fact(node) for node in down.nodes],
+        links=_links(up, down),
+        omitted={**up.omitted, **down.omitted},
+    )
+
+
+def _kinds(ctx: Context, who: Who) -> Mapping[str, Kind]:
+    """What each stage tells about its nouns, bound to the caller's workspace."""
+    teller = _Teller(ctx, who)
+    names = get_args(spec.Kind)
+    return {
+        name: Kind(*(getattr(teller, f"{name}_{part}") for part in ("is", "up", "down")))
+        for name in names
+    }
+
+
+class _Teller:
+    """The edges between the stages' nouns; each stage tells its own facts through its service."""
+
+    def __init__(self, ctx: Context, who: Who) -> None:
+        self.ctx, self.who = ctx, who
+
+    async def prediction_is(self, id: str) -> Node:
+        made = await serving.prediction(self.ctx, self.who, id)
+        facts = {"confidence": round(made.confidence, 4), "at": made.at.isoformat()}
+        title = f"{made.label} on endpoint {made.endpoint}"
+        return Node(("prediction", id), title, facts)
+
+    async def prediction_up(self, id: str) -> Sequence[Edge]:
+        made = await serving.prediction(self.ctx, self.who, id)
+        return [Edge(("version", made.version), "answered by")]
+
+    async def prediction_down(self, id: str) -> Sequence[Edge]:
+        return []
+
+    async def version_is(self, id: str) -> Node:
+        version = await registry.version(self.ctx, self.who, id)
+        rollouts = await serving.rollouts_of(self.ctx, self.who, id)
+        facts: dict[str, Any] = {
+            "source": version.source,
+            "digest": version.digest,
+            "params": version.params,
+            "metrics": version.metrics,
+            "answered_on": sorted({endpoint for endpoint, _ in rollouts}),
+        }
+        return Node(("version", id), f"{version.model} version {version.number}", facts)
+
+    async def version_up(self, id: str) -> Sequence[Edge]:
+        version = await registry.version(self.ctx, self.who, id)
+        return [Edge(("run", version.run), "made by")]
+
+    async def version_down(self, id: str) -> Sequence[Edge]:
+        found = await serving.latest_of(self.ctx, self.who, id, limit=SHOWN)
+        more = max(0, found.total - len(found.ids))
+        return _some("prediction", found.ids, "answered", more)
+
+    async def run_is(self, id: str) -> Node:
+        run = await registry.run(self.ctx, self.who, id)
+        facts = {"state": run.state, "seed": run.seed, "params": run.params, "by": run.created_by}
+        return Node(("run", id), f"training of {run.model} by recipe {run.recipe}", facts)
+
+    async def run_up(self, id: str) -> Sequence[Edge]:
+        run = await registry.run(self.ctx, self.who, id)
+        return [Edge(("snapshot", run.snapshot), "trained on")]
+
+    async def run_down(self, id: str) -> Sequence[Edge]:
+        run = await registry.run(self.ctx, self.who, id)
+        return [Edge(("version", run.version), "registered")] if run.version else []
+
+    async def snapshot_is(self, id: str) -> Node:
+        snapshot = await data.frozen(self.ctx, self.who, id)
+        facts = {
+            "hash": snapshot.hash,
+            "records": snapshot.records,
+            "by_split": snapshot.by_split,
+            "contributors": snapshot.contributors,
+        }
+        return Node(("snapshot", id), f"{snapshot.name}: {snapshot.records} records", facts)
+
+    async def snapshot_up(self, id: str) -> Sequence[Edge]:
+        snapshot = await data.frozen(self.ctx, self.who, id)
+        page = await data.snapshot_records(self.ctx, self.who, id, after=None, limit=SHOWN)
+        ids = [line.id for line in page.items]
+        return _some("record", ids, "contains", snapshot.records - len(ids))
+
+    async def snapshot_down(self, id: str) -> Sequence[Edge]:
+        runs = await registry.runs_on(self.ctx, self.who, id)
+        return [Edge(("run", run.id), "trained") for run in runs]
+
+    async def record_is(self, id: str) -> Node:
+        record = await data.record(self.ctx, self.who, id)
+        facts = {
+            "content": record.content,
+            "origin": record.origin,
+            "quality": record.quality,
+            "flags": record.flags,
+            "received_at": record.received_at.isoformat(),
+        }
+        return Node(("record", id), f"a drawing of {record.label}", facts)
+
+    async def record_up(self, id: str) -> Sequence[Edge]:
+        record = await data.record(self.ctx, self.who, id)
+        return [Edge(("contributor", record.contributor), "drawn by")] if record.contributor else []
+
+    async def record_down(self, id: str) -> Sequence[Edge]:
+        snapshots = await data.snapshots_with(self.ctx, self.who, id)
+        return [Edge(("snapshot", snapshot.id), "frozen into") for snapshot in snapshots]
+
+    async def contributor_is(self, id: str) -> Node:
+        shown = id if self.who.may("read-contributors") else "a contributor"
+        return Node(("contributor", id), shown, {})
+
+    async def contributor_up(self, id: str) -> Sequence[Edge]:
+        return []
+
+    async def contributor_down(self, id: str) -> Sequence[Edge]:
+        return []
+
+
+def _some(kind: str, ids: Sequence[str], relation: str, more: int) -> list[Edge]:
+    """Edges to the ids that are shown; the last one says how many are not."""
+    edges = [Edge((kind, id), relation) for id in ids[:-1]]
+    return edges + [Edge((kind, id), relation, more) for id in ids[-1:]]
+
+
+def _fact(node: Node) -> spec.Fact:
+    kind, id = node.name
+    return spec.Fact(kind=kind, id=id, title=node.title, facts=dict(node.facts))  # type: ignore[arg-type] # a key of the table of kinds
+
+
+def _links(up: Walk, down: Walk) -> list[spec.Link]:
+    upward = [(source, target, relation) for source, target, relation in up.links]
+    # Downwards the walk goes from what was used to what was made of it: turned, to read alike.
+    downward = [(target, source, relation) for source, target, relation in down.links]
+    return [_link(source, target, relation) for source, target, relation in upward + downward]
+
+
+def _link(source: Name, target: Name, relation: str) -> spec.Link:
+    return spec.Link(source=source[1], target=target[1], relation=relation)
