@@ -30,6 +30,8 @@ class Settings:
     home: str = _setting(".volano", "folder of the embedded database, blobs and logs")
     db: str = _setting("", "sqlite:///… or postgresql://…; empty: SQLite in home")
     blobs: str = _setting("", "file://… or s3://bucket/prefix?endpoint=…; empty: files in home")
+    s3_access_key: str = _setting("", "access key of the S3 store; empty: the ambient ones")
+    s3_secret_key: str = _setting("", "secret key of the S3 store")
     bus: str = _setting("", "local: or postgres:; empty: postgres: on PostgreSQL, else local:")
     compute: str = _setting("local:", "where user code runs; local: is this machine")
     secret: str = _setting("", "pepper of keys and sessions; empty: made once and kept in home")

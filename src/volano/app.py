@@ -1,0 +1,263 @@
+"""The composition root: the one place that knows every stage and builds the Context."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import structlog
+import uvloop
+
+from volano import __version__
+from volano.accounts import api as accounts_api
+from volano.accounts import service as accounts
+from volano.accounts.verdicts import Verdicts
+from volano.core import http, launcher, telemetry
+from volano.core.blobs import open_blobs
+from volano.core.bus import open_bus
+from volano.core.compute import open_compute
+from volano.core.context import Context
+from volano.core.db import Database
+from volano.core.http import app as http_app
+from volano.core.http.server import About
+from volano.core.jobs import Handlers, Ledger, Worker
+from volano.core.metrics import Metrics
+from volano.core.secrets import Pepper, pepper
+from volano.core.segments import compact
+from volano.core.segments.parquet import Segments
+from volano.core.services import PostgresServer, S3Server
+from volano.core.settings import Settings
+from volano.core.settings import read as read_settings
+from volano.core.settings import table as settings_table
+from volano.data import api as data_api
+from volano.data import service as data
+from volano.labeling import api as labeling_api
+from volano.labeling import service as labeling
+from volano.labeling import worker as labeling_worker
+from volano.loop import api as loop_api
+from volano.migrations.run import migrate
+from volano.registry import api as registry_api
+from volano.serving import api as serving_api
+from volano.serving import service as serving
+from volano.serving import worker as serving_worker
+from volano.serving.log import STREAM, PredictionLog
+from volano.serving.routing import Routing
+from volano.spec.common import utc_now
+from volano.spec.errors import VolanoError
+from volano.training import api as training_api
+from volano.training import service as training
+from volano.training import worker as training_worker
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+__all__ = [
+    "Role", "Server", "Settings", "build_api", "following", "migrate", "open_context", "prepare",
+    "read_settings", "real_services", "run_worker", "serve", "settings_table", "work",
+]  # fmt: skip
+
+log = structlog.get_logger("app")
+
+Role = Literal["all", "api", "worker"]
+"""What one `volano up` runs."""
+
+WORKSPACE = "default"
+"""The workspace that a new server begins with."""
+
+ROUTES: list[http.Routes] = [
+    *accounts_api.routes,
+    *labeling_api.routes,
+    *data_api.routes,
+    *registry_api.routes,
+    *training_api.routes,
+    *serving_api.routes,
+    *loop_api.routes,
+]
+
+HANDLERS = Handlers(labeling_worker.handlers, training_worker.handlers, serving_worker.handlers)
+
+STREAMS = {data.STREAM: data.COMPACT, STREAM: serving.COMPACT}
+"""Every stream of hot appends, and the message that moves its rows into segments."""
+
+
+@asynccontextmanager
+async def open_context(settings: Settings) -> AsyncIterator[Context]:
+    """Everything that the verbs need, open; closed at the end in the order of dependence.
+
+    Raises: DatabaseUnavailable, BadSetting, BadSecret.
+    """
+    async with AsyncExitStack() as stack:
+        db = await Database.open(settings.db_url)
+        stack.push_async_callback(db.close)
+        blobs = open_blobs(
+            settings.blobs_url, access_key=settings.s3_access_key, secret_key=settings.s3_secret_key
+        )
+        folder = settings.home_path
+        bus = open_bus(settings.bus_url, folder=folder / "bus", db_url=settings.db_url)
+        stack.push_async_callback(bus.aclose)
+        compute = await stack.enter_async_context(open_compute(settings.compute))
+        metrics = Metrics(folder / "metrics")
+        stack.callback(metrics.close)
+        records = data.open_inbox(db, settings)
+        stack.push_async_callback(records.close)
+        predictions = PredictionLog(
+            serving.open_inbox(db, settings), metrics, interval_s=settings.serving_log_ms / 1000
+        )
+        stack.push_async_callback(predictions.close)
+        yield Context(
+            settings=settings,
+            db=db,
+            blobs=blobs,
+            bus=bus,
+            jobs=Ledger(bus),
+            compute=compute,
+            metrics=metrics,
+            authorise=accounts_api.authorise,
+            parts={
+                Pepper: pepper(settings),
+                Verdicts: Verdicts(settings.key_cache_s),
+                data.RecordInbox: records,
+                labeling.KnownShapes: labeling.KnownShapes(),
+                Segments: Segments(blobs),
+                Routing: Routing(settings.serving_loaded),
+                PredictionLog: predictions,
+            },
+        )
+
+
+class Server:
+    """The ASGI app of one API process; opens its Context when the server starts."""
+
+    def __init__(self, settings: Settings, *, fallback: ASGIApp | None = None) -> None:
+        self.settings, self.fallback = settings, fallback
+        self._api: http_app.Api | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            assert self._api is not None, "the server has not started"
+            await self._api(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with open_context(self.settings) as ctx, following(ctx):
+            self._api = build_api(ctx, fallback=self.fallback)
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def build_api(ctx: Context, *, fallback: ASGIApp | None = None) -> http_app.Api:
+    """The HTTP side of every stage on one Context."""
+    about = About(version=__version__, roles=("api",))
+    return http_app.build(ctx, ROUTES, about=about, fallback=fallback)
+
+
+@asynccontextmanager
+async def following(ctx: Context) -> AsyncIterator[None]:
+    """Keep this process's endpoints as the database says, while the block runs."""
+    await serving.follow_changes(ctx)
+    async with _beside(_follow(ctx)):
+        yield
+
+
+async def _follow(ctx: Context) -> None:
+    async with ctx.bus.subscribe(serving.CHANGED) as changes:
+        while True:
+            with suppress(TimeoutError):  # a doorbell may be lost: look all the same
+                await asyncio.wait_for(anext(changes), ctx.settings.serving_poll_s)
+            await _unless_refused(serving.follow_changes(ctx), "endpoints not followed")
+
+
+async def work(ctx: Context) -> None:
+    """Do the jobs of the ledger until cancelled."""
+    async with _beside(_sweep(ctx)):
+        await Worker(ctx, HANDLERS).run()
+
+
+async def _sweep(ctx: Context) -> None:
+    """What no message asks for: rows that got old in an inbox, runs that nobody will end."""
+    while True:
+        await _unless_refused(training.settle(ctx), "runs not settled")
+        for stream, topic in STREAMS.items():
+            asked = compact.request_due(ctx, stream, topic, now_ms=_now_ms())
+            await _unless_refused(asked, "compaction not requested")
+        await asyncio.sleep(ctx.settings.jobs_sweep_s)
+
+
+async def _unless_refused(step: Awaitable[Any], event: str) -> None:
+    """One step of a loop that outlives a database that is away for a while."""
+    try:
+        await step
+    except VolanoError as error:
+        log.warning(event, code=error.code)
+
+
+def _now_ms() -> int:
+    return int(utc_now().timestamp() * 1000)
+
+
+@asynccontextmanager
+async def _beside(loop: Awaitable[None]) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(loop)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def prepare(settings: Settings) -> str | None:
+    """Bring the database up to date and make the first workspace; its admin's key if just made."""
+    await migrate(settings.db_url)
+    async with open_context(settings) as ctx:
+        return await accounts.bootstrap(ctx, WORKSPACE)
+
+
+def serve(settings: Settings, role: Role, parent: int, ready: Callable[[int], None]) -> int:
+    """Serve until SIGTERM, below the process `parent`; the exit code. `ready` is told the port."""
+    launcher.die_with(parent)
+    telemetry.configure(settings.log)
+    worker = launcher.Program("worker", lambda up: run_worker(settings, up))
+    return launcher.serve(
+        lambda: Server(settings),
+        settings.host,
+        settings.port,
+        0 if role == "worker" else settings.processes,
+        head_s=settings.http_head_s,
+        drain_s=settings.http_drain_s,
+        beside=[] if role == "api" else [worker],
+        on_ready=ready,
+    )
+
+
+def run_worker(settings: Settings, ready: Callable[[], None]) -> None:
+    """Do jobs until SIGTERM; runs in a process of its own."""
+    uvloop.run(_run_worker(settings, ready))
+
+
+async def _run_worker(settings: Settings, ready: Callable[[], None]) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with open_context(settings) as ctx, _beside(work(ctx)):
+        ready()
+        await stop.wait()
+
+
+@contextmanager
+def real_services(settings: Settings) -> Iterator[Settings]:
+    """The settings on a real PostgreSQL and a real S3, which run below this process meanwhile."""
+    folder = settings.home_path / "services"
+    with PostgresServer(folder / "postgres") as postgres, S3Server(folder / "s3") as s3:
+        yield replace(
+            settings,
+            db=postgres.url,
+            blobs=s3.url,
+            s3_access_key=s3.access_key,
+            s3_secret_key=s3.secret_key,
+        )

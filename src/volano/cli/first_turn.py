@@ -1,0 +1,128 @@
+"""The first turn of the wheel: synthetic drawings become a model that answers, over plain HTTP."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from volano.sdk import synthetic
+from volano.spec.accounts import NameTaken
+from volano.spec.data import Canvas, Point, Stroke
+from volano.spec.serving import DrawingInput
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from volano.cli.terminal import Terminal
+    from volano.sdk.client import Client
+    from volano.spec.registry import Run
+
+NAME = "shapes"
+"""Of the first snapshot, model and endpoint."""
+
+ORIGIN = "synthetic"
+DRAWINGS_PER_SHAPE = 60
+SECONDS = 12.0
+
+_BATCH = 100
+
+
+class Steps:
+    """Says what was done and how long each step took."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self.terminal = terminal
+        self.started = self.last = time.monotonic()
+
+    def title(self, text: str) -> None:
+        """The first line."""
+        self.terminal.say(self.terminal.ink("bold", text))
+
+    def done(self, text: str) -> None:
+        """One more step is done."""
+        now = time.monotonic()
+        mark, took = self.terminal.ink("green", "✓"), f"{now - self.last:5.1f} s"
+        self.terminal.say(f"  {mark} {self.terminal.ink('dim', took)}  {text}")
+        self.last = now
+
+    def line(self, text: str) -> None:
+        """A line on its own, to be copied."""
+        self.terminal.say(f"             {text}")
+
+    def end(self) -> None:
+        """The last line."""
+        self.terminal.say(f"  ready after {time.monotonic() - self.started:.1f} s")
+
+
+def first_turn(client: Client, steps: Steps, *, key: str | None) -> None:
+    """Collect, freeze, train, activate, predict; nothing where an endpoint answers already."""
+    if any(True for _ in client.endpoints.ls()):
+        steps.done(f"endpoint {NAME!r} answers")
+        return
+    _draw(client, steps)
+    snapshot = client.snapshots.create(NAME)
+    steps.done(f"snapshot {NAME!r}: {snapshot.records} records, frozen as {snapshot.hash[:12]}")
+    version = _train(client, steps, snapshot.id)
+    client.endpoints.activate(NAME, version)
+    steps.done(f"{version} answers on endpoint {NAME!r}")
+    _ask(client, steps, key)
+
+
+def _draw(client: Client, steps: Steps) -> None:
+    for name in synthetic.SHAPES:
+        try:
+            client.shapes.add(name, description=f"Draw a {name}.")
+        except NameTaken:
+            continue
+    drawings = iter(synthetic.drawings(synthetic.SHAPES, DRAWINGS_PER_SHAPE, seed=0))
+    total = 0
+    while batch := list(islice(drawings, _BATCH)):
+        total += len(client.drawings.import_from(ORIGIN, batch))
+    steps.done(f"{total} synthetic drawings of {len(synthetic.SHAPES)} shapes collected")
+
+
+def _train(client: Client, steps: Steps, snapshot: str) -> str:
+    run = client.runs.create(snapshot, model=NAME, seconds=SECONDS)
+    for seen in client.runs.watch(run.id):
+        run = seen
+    if run.version is None:
+        raise RuntimeError(run.failure.message if run.failure else f"{run.id} is {run.state}")
+    steps.done(f"trained: {_result(run)}")
+    return run.version
+
+
+def _result(run: Run) -> str:
+    accuracy = run.metrics.get("accuracy")
+    return run.id if accuracy is None else f"{accuracy:.1%} of the test drawings right"
+
+
+def _ask(client: Client, steps: Steps, key: str | None) -> None:
+    asked = DrawingInput(canvas=Canvas(width=100, height=100), strokes=[_line(_SQUARE)])
+    answer = client.endpoints.predict(NAME, asked)
+    steps.done(f"first answer: a {answer.label} ({answer.confidence:.0%}), prediction {answer.id}")
+    if key is not None:
+        steps.terminal.say("\nAsk it yourself (a square):\n")
+        steps.terminal.say(_curl(f"{client.url}/api/endpoints/{NAME}/predict", key))
+    steps.terminal.say()
+    steps.terminal.then(
+        f"volano explain {answer.id}", "volano data import --format omniglot FILE.zip"
+    )
+
+
+_SQUARE = [(20, 20), (80, 20), (80, 80), (20, 80), (20, 20)]
+
+
+def _line(corners: Sequence[tuple[float, float]]) -> Stroke:
+    points = [Point(x=x, y=y, timestamp=t * 200) for t, (x, y) in enumerate(corners)]
+    return Stroke(points=points)
+
+
+def _curl(address: str, key: str) -> str:
+    points = [{"x": x, "y": y, "timestamp": t * 200} for t, (x, y) in enumerate(_SQUARE)]
+    body = {"input": {"canvas": {"width": 100, "height": 100}, "strokes": [{"points": points}]}}
+    return (
+        f"curl -s {address} \\\n  -H 'Authorization: Bearer {key}' \\\n"
+        f"  -H 'content-type: application/json' \\\n  -d '{json.dumps(body)}'"
+    )
