@@ -56,9 +56,6 @@ async def all_rows(db: Database) -> str:
         return "".join([str(await tx.all(tx.select(table))) for table in tables])
 
 
-# Workspaces
-
-
 async def test_a_workspace_is_made_with_an_admin_whose_key_works(ctx: Context) -> None:
     workspace, key = await service.create_workspace(ctx, "home")
     assert key.secret is not None
@@ -101,9 +98,6 @@ async def test_the_host_can_make_another_admin_key(ctx: Context, admin: Who) -> 
     assert admin.member == (await service.identify(ctx, key.secret)).member
     with pytest.raises(Missing):
         await service.admin_key(ctx, "nowhere")
-
-
-# Who is calling
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -185,9 +179,6 @@ async def test_no_secret_is_stored(ctx: Context, admin: Who, admin_secret: str) 
 
     assert admin_secret.split("_")[2] not in stored
     assert str(invite.code).split("_")[2] not in stored
-
-
-# Members
 
 
 async def test_members_are_listed_in_pages(ctx: Context, admin: Who) -> None:
@@ -279,9 +270,6 @@ async def test_a_member_of_another_workspace_is_not_there(
         await service.change_role(ctx, admin, stranger.member, "annotator")
     with pytest.raises(Missing):
         await service.create_key(ctx, admin, NewKey(member=stranger.member))
-
-
-# Keys
 
 
 async def test_to_rotate_a_key_both_live_until_the_old_one_is_revoked(
@@ -391,9 +379,6 @@ async def test_an_idempotency_key_belongs_to_its_member(
     theirs = await service.create_key(ctx, developer, NewKey(), once="1")
 
     assert mine.secret != theirs.secret
-
-
-# Invitations and sessions
 
 
 async def test_who_is_invited_draws_in_the_workspace_that_invited(ctx: Context, admin: Who) -> None:

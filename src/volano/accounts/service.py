@@ -27,9 +27,6 @@ _NO_HASH = bytes(32)
 """Compared with where there is no key: an unknown id costs what a wrong secret costs."""
 
 
-# Who is calling
-
-
 async def identify(ctx: Context, credential: str) -> Who:
     """Whose key or session token this is; a key that was verified a moment ago needs no database.
 
@@ -77,9 +74,6 @@ async def _verified(ctx: Context, id_: str, digest: bytes) -> Who:
     trusted = min(verdicts.seconds, (row.expires_at - now).total_seconds())
     verdicts.keep(digest, who, until=clock + trusted, revocations=revocations)
     return who
-
-
-# Workspaces
 
 
 async def create_workspace(ctx: Context, name: str) -> tuple[spec.Workspace, spec.Key]:
@@ -132,9 +126,6 @@ async def find_workspace(ctx: Context, name: str) -> spec.Workspace:
     return found
 
 
-# Members
-
-
 async def add_member(ctx: Context, who: Who, new: spec.NewMember) -> spec.Member:
     """A new member, without a key yet.
 
@@ -181,9 +172,6 @@ async def _found_member(tx: Tx, id_: str) -> spec.Member:
     if row is None:
         raise Missing(noun="member", id=id_)
     return _member(row)
-
-
-# Keys
 
 
 async def create_key(
@@ -251,9 +239,6 @@ async def _add_key(ctx: Context, tx: Tx, member: str, new: spec.NewKey, entropy:
     return _key(kept, secret=text)
 
 
-# Invitations and the sessions that they start
-
-
 async def create_invite(
     ctx: Context, who: Who, new: spec.NewInvite, *, once: str | None = None
 ) -> spec.Invite:
@@ -318,9 +303,6 @@ async def start_session(ctx: Context, new: spec.NewSession) -> spec.Session:
         workspace=workspace,
         expires_at=ticket.expires_at,
     )
-
-
-# From rows to values
 
 
 def _entropy(ctx: Context, who: Who, once: str | None) -> bytes:
