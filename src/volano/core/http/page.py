@@ -1,0 +1,74 @@
+"""Pages of a listing by keyset: one at the end of a long table costs as much as the first."""
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+
+from volano.core.db import Instant, Uuid16
+from volano.spec.common import InvalidValues, Page
+
+T = TypeVar("T")
+
+Limit = Annotated[int, msgspec.Meta(ge=1, le=200, description="Most items on the page.")]
+After = Annotated[
+    str, msgspec.Meta(max_length=500, description="`next` of the page before; empty: the first.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Keyset:
+    """The order of a listing: columns that together are unique, none of them null.
+
+    NEWEST = Keyset((runs.c.created_at, runs.c.id), descending=True)
+
+    rows = await tx.all(NEWEST.slice(tx.select(runs), after, limit))
+    return NEWEST.page(rows, limit, run_of)
+    """
+
+    columns: tuple[sa.Column[Any], ...]
+    descending: bool = False
+
+    def slice(self, statement: sa.Select[Any], after: str, limit: int) -> sa.Select[Any]:
+        """The statement for one page and one row more, which tells whether there is another.
+
+        Raises: InvalidValues (`after` is not of this listing).
+        """
+        if after:
+            row, last = sa.tuple_(*self.columns), sa.tuple_(*self._last(after))
+            statement = statement.where(row < last if self.descending else row > last)
+        order = [c.desc() if self.descending else c.asc() for c in self.columns]
+        return statement.order_by(*order).limit(limit + 1)
+
+    def page(
+        self, rows: Sequence[sa.Row[Any]], limit: int, shape: Callable[[sa.Row[Any]], T]
+    ) -> Page[T]:
+        """The page that the rows of `slice` make."""
+        shown = rows[:limit]
+        following = self._cursor(shown[-1]) if len(rows) > limit else None
+        return Page(items=[shape(row) for row in shown], next=following)
+
+    def _cursor(self, row: sa.Row[Any]) -> str:
+        values = [row._mapping[column.name] for column in self.columns]
+        return base64.urlsafe_b64encode(msgspec.json.encode(values)).rstrip(b"=").decode()
+
+    def _last(self, cursor: str) -> list[sa.BindParameter[Any]]:
+        """The last row of the page before, as the cursor names it."""
+        try:
+            text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            values = msgspec.json.decode(text, type=list[Any])
+            pairs = list(zip(self.columns, values, strict=True))
+            return [sa.bindparam(None, _value(c, value), c.type) for c, value in pairs]
+        except (msgspec.MsgspecError, ValueError):
+            raise InvalidValues(reason="not a page of this listing", at="query.after") from None
+
+
+def _value(column: sa.Column[Any], value: Any) -> Any:
+    if isinstance(column.type, Instant):
+        return msgspec.convert(value, datetime)
+    kind = str if isinstance(column.type, Uuid16) else column.type.python_type
+    return msgspec.convert(value, kind)
