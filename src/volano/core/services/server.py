@@ -1,6 +1,7 @@
 """A server that runs as our child: started, waited for, stopped, killed."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import signal
@@ -69,11 +70,10 @@ class LocalServer(ABC):
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.kill)
             self._start()
-        except BaseException:
-            self.kill()
-            raise
+            undo.pop_all()
         return self
 
     def stop(self, timeout_s: float = 30.0) -> None:
