@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -21,8 +20,7 @@ T = TypeVar("T")
 
 PATIENCE_S = 60.0
 ATTEMPTS = 3
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+LAUNCH = Path(__file__).with_name("launch.py")
 
 # The kernel signals a child when the *thread* that forked it ends, so all children come from this
 # thread, which ends with the interpreter. It also is where our coroutines run beside the caller's.
@@ -126,17 +124,18 @@ class LocalServer(ABC):
     def _spawn(
         self, argv: Sequence[str | Path], env: Mapping[str, str], log: int
     ) -> subprocess.Popen[bytes]:
+        account = (self.account.user, self.account.group, int(self.stop_signal), os.getpid())
+        words = [sys.executable, "-I", "-S", LAUNCH, *map(str, account), *argv]
+
         def launch() -> subprocess.Popen[bytes]:
             return subprocess.Popen(
-                argv,
+                words,
                 env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", **env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd="/",
                 start_new_session=True,
-                preexec_fn=_die_with_parent(self.stop_signal),
-                **self.account.process_options(),
             )
 
         return _LAUNCHER.submit(launch).result()
@@ -172,17 +171,3 @@ class LocalServer(ABC):
 def in_launcher(work: Coroutine[Any, Any, T]) -> T:
     """What `work` returns, run to its end outside the caller's event loop."""
     return _LAUNCHER.submit(asyncio.run, work).result()
-
-
-def _die_with_parent(with_signal: signal.Signals) -> Callable[[], None] | None:
-    """What a child does before it becomes the server: ask for a signal at our death."""
-    if _LIBC is None:
-        return None
-    libc, parent = _LIBC, os.getpid()
-
-    def ask() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(with_signal))
-        if os.getppid() != parent:  # we died before the call above
-            os._exit(1)
-
-    return ask
