@@ -174,10 +174,14 @@ async def _follow(ctx: Context) -> None:
             await _unless_refused(serving.follow_changes(ctx), "endpoints not followed")
 
 
-async def work(ctx: Context) -> None:
-    """Do the jobs of the ledger until cancelled."""
-    async with _beside(_sweep(ctx)):
-        await Worker(ctx, HANDLERS).run()
+async def work(ctx: Context, stop: asyncio.Event) -> None:
+    """Do the jobs of the ledger until `stop`; those that run then get some seconds to end."""
+    # A little less than the processes have, so that what is given back is written down.
+    worker = Worker(ctx, HANDLERS, drain_s=ctx.settings.http_drain_s * 0.8)
+    async with _beside(_sweep(ctx)), _beside(worker.run()) as working:
+        await stop.wait()
+        worker.stop()
+        await working
 
 
 async def _sweep(ctx: Context) -> None:
@@ -203,10 +207,10 @@ def _now_ms() -> int:
 
 
 @asynccontextmanager
-async def _beside(loop: Awaitable[None]) -> AsyncIterator[None]:
+async def _beside(loop: Awaitable[None]) -> AsyncIterator[asyncio.Future[None]]:
     task = asyncio.ensure_future(loop)
     try:
-        yield
+        yield task
     finally:
         task.cancel()
         await asyncio.wait([task])
@@ -244,9 +248,9 @@ def run_worker(settings: Settings, ready: Callable[[], None]) -> None:
 async def _run_worker(settings: Settings, ready: Callable[[], None]) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with open_context(settings) as ctx, _beside(work(ctx)):
+    async with open_context(settings) as ctx:
         ready()
-        await stop.wait()
+        await work(ctx, stop)
 
 
 @contextmanager

@@ -269,8 +269,7 @@ async def _snapshot_row(ctx: Context, workspace: str, id_or_name: str) -> sa.Row
 
 
 def _snapshot(row: sa.Row[Any]) -> spec.Snapshot:
-    values = {name: getattr(row, name) for name in spec.Snapshot.__struct_fields__}
-    return msgspec.convert(values, spec.Snapshot)
+    return msgspec.convert(row, spec.Snapshot, from_attributes=True)
 
 
 def _now_ms() -> int:

@@ -237,8 +237,8 @@ async def _version_row(tx: Tx, id: str) -> sa.Row[Any]:
 
 
 def _run(row: sa.Row[Any]) -> spec.Run:
-    return msgspec.convert(row._mapping, spec.Run)
+    return msgspec.convert(row, spec.Run, from_attributes=True)
 
 
 def _version(row: sa.Row[Any]) -> spec.Version:
-    return msgspec.convert(row._mapping, spec.Version)
+    return msgspec.convert(row, spec.Version, from_attributes=True)

@@ -121,7 +121,7 @@ async def endpoint(ctx: Context, who: Who, name: str) -> spec.Endpoint:
     async with ctx.db.read(who.workspace) as tx:
         row = await _row(tx, name)
         history = await store.history(tx, name)
-    return _endpoint(row, [msgspec.convert(dict(r._mapping), spec.Rollout) for r in history])
+    return _endpoint(row, [msgspec.convert(r, spec.Rollout, from_attributes=True) for r in history])
 
 
 async def endpoints(
@@ -138,7 +138,7 @@ async def rollouts_of(ctx: Context, who: Who, version: str) -> list[tuple[str, s
     """Where (endpoint) and when a version answered, newest first."""
     async with ctx.db.read(who.workspace) as tx:
         rows = await store.rollouts_of(tx, version)
-    return [(r.endpoint, msgspec.convert(dict(r._mapping), spec.Rollout)) for r in rows]
+    return [(r.endpoint, msgspec.convert(r, spec.Rollout, from_attributes=True)) for r in rows]
 
 
 async def follow_changes(ctx: Context) -> None:

@@ -108,7 +108,8 @@ class File(Struct, frozen=True, kw_only=True):
     """One file of a version."""
 
     name: str
-    blob: Id
+    blob: str
+    """Content address of what is in it."""
     bytes: int
 
 
