@@ -1,6 +1,7 @@
 """Members, keys, invitations and sessions over a real database."""
 
 import asyncio
+import string
 from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import timedelta
@@ -30,6 +31,12 @@ from volano.spec.accounts import (
 )
 from volano.spec.common import IdempotencyKeyReused, RoleTooLow, utc_now
 from volano.spec.errors import Missing
+
+
+def number(digits: str) -> int:
+    """What `keys.base62` wrote."""
+    alphabet = string.digits + string.ascii_uppercase + string.ascii_lowercase
+    return sum(alphabet.index(d) * 62**place for place, d in enumerate(reversed(digits)))
 
 
 async def outcomes(*verbs: Awaitable[Any]) -> list[Any]:
@@ -477,3 +484,13 @@ async def test_the_same_idempotency_key_gives_the_same_invitation(ctx: Context, 
     assert first == await service.create_invite(ctx, admin, NewInvite(), once="1")
     with pytest.raises(IdempotencyKeyReused):
         await service.create_invite(ctx, admin, NewInvite(days=2), once="1")
+
+
+async def test_an_invitation_tells_nothing_about_a_key_made_with_the_same_idempotency_key(
+    ctx: Context, admin: Who
+) -> None:
+    key = keys.parse(str((await service.create_key(ctx, admin, NewKey(), once="1")).secret))
+    code = str((await service.create_invite(ctx, admin, NewInvite(), once="1")).code)
+    assert key is not None
+
+    assert key.id[4:] != keys.base62(number(code.split("_")[2]).to_bytes(16, "big")[:8], 12)

@@ -189,7 +189,7 @@ async def create_key(
         member = await _found_member(tx, member_id)
         role = roles.grant(new.role, member=member.role, own=who.role)
         given = spec.NewKey(name=new.name, role=role, days=new.days)
-        key = await _add_key(ctx, tx, member.id, given, _entropy(ctx, who, once))
+        key = await _add_key(ctx, tx, member.id, given, _entropy(ctx, who, "key", once))
     asked = (member.id, new.name, role or member.role, new.days)
     if (key.member, key.name, key.role, _days(key)) != asked:
         raise IdempotencyKeyReused(key=once)
@@ -246,7 +246,7 @@ async def create_invite(
 
     Raises: IdempotencyKeyReused.
     """
-    code = invites.mint(who.workspace, _entropy(ctx, who, once))
+    code = invites.mint(who.workspace, _entropy(ctx, who, "invite", once))
     digest = invites.stored(ctx.part(Pepper), code)
     now = utc_now()
     expiry = now + timedelta(days=new.days)
@@ -305,7 +305,7 @@ async def start_session(ctx: Context, new: spec.NewSession) -> spec.Session:
     )
 
 
-def _entropy(ctx: Context, who: Who, once: str | None) -> bytes:
+def _entropy(ctx: Context, who: Who, noun: str, once: str | None) -> bytes:
     """64 random bytes; with an Idempotency-Key the same ones each time.
 
     Derived, so that a repeated request is given the same secret though nobody has kept it.
@@ -313,7 +313,7 @@ def _entropy(ctx: Context, who: Who, once: str | None) -> bytes:
     if once is None:
         return _random()
     pepper, asked = ctx.part(Pepper), f"{who.workspace}\0{who.member}\0{once}"
-    return pepper.mac("once-1", asked) + pepper.mac("once-2", asked)
+    return pepper.mac(f"new-{noun}-1", asked) + pepper.mac(f"new-{noun}-2", asked)
 
 
 def _random() -> bytes:
