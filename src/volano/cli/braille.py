@@ -19,7 +19,7 @@ def picture(lines: Sequence[Line], wide: int = 36, tall: int = 18) -> str:
     across, down = max(x for x, _ in points) - left, max(y for _, y in points) - top
     # Dots are as far apart in both directions, so one scale keeps the proportions.
     scale = min((2 * wide - 1) / (across or 1e-9), (4 * tall - 1) / (down or 1e-9), 16.0)
-    cells = [bytearray(int(across * scale) // 2 + 1) for _ in range(int(down * scale) // 4 + 1)]
+    cells = [bytearray(round(across * scale) // 2 + 1) for _ in range(round(down * scale) // 4 + 1)]
     for line in lines:
         for x, y in _walk([((x - left) * scale, (y - top) * scale) for x, y in line]):
             cells[y // 4][x // 2] |= _DOTS[x % 2][y % 4]
@@ -29,12 +29,12 @@ def picture(lines: Sequence[Line], wide: int = 36, tall: int = 18) -> str:
 def _walk(line: Line) -> Iterator[tuple[int, int]]:
     """Every dot that a stroke touches."""
     here = line[0]
-    yield int(here[0]), int(here[1])
+    yield round(here[0]), round(here[1])
     for there in line[1:]:
         steps = int(max(abs(there[0] - here[0]), abs(there[1] - here[1]))) + 1
         for n in range(1, steps + 1):
             along = n / steps
             x = here[0] + (there[0] - here[0]) * along
             y = here[1] + (there[1] - here[1]) * along
-            yield int(x), int(y)
+            yield round(x), round(y)
         here = there

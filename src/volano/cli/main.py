@@ -1,16 +1,18 @@
 """`volano`: its commands by name. Each is imported when it is typed, none before."""
 
+import difflib
 import os
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError
 
 import volano
 from volano.cli import manual, problems
-from volano.cli.terminal import Format, Terminal, note
+from volano.cli.shared import Misuse, split
+from volano.cli.terminal import Terminal
 from volano.spec.errors import VolanoError
 
 ABOUT: Final = "Volano: one data engine that closes the machine-learning loop."
@@ -51,62 +53,38 @@ for section in COMMANDS.values():
         app.command(f"volano.cli.{place}", name=name)
 
 
-@app.meta.default
-def launch(
-    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    output: Annotated[Format, note("How results are written.", "-o", "--output")] = "table",
-    json: Annotated[bool, note("The same as -o json.")] = False,
-    url: Annotated[str | None, note("The server; else VOLANO_URL, else the last login.")] = None,
-    key: Annotated[str | None, note("The API key; else VOLANO_KEY, else the login's.")] = None,
-    help: Annotated[bool, note("Show this.", "-h", "--help")] = False,
-    version: Annotated[bool, note("Show the version.")] = False,
-) -> int:
-    """Run the command in `tokens`; its exit code."""
-    terminal = Terminal(format="json" if json else output, url=url, key=key)
-    if version:
-        terminal.print(f"volano {volano.__version__}")
-        return 0
-    if help or not _is_command(tokens):
-        terminal.print(page(tokens, terminal))
-        return 0
-    command, bound, injected = app.parse_args(tokens, print_error=False, exit_on_error=False)
-    extra: dict[str, Any] = {"terminal": terminal} if "terminal" in injected else {}
-    try:
-        return command(*bound.args, **bound.kwargs, **extra) or 0
-    except VolanoError as error:
-        return _refuse(error, terminal)
-    finally:
-        terminal.close()
-
-
-def page(tokens: Sequence[str], terminal: Terminal) -> str:
-    """The help of the command that `tokens` name."""
-    chain, apps, _ = app.parse_commands(tokens)
-    layout = manual.Layout(terminal.look.ink, min(100, shutil.get_terminal_size().columns))
-    shared = app.meta.assemble_argument_collection()
-    if not chain:
-        return manual.overview(ABOUT, _sections(), shared, layout)
-    if apps[-1].default_command is None:
-        return manual.group(apps[-1], chain, layout)
-    return manual.command(apps[-1], chain, shared, layout)
-
-
 def run(argv: Sequence[str]) -> int:
     """The exit code of one command line: 0, 1 what the user can change, 2 usage, 3 the system."""
     try:
-        code: int = app.meta(
-            argv, print_error=False, exit_on_error=False, result_action="return_value"
-        )
-        sys.stdout.flush()
-    except CycloptsError as error:
-        return _misused(error, argv)
+        shared, words = split(argv)
+        terminal = Terminal(format=shared.format, url=shared.url, key=shared.key)
+        if shared.version:
+            terminal.print(f"volano {volano.__version__}")
+        elif shared.help or not _is_command(words):
+            terminal.print(page(words, terminal))
+        else:
+            return _call(words, terminal)
+    except (CycloptsError, Misuse) as error:
+        return _misused(str(error), argv)
+    except ImportError as error:
+        return _incomplete(error)
     except KeyboardInterrupt:
         return problems.INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code
+    return 0
+
+
+def page(words: Sequence[str], terminal: Terminal) -> str:
+    """The help of the command that `words` name."""
+    chain, apps, _ = app.parse_commands(words)
+    layout = manual.Layout(terminal.look.ink, min(100, shutil.get_terminal_size().columns))
+    if not chain:
+        return manual.overview(ABOUT, _sections(), layout)
+    if apps[-1].default_command is None:
+        return manual.group(apps[-1], chain, layout)
+    return manual.command(apps[-1], chain, layout)
 
 
 def main() -> None:
@@ -114,10 +92,32 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def _is_command(tokens: Sequence[str]) -> bool:
-    """Whether the tokens name something to run; a misspelt name is left to the parser."""
-    _, apps, rest = app.parse_commands(tokens)
+def _is_command(words: Sequence[str]) -> bool:
+    """Whether the words name something to run; a misspelt verb is left to the parser.
+
+    Raises: Misuse (the first word is no command; the parser would import them all to tell).
+    """
+    if words and words[0] not in app:
+        known = [name for section in COMMANDS.values() for name in section]
+        close = difflib.get_close_matches(words[0], known, n=1)
+        raise Misuse(
+            f"Unknown command {words[0]!r}." + "".join(f" Did you mean {c!r}?" for c in close)
+        )
+    _, apps, rest = app.parse_commands(words)
     return bool(rest) or apps[-1].default_command is not None
+
+
+def _call(words: Sequence[str], terminal: Terminal) -> int:
+    command, bound, injected = app.parse_args(words, print_error=False, exit_on_error=False)
+    extra: dict[str, Any] = {"terminal": terminal} if "terminal" in injected else {}
+    try:
+        code: int | None = command(*bound.args, **bound.kwargs, **extra)
+        terminal.out.flush()
+    except VolanoError as error:
+        return _refuse(error, terminal)
+    finally:
+        terminal.close()
+    return code or 0
 
 
 def _sections() -> dict[str, manual.Lines]:
@@ -135,9 +135,22 @@ def _refuse(error: VolanoError, terminal: Terminal) -> int:
     return problems.exit_code(error)
 
 
-def _misused(error: CycloptsError, argv: Sequence[str]) -> int:
-    chain, _, _ = app.parse_commands(argv)
+def _incomplete(error: ImportError) -> int:
+    """Say which part of the package a command needs, where that is why it cannot be loaded."""
+    chain = [error, error.__cause__]
+    lacking = [c.name or "" for c in chain if isinstance(c, ModuleNotFoundError)]
+    if not lacking or lacking[0].startswith("volano"):
+        raise error
     terminal = Terminal()
-    terminal.say(terminal.ink("red", "error: ") + str(error))
+    terminal.say(terminal.ink("red", "error: ") + f"This command needs {lacking[0]}.")
+    terminal.then("pip install 'volano[server]'")
+    return problems.SYSTEM
+
+
+def _misused(said: str, argv: Sequence[str]) -> int:
+    words = [word for word in argv if not word.startswith("-")]
+    chain = app.parse_commands(words)[0] if words and words[0] in app else ()
+    terminal = Terminal()
+    terminal.say(terminal.ink("red", "error: ") + said)
     terminal.then(" ".join(["volano", *chain, "--help"]))
     return problems.USAGE

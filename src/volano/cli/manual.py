@@ -11,13 +11,14 @@ from typing import Any, Literal, get_args, get_origin
 
 from cyclopts import App, Argument
 
+from volano.cli import shared
 from volano.cli.render import Ink, pad, width
 
 Lines = list[tuple[str, str]]
 """Left and right column of a section."""
 
 _INDENT = "  "
-_WIDEST_LEFT = 32
+_WIDEST_LEFT = 34
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,14 @@ class Layout:
     wide: int
 
 
-def overview(
-    about: str, sections: Mapping[str, Lines], shared: Iterable[Argument], layout: Layout
-) -> str:
+def overview(about: str, sections: Mapping[str, Lines], layout: Layout) -> str:
     """The page of `volano` itself."""
+    least = max(width(name) for lines in sections.values() for name, _ in lines)
     return _page(
         about,
         _usage([], "<command> [options]", layout),
-        *(_section(title, lines, layout) for title, lines in sections.items()),
-        _section("Options", _options(shared), layout),
+        *(_section(title, lines, layout, least) for title, lines in sections.items()),
+        _section("Options", [*shared.HELP, *shared.VERSION], layout),
         _more([]),
     )
 
@@ -52,7 +52,7 @@ def group(app: App, chain: Sequence[str], layout: Layout) -> str:
     )
 
 
-def command(app: App, chain: Sequence[str], shared: Iterable[Argument], layout: Layout) -> str:
+def command(app: App, chain: Sequence[str], layout: Layout) -> str:
     """The page of one command; its docstring's `Example:` comes last."""
     doc = inspect.cleandoc(getattr(app.default_command, "__doc__", None) or "")
     text, _, example = doc.partition("\nExample:\n")
@@ -64,7 +64,7 @@ def command(app: App, chain: Sequence[str], shared: Iterable[Argument], layout: 
         _usage(chain, " ".join([*(_placeholder(a) for a in named), "[options]"]), layout),
         _section("Arguments", [(_placeholder(a), _text(a)) for a in named], layout),
         _section("Options", _options(rest), layout),
-        _section("Everywhere", _options(a for a in shared if a.name != "--version"), layout),
+        _section("Everywhere", shared.HELP, layout),
         layout.ink("bold", "Example:") + "\n" + example.rstrip() if example else "",
     )
 
@@ -81,10 +81,10 @@ def _more(chain: Sequence[str]) -> str:
     return f"`{' '.join(['volano', *chain])} <command> --help` shows its options and an example."
 
 
-def _section(title: str, lines: Lines, layout: Layout) -> str:
+def _section(title: str, lines: Lines, layout: Layout, least: int = 0) -> str:
     if not lines:
         return ""
-    left = min(_WIDEST_LEFT, max(width(name) for name, _ in lines)) + 2
+    left = min(_WIDEST_LEFT, max(least, *(width(name) for name, _ in lines))) + 2
     rows = [layout.ink("bold", f"{title}:")]
     for name, text in lines:
         folded = wrap(text, max(30, layout.wide - left - len(_INDENT))) or [""]

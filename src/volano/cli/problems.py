@@ -4,7 +4,6 @@ import json
 from typing import Final
 
 from volano.cli.render import Ink
-from volano.spec.common import NotAuthenticated
 from volano.spec.errors import Broken, Missing, Unavailable, VolanoError
 
 USER: Final = 1
@@ -53,7 +52,7 @@ def next_command(error: VolanoError) -> str:
     """What to type now; empty where the advice says it already or nothing helps."""
     if "`volano" in error.advice:
         return ""
-    if isinstance(error, NotAuthenticated):
+    if error.code == "not-authenticated":
         return "volano login"
     if isinstance(error, Missing):
         return _LISTINGS.get(str(error.facts.get("noun")), "")

@@ -1,15 +1,13 @@
 """`volano runs`: trainings, as they go and as they went."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App
 
 from volano.cli import problems, render
 from volano.cli.render import Columns, Look
 from volano.cli.terminal import Here, Terminal, note
-
-if TYPE_CHECKING:
-    from volano.spec.registry import Run, RunState
+from volano.spec.registry import Run, RunState
 
 app = App(name="runs", help="Trainings: list, watch, cancel.")
 
@@ -17,7 +15,7 @@ RunId = Annotated[str, note("Id of a run.")]
 
 STATE_STYLES = {"finished": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 
-COLUMNS: "Columns[Run]" = {
+COLUMNS: Columns[Run] = {
     "ID": lambda run: run.id,
     "MODEL": lambda run: run.model,
     "STATE": lambda run: run.state,
@@ -34,8 +32,8 @@ def ls(
     *,
     terminal: Here,
     state: Annotated[
-        "RunState | None",
-        note("Only in this state.", metavar="queued|running|finished|failed|cancelled"),
+        RunState | None,
+        note("Only in this state."),
     ] = None,
     model: Annotated[str | None, note("Only of this model.", metavar="NAME")] = None,
     limit: Annotated[int, note("Show at most so many; 0 for all.")] = 20,
@@ -100,7 +98,7 @@ def log(id: RunId, /, *, terminal: Here) -> None:
     return terminal.say("It has printed nothing, or is not over yet.")
 
 
-def view(run: "Run", look: Look) -> str:
+def view(run: Run, look: Look) -> str:
     """A run as a card."""
     facts: dict[str, object] = {
         "id": run.id,
@@ -121,7 +119,7 @@ def view(run: "Run", look: Look) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def conclude(terminal: Terminal, run: "Run") -> int:
+def conclude(terminal: Terminal, run: Run) -> int:
     """Say how a run ended and what to do now; the exit code that fits."""
     if run.state == "finished" and run.version:
         terminal.then(f"volano versions activate {run.version}", f"volano explain {run.version}")
@@ -135,12 +133,12 @@ def conclude(terminal: Terminal, run: "Run") -> int:
     return problems.SYSTEM if failure.class_.startswith("system.") else problems.USER
 
 
-def percent(run: "Run") -> str | None:
+def percent(run: Run) -> str | None:
     """How far a run is; None where it has not said."""
     return f"{run.progress.done / run.progress.total:.0%}" if run.progress.total else None
 
 
-def took(run: "Run") -> str | None:
+def took(run: Run) -> str | None:
     """How long a run worked; None until it is over."""
     if run.started_at is None or run.finished_at is None:
         return None

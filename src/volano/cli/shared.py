@@ -1,0 +1,69 @@
+"""The options that every command has, wherever on the line they stand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, get_args
+
+from volano.cli.terminal import Format
+
+HELP: Final = [
+    ("-o, --output table|json|jsonl", "How results are written. [table]"),
+    ("    --json", "The same as -o json."),
+    ("    --url URL", "The server; else VOLANO_URL, else the last login's."),
+    ("    --key KEY", "The API key; else VOLANO_KEY, else the login's."),
+    ("-h, --help", "Show this."),
+]
+VERSION: Final = [("    --version", "Show the version.")]
+
+_WITH_VALUE: Final = {"-o": "format", "--output": "format", "--url": "url", "--key": "key"}
+_FLAGS: Final = {
+    "--json": ("format", "json"),
+    "-h": ("help", True),
+    "--help": ("help", True),
+    "--version": ("version", True),
+}
+
+
+class Misuse(Exception):
+    """The command line does not say something that can be done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What was asked of every command."""
+
+    format: Format = "table"
+    url: str | None = None
+    key: str | None = None
+    help: bool = False
+    version: bool = False
+
+
+def split(argv: Sequence[str]) -> tuple[Shared, list[str]]:
+    """The shared options, and the words that are left for the command.
+
+    A recipe's parameters may have any name, so no command parses these. Raises: Misuse.
+    """
+    given: dict[str, object] = {}
+    rest: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word in _FLAGS:
+            name, value = _FLAGS[word]
+            given[name] = value
+        elif (option := word.partition("=")[0]) in _WITH_VALUE:
+            given[_WITH_VALUE[option]] = _value(word, next(words, None) if word == option else None)
+        else:
+            rest.append(word)
+    if (format := given.get("format", "table")) not in get_args(Format):
+        raise Misuse(f"{format!r} is no format; choose from {', '.join(get_args(Format))}.")
+    return Shared(**given), rest  # type: ignore[arg-type]  # the names and types of _WITH_VALUE
+
+
+def _value(word: str, following: str | None) -> str:
+    _, equals, text = word.partition("=")
+    if not equals and following is None:
+        raise Misuse(f"{word} needs a value.")
+    return text if equals else following or ""

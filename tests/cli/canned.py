@@ -1,0 +1,233 @@
+"""One of everything that a server has, and a script that answers with it."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from tests.sdk.scripted import Answer, Script, page, value
+from volano.spec.accounts import Invite, Key, Member, Who
+from volano.spec.data import (
+    Canvas,
+    Drawing,
+    Point,
+    Record,
+    RecordFilter,
+    Snapshot,
+    SplitRule,
+    Stroke,
+)
+from volano.spec.labeling import Shape
+from volano.spec.loop import Explanation, Fact, Link
+from volano.spec.registry import (
+    Artefact,
+    Comparison,
+    Failure,
+    File,
+    Progress,
+    Run,
+    Series,
+    Version,
+)
+from volano.spec.serving import Endpoint, Prediction, PredictResponse, Rollout
+
+RECORD_ID = "019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10"
+PREDICTION_ID = "019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a11"
+RUN_ID, VERSION_ID, SNAPSHOT_ID = "run_1", "ver_1", "snap_1"
+THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+WHO = Who(workspace="ws_1", role="admin", member="mem_1", key="key_1")
+SHAPE = Shape(name="circle", description="round", drawings=12)
+RECORD = Record(
+    id=RECORD_ID,
+    content="ab" * 32,
+    label="circle",
+    contributor="greek-07",
+    origin="omniglot",
+    quality=0.875,
+    flags=["time-normalised"],
+    strokes=2,
+    points=4,
+    captured_at=THEN,
+    received_at=THEN,
+)
+DRAWING = Drawing(
+    id=RECORD_ID,
+    shape="circle",
+    canvas=Canvas(width=105, height=105),
+    strokes=[
+        Stroke(points=[Point(x=0, y=0, timestamp=0), Point(x=100, y=100, timestamp=900)]),
+        Stroke(points=[Point(x=100, y=0, timestamp=1500), Point(x=0, y=100, timestamp=2500)]),
+    ],
+    duration_ms=2500,
+    device="import",
+    origin="omniglot",
+    contributor="greek-07",
+    captured_at=THEN,
+    received_at=THEN,
+)
+SNAPSHOT = Snapshot(
+    id=SNAPSHOT_ID,
+    hash="b3_aa",
+    name="letters",
+    filter=RecordFilter(origins=["omniglot"]),
+    split=SplitRule(test_contributors=["*-20"]),
+    labels=["circle", "spiral"],
+    records=2720,
+    by_split={"train": 2000, "valid": 176, "test": 544},
+    contributors=100,
+    created_at=THEN,
+    created_by="mem_1",
+)
+QUEUED = Run(
+    id=RUN_ID,
+    kind="training",
+    state="queued",
+    model="drawing",
+    recipe="drawing",
+    snapshot=SNAPSHOT_ID,
+    params={"learning_rate": 0.001},
+    seed=7,
+    seconds=60.0,
+    created_at=THEN,
+    created_by="mem_1",
+)
+RUNNING = msgspec.structs.replace(
+    QUEUED,
+    state="running",
+    started_at=THEN,
+    attempt=1,
+    progress=Progress(done=3, total=12, note="epoch 3"),
+    metrics={"loss": 0.5},
+)
+FINISHED = msgspec.structs.replace(
+    RUNNING,
+    state="finished",
+    progress=Progress(done=12, total=12),
+    finished_at=THEN + timedelta(seconds=200),
+    metrics={"loss": 0.1, "accuracy": 0.9412},
+    version=VERSION_ID,
+)
+FAILED = msgspec.structs.replace(
+    FINISHED,
+    state="failed",
+    version=None,
+    failure=Failure(
+        class_="user.data", message="label 'x' has one record", frame="drawing.py:12 train"
+    ),
+)
+LOST = msgspec.structs.replace(
+    FAILED, failure=Failure(class_="system.worker_lost", message="the worker went away")
+)
+SERIES = [
+    Series(metric="loss", steps=[1, 2, 3], values=[2.0, 1.0, 0.5], at_s=[1, 2, 3]),
+    Series(metric="accuracy", steps=[1, 2, 3], values=[0.2, 0.5, 0.8], at_s=[1, 2, 3]),
+]
+VERSION = Version(
+    id=VERSION_ID,
+    model="drawing",
+    number=3,
+    run=RUN_ID,
+    snapshot=SNAPSHOT_ID,
+    source="b3_source",
+    digest="b3_digest",
+    params={"learning_rate": 0.001},
+    metrics={"accuracy": 0.9412, "macro_f1": 0.94},
+    environment={"python": "3.11"},
+    files=[File(name="model.onnx", blob="b3_model", bytes=912_345)],
+    artefact=Artefact(classes=["circle", "spiral"], temperature=1.2),
+    created_at=THEN,
+    created_by="mem_1",
+)
+OTHER = msgspec.structs.replace(VERSION, id="ver_2", number=4, metrics={"accuracy": 0.95})
+COMPARISON = Comparison(
+    versions=[VERSION, OTHER],
+    metrics={"accuracy": [0.9412, 0.95], "macro_f1": [0.94, None]},
+    params={"learning_rate": [0.001, 0.01]},
+)
+ENDPOINT = Endpoint(
+    name="drawing",
+    model="drawing",
+    version=VERSION_ID,
+    sequence=2,
+    history=[
+        Rollout(sequence=1, version="ver_0", at=THEN, by="mem_1", reason="activated"),
+        Rollout(sequence=2, version=VERSION_ID, at=THEN, by="mem_1", reason="activated"),
+    ],
+)
+ANSWER = PredictResponse(
+    endpoint="drawing",
+    version=VERSION_ID,
+    predictions=[
+        Prediction(
+            id=PREDICTION_ID,
+            label="circle",
+            confidence=0.9,
+            scores={"spiral": 0.1, "circle": 0.9},
+        )
+    ],
+)
+EXPLANATION = Explanation(
+    about=Fact(kind="prediction", id=PREDICTION_ID, title="circle", facts={"confidence": 0.9}),
+    up=[
+        Fact(kind="version", id=VERSION_ID, title="drawing 3", facts={"accuracy": 0.9412}),
+        Fact(kind="run", id=RUN_ID, title="drawing", facts={}),
+        Fact(kind="snapshot", id=SNAPSHOT_ID, title="letters", facts={"records": 2720}),
+        Fact(kind="record", id=RECORD_ID, title="circle", facts={}),
+    ],
+    down=[],
+    links=[
+        Link(source=PREDICTION_ID, target=VERSION_ID, relation="answered by"),
+        Link(source=VERSION_ID, target=RUN_ID, relation="made by"),
+        Link(source=RUN_ID, target=SNAPSHOT_ID, relation="learnt from"),
+        Link(source=SNAPSHOT_ID, target=RECORD_ID, relation="one of 2720"),
+    ],
+    omitted={"record": 2719},
+)
+KEY = Key(id="key_2", name="ci", member="mem_1", role="developer", created_at=THEN, expires_at=THEN)
+MEMBER = Member(id="mem_2", name="Ada", role="developer", created_at=THEN)
+INVITE = Invite(id="inv_1", created_at=THEN, expires_at=THEN)
+
+
+def furnish(script: Script) -> None:
+    """Let the script answer every operation that the commands use."""
+    get = {
+        "/whoami": value(WHO),
+        "/shapes": page(SHAPE),
+        "/records": page(RECORD),
+        f"/records/{RECORD_ID}/drawing": value(DRAWING),
+        "/records/export": Answer(body=msgspec.json.encode(DRAWING) + b"\n"),
+        "/snapshots": page(SNAPSHOT),
+        "/snapshots/letters": value(SNAPSHOT),
+        "/runs": page(FINISHED, FAILED),
+        f"/runs/{RUN_ID}": value(FINISHED),
+        f"/runs/{RUN_ID}/series": value(SERIES),
+        f"/runs/{RUN_ID}/log": Answer(body=b"epoch 1\nepoch 2\n", media_type="text/plain"),
+        "/versions": page(VERSION),
+        f"/versions/{VERSION_ID}": value(VERSION),
+        "/versions/compare": value(COMPARISON),
+        "/endpoints": page(ENDPOINT),
+        "/endpoints/drawing": value(ENDPOINT),
+        f"/explain/prediction/{PREDICTION_ID}": value(EXPLANATION),
+        "/keys": page(KEY),
+        "/members": page(MEMBER),
+        "/invites": page(INVITE),
+    }
+    post = {
+        "/shapes": value(SHAPE, 201),
+        "/snapshots": value(SNAPSHOT, 201),
+        "/runs": value(QUEUED, 201),
+        f"/runs/{RUN_ID}/cancel": value(msgspec.structs.replace(RUNNING, state="cancelled")),
+        "/endpoints/drawing/activate": value(ENDPOINT),
+        "/endpoints/drawing/rollback": value(ENDPOINT),
+        "/endpoints/drawing/predict": value(ANSWER),
+        "/keys": value(msgspec.structs.replace(KEY, secret="vk_secret"), 201),
+        "/members": value(MEMBER, 201),
+        "/invites": value(msgspec.structs.replace(INVITE, code="vi_code"), 201),
+    }
+    for path, answer in get.items():
+        script.on("GET", path, answer)
+    for path, answer in post.items():
+        script.on("POST", path, answer)
+    script.on("DELETE", "/keys/key_2", Answer(status=204))
+    script.on("DELETE", "/invites/inv_1", Answer(status=204))
+    script.on("PATCH", "/members/mem_2", value(MEMBER))

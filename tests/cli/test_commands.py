@@ -1,0 +1,253 @@
+"""Tests of the commands against a server that has one of everything."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.cli import canned
+from tests.sdk.scripted import problem, value
+from volano.spec.common import NotAuthenticated, RoleTooLow
+from volano.spec.errors import Broken, Missing
+from volano.spec.serving import NoEarlierVersion
+
+LISTINGS = {
+    "shapes ls": ("NAME    DIFFICULTY", "circle"),
+    "data ls": ("ID ", canned.RECORD_ID),
+    "snapshots ls": ("ID ", "letters"),
+    "runs ls": ("ID ", "finished"),
+    "versions ls": ("ID ", "0.9412"),
+    "endpoints ls": ("NAME ", canned.VERSION_ID),
+    "keys ls": ("ID ", "ci"),
+    "members ls": ("ID ", "Ada"),
+    "invites ls": ("ID ", "inv_1"),
+}
+
+SHOWN = {
+    f"data show {canned.RECORD_ID}": "greek-07",
+    "snapshots show letters": "train=2000, valid=176, test=544",
+    f"runs show {canned.RUN_ID}": "3 min 20 s",
+    f"versions show {canned.VERSION_ID}": "model.onnx 912.3 kB",
+    f"versions compare {canned.VERSION_ID} ver_2": "+0.0088",
+    "endpoints show drawing": "activated",
+    f"explain {canned.PREDICTION_ID}": "└─ record circle",
+    f"predict drawing {canned.RECORD_ID}": "90.0%",
+    "whoami": "ws_1",
+    "status": "admin of ws_1",
+}
+
+
+@pytest.mark.parametrize("words", LISTINGS)
+def test_a_listing_is_a_plain_table_in_a_pipe(ask, words):
+    header, cell = LISTINGS[words]
+    done = ask(*words.split())
+
+    assert (0, "") == (done.code, done.err)
+    assert done.out.startswith(header)
+    assert cell in done.out
+    assert "\x1b" not in done.out
+
+
+@pytest.mark.parametrize("words", [*LISTINGS, *SHOWN])
+def test_json_and_json_lines_are_what_they_say(ask, words):
+    whole = ask(*words.split(), "--json")
+    lines = ask(*words.split(), "-o", "jsonl")
+
+    document = json.loads(whole.out)
+    expected = document if isinstance(document, list) else [document]
+    assert expected == [json.loads(line) for line in lines.out.splitlines()]
+    assert (0, 0) == (whole.code, lines.code)
+
+
+@pytest.mark.parametrize("words", SHOWN)
+def test_one_thing_is_shown_with_what_matters(ask, words):
+    done = ask(*words.split())
+
+    assert 0 == done.code
+    assert SHOWN[words] in done.out
+    assert "\x1b" not in done.out
+
+
+def test_a_drawing_is_drawn(ask):
+    out = ask("data", "show", canned.RECORD_ID).out
+
+    assert all(0x2800 <= ord(c) < 0x2900 for c in out.splitlines()[0])
+
+
+def test_filters_reach_the_server(ask, script):
+    ask("data", "ls", "--label", "a", "--label", "b", "--min-quality", "0.5", "--limit", "7")
+
+    (seen,) = [seen for seen in script.seen if seen.path.endswith("/records")]
+    assert "label=a&label=b&min_quality=0.5&limit=7" == seen.query
+
+
+def test_an_export_is_lines_on_stdout_and_the_count_beside_them(ask):
+    done = ask("data", "export")
+
+    assert canned.DRAWING == msgspec.json.decode(done.out, type=type(canned.DRAWING))
+    assert "1 drawing\n" == done.err
+
+
+def test_a_snapshot_is_made_by_filter_and_rule(ask, script):
+    words = "snapshots create letters --origin omniglot --without-flag off-canvas --seed 3"
+    done = ask(*words.split(), "--test-contributors", "*-1[7-9]", "*-20")
+
+    (sent,) = script.bodies("POST", "/snapshots")
+    assert ["omniglot"] == sent["filter"]["origins"]
+    assert ["off-canvas"] == sent["filter"]["without_flags"]
+    assert ["*-1[7-9]", "*-20"] == sent["split"]["test_contributors"]
+    assert 3 == sent["split"]["seed"]
+    assert "next: volano train --snapshot letters\n" == done.err
+
+
+def test_training_takes_the_recipes_own_parameters_and_follows_the_run(ask, script):
+    running, finished = value(canned.RUNNING), value(canned.FINISHED)
+    script.on("GET", "/runs/run_1", value(canned.QUEUED), running, finished)
+    words = "train --snapshot letters --model mine --seconds 60 --learning_rate=0.001 --depth 3"
+    done = ask(*words.split(), "--name=x", "--augment=true")
+
+    (sent,) = script.bodies("POST", "/runs")
+    assert {"learning_rate": 0.001, "depth": 3, "name": "x", "augment": True} == sent["params"]
+    assert ("snap_1", "mine", 60.0) == (sent["snapshot"], sent["model"], sent["seconds"])
+    assert 0 == done.code
+    assert "finished  100%  loss 0.5000  accuracy 0.8000" in done.err
+    assert "next: volano versions activate ver_1" in done.err
+    assert "0.9412" in done.out
+
+
+def test_a_detached_training_says_how_to_come_back_to_it(ask, script):
+    done = ask("train", "--snapshot", "letters", "--detach")
+
+    assert 0 == done.code
+    assert "next: volano runs watch run_1\n" in done.err
+
+
+@pytest.mark.parametrize(
+    ("run", "code", "said"),
+    [
+        (canned.FAILED, 1, "failed: user.data: label 'x' has one record"),
+        (canned.LOST, 3, "failed: system.worker_lost: the worker went away"),
+    ],
+)
+def test_the_exit_code_of_a_failed_run_says_whose_turn_it_is(ask, script, run, code, said):
+    script.on("GET", "/runs/run_1", value(run))
+    done = ask("runs", "watch", "run_1")
+
+    assert code == done.code
+    assert said in done.err
+    assert "next: volano runs log run_1" in done.err
+
+
+def test_the_log_of_a_run_is_what_it_printed(ask):
+    assert "epoch 1\nepoch 2\n" == ask("runs", "log", "run_1").out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("runs cancel run_1", "run_1 is cancelled"),
+        ("versions activate ver_1", "ver_1 answers on drawing now"),
+        ("versions rollback drawing", "ver_1 answers on drawing now"),
+        ("shapes add circle", "circle is asked for now"),
+        ("keys revoke key_2", "key_2 is revoked"),
+        ("members add Ada --role developer", "Ada is a member with the role developer"),
+        ("members role mem_2 developer", "Ada is developer now"),
+        ("invites revoke inv_1", "inv_1 is revoked"),
+    ],
+)
+def test_what_was_done_is_confirmed(ask, words, said):
+    done = ask(*words.split())
+
+    assert 0 == done.code
+    assert f"✓ {said}" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "secret"), [("keys create ci", "vk_secret"), ("invites create", "vi_code")]
+)
+def test_a_secret_is_all_that_goes_to_stdout(ask, words, secret):
+    done = ask(*words.split())
+
+    assert f"{secret}\n" == done.out
+    assert "not shown again" in done.err
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        msgspec.json.encode({"canvas": canned.DRAWING.canvas, "strokes": canned.DRAWING.strokes}),
+        msgspec.json.encode(canned.DRAWING),
+        msgspec.json.encode([canned.DRAWING]),
+        msgspec.json.encode({"input": canned.DRAWING}),
+        msgspec.json.encode({"inputs": [canned.DRAWING]}),
+        msgspec.json.encode(canned.DRAWING) + b"\n\n" + msgspec.json.encode(canned.DRAWING) + b"\n",
+    ],
+)
+def test_a_drawing_is_recognised_in_any_of_its_documents(ask, script, document, tmp_path: Path):
+    file = tmp_path / "drawing.json"
+    file.write_bytes(document)
+
+    assert 0 == ask("predict", "drawing", str(file)).code
+    (sent,) = script.bodies("POST", "/endpoints/drawing/predict")
+    assert {"canvas", "strokes"} == sent["inputs"][0].keys()
+
+
+def test_a_drawing_may_come_by_standard_input(program, script):
+    document = msgspec.json.encode(canned.DRAWING)
+
+    assert "90.0%" in program("predict", "drawing", stdin=document, url=script.url).out
+
+
+@pytest.mark.parametrize("document", [b"", b"nonsense", b"[]", b"3", b'{"canvas": 3}', b"\xff"])
+def test_what_is_no_drawing_is_refused_before_it_is_sent(ask, script, document, folder: Path):
+    (folder / "drawing.json").write_bytes(document)
+    done = ask("predict", "drawing", "drawing.json")
+
+    assert 1 == done.code
+    assert "error: drawing.json is not a drawing: " in done.err
+    assert [] == script.seen
+
+
+def test_a_file_that_is_not_there_is_named(ask):
+    done = ask("predict", "drawing", "nowhere.json")
+
+    assert 1 == done.code
+    assert "error: The file nowhere.json cannot be used: No such file or directory." in done.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "following"),
+    [
+        (Missing(noun="run", id="run_1"), 1, "next:  volano runs ls"),
+        (NotAuthenticated(), 1, "`volano keys create` makes one."),
+        (RoleTooLow(role="contributor", permission="read", roles="admin"), 1, "Ask an admin"),
+        (NoEarlierVersion(endpoint="drawing"), 1, "Activate a version by its id instead."),
+        (Broken(), 3, "request id req_1"),
+    ],
+)
+def test_a_refusal_is_one_block_that_ends_with_what_to_do(ask, script, error, code, following):
+    script.on("GET", "/runs/run_1", problem(error))
+    done = ask("runs", "show", "run_1")
+
+    assert (code, "") == (done.code, done.out)
+    assert done.err.startswith(f"error: {error.message}\n")
+    assert following in done.err
+    assert "Traceback" not in done.err
+
+
+def test_login_keeps_the_key_of_a_server_that_accepts_it(program, script):
+    done = program("login", script.url, stdin=b"vk_mine\n")
+
+    assert 0 == done.code
+    assert "vk_mine" not in done.out + done.err
+    assert 0 == program("whoami").code
+    assert "Bearer vk_mine" == script.seen[-1].headers["authorization"]
+
+
+def test_login_keeps_nothing_where_the_key_is_refused(volano, script):
+    script.on("GET", "/whoami", problem(NotAuthenticated()))
+    assert 1 == volano("login", script.url, "--key", "vk_wrong").code
+
+    volano("whoami", "--url", script.url)
+    assert "authorization" not in script.seen[-1].headers
