@@ -15,8 +15,8 @@ _CODE = re.compile(r"(inv_([0-9a-f]{32})_[0-9A-Za-z]{22})_([0-9A-Za-z]{6})")
 
 
 def mint(workspace: str, entropy: bytes) -> str:
-    """The code that leads into the workspace, made of these 16 random bytes."""
-    return sealed(f"inv_{workspace.removeprefix('ws_')}_{base62(entropy, 22)}")
+    """The code that leads into the workspace, made of the first 16 of these random bytes."""
+    return sealed(f"inv_{workspace.removeprefix('ws_')}_{base62(entropy[:ENTROPY], 22)}")
 
 
 def workspace(code: str) -> str | None:

@@ -25,7 +25,7 @@ class Parts(NamedTuple):
 
 
 def mint(entropy: bytes) -> str:
-    """The text of the key made of these 40 random bytes."""
+    """The text of the key made of the first 40 of these random bytes."""
     id_ = base62(entropy[:8], 12)
     secret = base62(entropy[8:ENTROPY], 43)
     return sealed(f"vol_{id_}_{secret}")
