@@ -1,0 +1,95 @@
+"""Writes the pages of docs/ that are made from the code: `./dev docs`; `--check` only compares."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from volano import app
+from volano.accounts import roles
+from volano.core.settings import table as settings_table
+from volano.spec import errors
+
+HERE = Path(__file__).parent
+
+
+def settings() -> str:
+    """Every setting of a server."""
+    rows = [f"| `{name}` | `{default}` | {doc} |" for name, default, doc in settings_table()]
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            "Each is an environment variable of the server; five URLs are the whole difference",
+            "between a laptop and a cluster. `volano settings` prints the same table.",
+            "",
+            "| variable | default | meaning |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def problems() -> str:
+    """Every error that a caller can see, by status."""
+    assert app.ROUTES  # every stage is loaded, so every error is known
+    found = {cls.code: cls for cls in _below(errors.VolanoError) if cls.__module__ != errors.__name__}
+    order = sorted(found.values(), key=lambda cls: (cls.status, cls.code))
+    rows = [
+        f"| {cls.status} | `{cls.code}` | {_line(cls.__doc__)} | {_line(cls.remedy)} |"
+        for cls in order
+    ]
+    return "\n".join(
+        [
+            "# Errors",
+            "",
+            "The server answers `application/problem+json` (RFC 9457) with a stable `code`, the",
+            "refused values as `facts`, and a `remedy`. The client raises the class of the same name",
+            "(`drawing-id-reused` is `DrawingIdReused`). Words in braces are facts.",
+            "",
+            "| status | code | what happened | what to do |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings,
+    "errors.md": problems,
+    "roles.md": roles.page,
+}
+
+
+def stale() -> list[str]:
+    """Names of the pages that are not as the code says."""
+    return [name for name, make in PAGES.items() if _read(HERE / name) != make()]
+
+
+def main() -> int:
+    """Write the pages, or with --check say which are stale; the exit code."""
+    if "--check" in sys.argv:
+        for name in stale():
+            sys.stderr.write(f"docs/{name} is stale; next: ./dev docs\n")
+        return int(bool(stale()))
+    for name, make in PAGES.items():
+        (HERE / name).write_text(make(), "utf-8")
+    return 0
+
+
+def _below(cls: type[errors.VolanoError]) -> set[type[errors.VolanoError]]:
+    direct = set(cls.__subclasses__())
+    return direct.union(*(_below(sub) for sub in direct))
+
+
+def _line(text: str | None) -> str:
+    return " ".join((text or "").split("\n\n")[0].split()).replace("|", "\\|")
+
+
+def _read(path: Path) -> str:
+    return path.read_text("utf-8") if path.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

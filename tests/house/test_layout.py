@@ -1,0 +1,136 @@
+"""The architecture as tests: rooms, sizes, words, who may do what only one place may do."""
+
+import ast
+
+import pytest
+
+from tests.house import code, glossary
+
+MODULES = code.modules()
+BY_NAME = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+
+LONGEST_FILE = 500
+LONGEST_FUNCTION = 60
+
+EVERYWHERE_ALLOWED = {
+    "core/db/": "defines it",
+    "core/jobs/": "the ledger serves all workspaces",
+    "core/segments/compact.py": "finds the workspaces whose inbox is due",
+    "core/http/server.py": "asks whether the database answers",
+    "core/http/idempotency.py": "sweeps keys that are too old",
+    "accounts/service.py": "finds the workspace of a key",
+    "registry/service.py": "finds runs that nobody will end",
+    "serving/service.py": "follows the endpoints of all workspaces",
+}
+"""Who may open a transaction that is bound to no workspace, and why."""
+
+ENVIRONMENT_ALLOWED = {"core/settings.py", "sdk/config.py", "harness/child.py"}
+
+BROAD_EXCEPT_ALLOWED = {
+    "core/http/app.py": "the boundary of a request",
+    "core/jobs/worker.py": "the boundary of a job",
+    "core/launcher.py": "the end of a process",
+    "harness/phases.py": "the boundary of a user's code",
+}
+
+
+@BY_NAME
+def test_a_file_fits_on_a_few_screens(module: code.Module) -> None:
+    assert module.text.count("\n") <= LONGEST_FILE
+
+
+@BY_NAME
+def test_a_function_fits_on_one_screen(module: code.Module) -> None:
+    long = [f.name for f in module.functions() if _lines(f) > LONGEST_FUNCTION]
+    assert long == []
+
+
+@BY_NAME
+def test_a_module_says_what_it_is(module: code.Module) -> None:
+    assert ast.get_docstring(module.tree)
+
+
+@pytest.mark.parametrize("stage", code.STAGES)
+def test_the_init_of_a_stage_holds_its_docstring_only(stage: str) -> None:
+    tree = code.Module(code.PACKAGE / stage / "__init__.py").tree
+    assert len(tree.body) == 1
+    assert ast.get_docstring(tree)
+
+
+@BY_NAME
+def test_no_module_is_a_drawer_for_the_rest(module: code.Module) -> None:
+    if module.name != "spec/common.py":
+        assert module.path.stem not in glossary.MODULES
+
+
+@BY_NAME
+def test_names_use_the_words_of_the_house(module: code.Module) -> None:
+    names = {
+        node.name
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    odd = {n for n in names for word in glossary.FORBIDDEN if word in n.lower()}
+    own = {n for n in names if not n.startswith("__")} - glossary.NAMED_BY_OTHERS
+    odd |= {n for n in own if n.lstrip("_").startswith(glossary.VERBLESS)}
+    assert odd == set()
+
+
+@BY_NAME
+def test_only_listed_modules_look_beyond_one_workspace(module: code.Module) -> None:
+    if "EVERYWHERE" in {n.id for n in ast.walk(module.tree) if isinstance(n, ast.Name)}:
+        assert module.name.startswith(tuple(EVERYWHERE_ALLOWED))
+
+
+@BY_NAME
+def test_only_the_settings_read_the_environment(module: code.Module) -> None:
+    reads = {n.attr for n in ast.walk(module.tree) if isinstance(n, ast.Attribute)}
+    if reads & {"environ", "getenv"}:
+        assert module.name in ENVIRONMENT_ALLOWED
+
+
+@BY_NAME
+def test_only_boundaries_catch_everything(module: code.Module) -> None:
+    broad = [n for n in ast.walk(module.tree) if isinstance(n, ast.ExceptHandler) and _is_broad(n)]
+    if any(not _raises_again(handler) for handler in broad):
+        assert module.name in BROAD_EXCEPT_ALLOWED
+
+
+@pytest.mark.parametrize("stage", code.STAGES)
+def test_statements_are_built_in_the_store_only(stage: str) -> None:
+    builders = {"select", "insert", "update", "delete", "upsert"}
+    for module in MODULES:
+        if module.name.startswith(f"{stage}/") and module.path.stem != "store":
+            called = {
+                n.func.attr
+                for n in ast.walk(module.tree)
+                if isinstance(n, ast.Call)
+                and isinstance(n.func, ast.Attribute)
+                and isinstance(n.func.value, ast.Name)
+                and n.func.value.id == "tx"
+            }
+            assert called & builders == set(), module.name
+
+
+@pytest.mark.parametrize("stage", code.STAGES)
+def test_every_verb_takes_the_context_or_a_transaction_first(stage: str) -> None:
+    path = code.PACKAGE / stage / "service.py"
+    if not path.exists():
+        pytest.skip(f"{stage} has pure modules only")
+    for node in code.Module(path).tree.body:
+        if isinstance(node, ast.AsyncFunctionDef) and not node.name.startswith("_"):
+            assert node.args.args[0].arg in ("ctx", "tx"), node.name
+
+
+def _lines(function: code.Function) -> int:
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def _is_broad(handler: ast.ExceptHandler) -> bool:
+    broad = ("Exception", "BaseException")
+    return handler.type is None or (isinstance(handler.type, ast.Name) and handler.type.id in broad)
+
+
+def _raises_again(handler: ast.ExceptHandler) -> bool:
+    return any(isinstance(node, ast.Raise) and node.exc is None for node in ast.walk(handler))
