@@ -31,7 +31,7 @@ class Crew:
 def crew(db: Database, folder: Path, **settings: Any) -> Any:
     """A context whose workers look often and lose a lease after 1.5 s."""
     quick = {"jobs_lease_s": 1.5, "jobs_beat_s": 0.1, "jobs_sweep_s": 0.05, "jobs_slots": 4}
-    bus = open_bus("local:", folder=folder)
+    bus = open_bus("local:", folder=folder / "bus")
     return Crew(db=db, jobs=Ledger(bus), bus=bus, settings=Settings(**(quick | settings)))
 
 
@@ -59,7 +59,7 @@ async def states(db: Database) -> dict[str, int]:
     """How many jobs are in each state, of all workspaces."""
     async with db.read(EVERYWHERE) as tx:
         rows = await tx.all(sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state))
-    return {state: n for state, n in rows}
+    return dict([tuple(row) for row in rows])
 
 
 async def send(ctx: Any, topic: str, n: int = 1, workspace: str = WS, **options: Any) -> list[str]:

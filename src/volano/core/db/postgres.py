@@ -111,7 +111,12 @@ class Postgres:
                 # Without it a call on a connection whose peer is gone waits for ever.
                 "command_timeout": 3 * patience_s,
                 "prepared_statement_cache_size": 500,
-                "server_settings": {"application_name": "volano", "lock_timeout": "10s"},
+                "server_settings": {
+                    "application_name": "volano",
+                    "lock_timeout": f"{round(patience_s * 1000)}ms",
+                    # A process that was stopped in a transaction must not keep its locks.
+                    "idle_in_transaction_session_timeout": f"{round(6 * patience_s * 1000)}ms",
+                },
             },
             json_serializer=lambda value: msgspec.json.encode(value).decode(),
             json_deserializer=msgspec.json.decode,

@@ -198,28 +198,19 @@ def checked(dialect: sa.Dialect) -> None:
 def _check(statement: Any, enclosing: frozenset[Any]) -> None:
     parts, inner = _parts(statement)
     scoped = {table for part in parts if (table := _scoped_table(part)) is not None}
-    used = {table for table in _tables(statement, parts) if is_split(table)}
-    free = used - scoped
+    used = {table for part in parts if is_split(table := getattr(part, "table", part))}
+    free = set() if isinstance(statement, sa.Insert) else used - scoped
     # A correlated subquery may name the enclosing tables, beside at least one table of its own.
     if free and not (free <= enclosing and used - free):
         raise Unscoped(reason=f"no workspace on {', '.join(sorted(str(t) for t in free))}")
+    if isinstance(statement, sa.Update) and COLUMN in map(_name, statement._values or ()):
+        raise Unscoped(reason="a row would move to another workspace")
     for select in inner:
         _check(select, enclosing | scoped)
 
 
-def _tables(statement: Any, parts: list[Any]) -> Iterator[Any]:
-    """The tables that a statement reads or changes, without those of statements inside it."""
-    if isinstance(statement, sa.Select):
-        yield from _flat(statement.get_final_froms())
-    elif isinstance(statement, (sa.Update, sa.Delete)):
-        yield statement.table
-        yield from (p.table for p in parts if isinstance(p, sa.Column))
-        if COLUMN in {getattr(c, "name", c) for c in getattr(statement, "_values", None) or ()}:
-            raise Unscoped(reason="a row would move to another workspace")
-
-
 def _parts(statement: Any) -> tuple[list[Any], list[Any]]:
-    """Every element of a statement down to, but not into, the statements inside it."""
+    """Every element of a statement down to, but not into, its tables and the statements inside."""
     parts, inner, todo = [], [], list(statement.get_children())
     while todo:
         part = todo.pop()
@@ -227,12 +218,13 @@ def _parts(statement: Any) -> tuple[list[Any], list[Any]]:
             inner.append(part)
             continue
         parts.append(part)
-        todo.extend(_children(part))
+        if not (isinstance(part, sa.Column) or is_split(part)):
+            todo.extend(part.get_children())
     return parts, inner
 
 
-def _children(part: visitors.ExternallyTraversible) -> Iterable[Any]:
-    return () if isinstance(part, (sa.Table, sa.Column)) else part.get_children()
+def _name(column: Any) -> str:
+    return str(getattr(column, "name", column))
 
 
 def _scoped_table(part: Any) -> Any:

@@ -66,11 +66,13 @@ _best = (
     .order_by(jobs.c.priority.desc(), jobs.c.id)
     .limit(sa.bindparam("n", type_=sa.Integer))
     .with_for_update(skip_locked=True)
+    # As a CTE it runs once; PostgreSQL may run a subquery several times, each time past its limit.
+    .cte("best")
 )
 
 _TAKE: Final = (
     sa.update(jobs)
-    .where(jobs.c.workspace == sa.bindparam("ws"), jobs.c.id.in_(_best))
+    .where(jobs.c.workspace == sa.bindparam("ws"), jobs.c.id.in_(sa.select(_best.c.id)))
     .values(
         state=RUNNING,
         attempt=jobs.c.attempt + 1,

@@ -101,10 +101,10 @@ async def _ready(tx: Tx, ledger: Ledger, rows: list[sa.Row[Any]]) -> None:
 
 async def _changed(tx: Tx, which: sa.Select[Any], **values: Any) -> list[sa.Row[Any]]:
     """Change these jobs, less those that somebody is changing now; what they have become."""
-    free = which.limit(_BATCH).with_for_update(skip_locked=True)
+    free = which.limit(_BATCH).with_for_update(skip_locked=True).cte("free")
     change = (
         sa.update(jobs)
-        .where(sa.tuple_(jobs.c.workspace, jobs.c.id).in_(free))
+        .where(sa.tuple_(jobs.c.workspace, jobs.c.id).in_(sa.select(free)))
         .values(**values)
         .returning(jobs.c.workspace, jobs.c.queue, jobs.c.state)
     )
@@ -131,5 +131,5 @@ async def _forget(tx: Tx) -> None:
         ended = sa.select(jobs.c.workspace, jobs.c.id).where(
             jobs.c.finished_at < now - kept, jobs.c.state.in_(states)
         )
-        old = sa.tuple_(jobs.c.workspace, jobs.c.id).in_(ended.limit(20 * _BATCH))
-        await tx.run(sa.delete(jobs).where(old))
+        old = sa.select(ended.limit(20 * _BATCH).cte("old"))
+        await tx.run(sa.delete(jobs).where(sa.tuple_(jobs.c.workspace, jobs.c.id).in_(old)))

@@ -1,0 +1,191 @@
+"""What a sender sees: messages, keys, delays, cancelling, schedules."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from tests.core.jobs.test_fair import LEDGER, claim, finish, served
+from volano.core.db import EVERYWHERE, Database
+from volano.core.jobs import reaper
+from volano.core.jobs.ledger import clock, recount
+from volano.core.jobs.tables import jobs, schedules
+from volano.spec.errors import Broken
+from volano.spec.jobs import BadCron, JobMissing
+
+WS = "ws_a"
+
+
+async def sweep(db: Database) -> None:
+    await reaper.sweep(db, LEDGER, every_s=0)
+
+
+async def state(db: Database, job_id: str, workspace: str = WS) -> str:
+    async with db.read(workspace) as tx:
+        return (await LEDGER.find(tx, job_id)).state
+
+
+async def send(db: Database, workspace: str = WS, **options: object) -> str:
+    async with db.begin(workspace) as tx:
+        return await LEDGER.send(tx, "thing.made", {"n": 1}, **options)  # type: ignore[arg-type] # of send
+
+
+async def test_a_message_goes_with_its_transaction(db: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with db.begin(WS) as tx:
+            await LEDGER.send(tx, "thing.made", {})
+            raise ZeroDivisionError
+    assert await claim(db) == []
+    assert await recount(db) == []
+
+
+async def test_a_key_is_taken_once_per_workspace(db: Database) -> None:
+    first = await send(db, key="k")
+    assert await send(db, key="k") == first
+    assert await send(db, "ws_b", key="k") != first
+    assert len(await served(db, 10)) == 2
+    assert await send(db, key="k") == first
+    assert await served(db, 10) == []
+    assert await recount(db) == []
+
+
+async def test_a_message_needs_a_workspace(db: Database) -> None:
+    with pytest.raises(Broken):
+        async with db.begin(EVERYWHERE) as tx:
+            await LEDGER.send(tx, "thing.made", {})
+
+
+async def test_a_delayed_message_waits_for_its_time(db: Database) -> None:
+    async with db.begin(WS) as tx:
+        soon = await clock(tx) + timedelta(hours=1)
+    job = await send(db, run_at=soon)
+    await sweep(db)
+    assert (await state(db, job), await claim(db)) == ("scheduled", [])
+    async with db.begin(EVERYWHERE) as tx:
+        await tx.run(sa.update(jobs).values(run_at=soon - timedelta(hours=2)))
+    await sweep(db)
+    assert [lease.id for lease in await claim(db)] == [job]
+    assert await recount(db) == []
+
+
+async def test_a_queued_and_a_scheduled_job_are_cancelled_at_once(db: Database) -> None:
+    async with db.begin(WS) as tx:
+        later = await clock(tx) + timedelta(hours=1)
+    for job in (await send(db), await send(db, run_at=later)):
+        async with db.begin(WS) as tx:
+            assert await LEDGER.cancel(tx, job)
+        assert await state(db, job) == "cancelled"
+    assert await claim(db) == []
+    assert await recount(db) == []
+
+
+async def test_an_ended_job_is_not_cancelled(db: Database) -> None:
+    job = await send(db)
+    await served(db, 1)
+    async with db.begin(WS) as tx:
+        assert not await LEDGER.cancel(tx, job)
+    assert await state(db, job) == "done"
+
+
+async def test_a_job_of_another_workspace_is_missing(db: Database) -> None:
+    job = await send(db)
+    for verb in (LEDGER.cancel, LEDGER.find):
+        with pytest.raises(JobMissing):
+            async with db.begin("ws_b") as tx:
+                await verb(tx, job)
+
+
+async def test_an_expired_lease_gives_the_job_to_another(db: Database) -> None:
+    job = await send(db)
+    await claim(db, by="zombie")
+    await expire(db)
+    await sweep(db)
+    (lease,) = await claim(db, by="heir")
+    assert (lease.id, lease.attempt) == (job, 2)
+    await finish(db, lease)
+    assert await recount(db) == []
+
+
+async def test_a_job_that_lost_five_workers_is_dead(db: Database) -> None:
+    job = await send(db)
+    for _ in range(5):
+        assert len(await claim(db)) == 1
+        await expire(db)
+        await sweep(db)
+    assert await claim(db) == []
+    async with db.read(WS) as tx:
+        (letters,) = await LEDGER.dead(tx)
+        assert (await LEDGER.find(tx, job)).system_failures == 5
+    assert (letters.signature, letters.jobs) == ("worker-lost", 1)
+    assert await recount(db) == []
+
+
+async def test_a_lost_job_that_was_to_end_is_cancelled(db: Database) -> None:
+    job = await send(db)
+    await claim(db)
+    async with db.begin(WS) as tx:
+        await LEDGER.cancel(tx, job)
+    await expire(db)
+    await sweep(db)
+    assert await state(db, job) == "cancelled"
+    assert await recount(db) == []
+
+
+async def expire(db: Database) -> None:
+    async with db.begin(EVERYWHERE) as tx:
+        running = sa.update(jobs).where(jobs.c.lease_until.is_not(None))
+        await tx.run(running.values(lease_until=0))
+
+
+async def test_a_sweep_is_one_workers_duty_at_a_time(db: Database) -> None:
+    await sweep(db)
+    await send(db)
+    await claim(db)
+    await expire(db)
+    await reaper.sweep(db, LEDGER, every_s=3600)
+    assert await claim(db) == []
+    await sweep(db)
+    assert len(await claim(db)) == 1
+
+
+async def test_a_schedule_sends_once_for_each_time(db: Database) -> None:
+    async with db.begin(WS) as tx:
+        await LEDGER.schedule(tx, "nightly", "0 3 * * *", "thing.judged", {"all": True})
+    await sweep(db)
+    assert await claim(db) == []
+    for day in (1, 2):
+        async with db.begin(EVERYWHERE) as tx:
+            earlier = await clock(tx) - timedelta(days=3 - day)
+            await tx.run(sa.update(schedules).values(next_at=earlier))
+        await sweep(db)
+        await sweep(db)
+        (lease,) = await claim(db)
+        await finish(db, lease)
+    async with db.begin(WS) as tx:
+        sent = await LEDGER.recent(tx)
+        assert [(j.topic, j.payload) for j in sent] == [("thing.judged", {"all": True})] * 2
+        assert await LEDGER.unschedule(tx, "nightly")
+        assert not await LEDGER.unschedule(tx, "nightly")
+
+
+async def test_a_schedule_can_be_changed_and_must_be_a_cron_line(db: Database) -> None:
+    async with db.begin(WS) as tx:
+        for cron in ("0 3 * * *", "0 4 * * *"):
+            await LEDGER.schedule(tx, "nightly", cron, "thing.judged", {})
+        assert await tx.all(tx.select(schedules.c.cron)) == [("0 4 * * *",)]
+    with pytest.raises(BadCron):
+        async with db.begin(WS) as tx:
+            await LEDGER.schedule(tx, "nightly", "often", "thing.judged", {})
+
+
+async def test_jobs_that_ended_long_ago_are_forgotten(db: Database) -> None:
+    old = await send(db, key="k")
+    await served(db, 1)
+    await send(db)
+    async with db.begin(EVERYWHERE) as tx:
+        ended = sa.update(jobs).where(jobs.c.id == old)
+        await tx.run(ended.values(finished_at=jobs.c.created_at - 8 * 86_400_000))
+    await sweep(db)
+    async with db.read(WS) as tx:
+        assert [job.state for job in await LEDGER.recent(tx)] == ["queued"]
+        assert await LEDGER.recent(tx, state="done") == []

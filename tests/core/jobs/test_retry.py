@@ -1,0 +1,68 @@
+"""Verdicts on failures."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from volano.core.jobs.retry import SYSTEM_ATTEMPTS, Record, describe, judge, signature
+from volano.spec.common import DatabaseUnavailable
+from volano.spec.errors import Invalid, Missing
+from volano.spec.jobs import NoHandler
+
+FRESH = Record(0, 0, 5)
+
+
+@pytest.mark.parametrize(
+    "error", [DatabaseUnavailable(reason="x"), ConnectionResetError(), NoHandler(topic="t")]
+)
+def test_our_own_trouble_is_tried_again_a_few_times(error: Exception) -> None:
+    rng = random.Random(1)
+    used = Record(99, SYSTEM_ATTEMPTS - 1, 1)
+    assert judge(error, Record(99, 0, 1), rng).delay_ms is not None
+    assert (judge(error, used, rng).is_system, judge(error, used, rng).delay_ms) == (True, None)
+
+
+@pytest.mark.parametrize("error", [Invalid("x"), Missing(noun="record", id="x")])
+def test_what_cannot_get_better_is_not_tried_again(error: Exception) -> None:
+    verdict = judge(error, FRESH, random.Random(1))
+    assert (verdict.is_system, verdict.delay_ms) == (False, None)
+
+
+def test_an_unknown_error_uses_up_the_attempts() -> None:
+    delays = [judge(KeyError(), Record(n, 0, 3), random.Random(1)).delay_ms for n in range(4)]
+    assert [delay is None for delay in delays] == [False, False, True, True]
+
+
+@given(st.integers(0, 30), st.integers())
+def test_a_delay_grows_but_is_bounded(failures: int, seed: int) -> None:
+    delay = judge(KeyError(), Record(failures, 0, 100), random.Random(seed)).delay_ms
+    assert delay is not None
+    assert 0 <= delay <= min(1000 * 2**failures, 600_000)
+
+
+def _raised(kind: type[Exception], text: str) -> Exception:
+    try:
+        raise kind(text)
+    except kind as error:
+        return error
+
+
+def test_equal_causes_have_equal_signatures() -> None:
+    one, two = _raised(KeyError, "a"), _raised(KeyError, "b")
+    assert signature(one, "user") == signature(two, "user")
+    others = {signature(_raised(ValueError, "a"), "user"), signature(one, "system")}
+    assert signature(one, "user") not in others
+
+
+def test_a_description_says_what_and_where() -> None:
+    error = _raised(KeyError, "a")
+    why = describe(error, judge(error, FRESH, random.Random(1)), 3)
+    assert (why["class"], why["type"], why["message"], why["attempt"]) == (
+        "user",
+        "KeyError",
+        "'a'",
+        3,
+    )
+    assert why["at"][0].startswith("test_retry.py:_raised:")
