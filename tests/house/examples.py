@@ -23,7 +23,7 @@ ID = "01a1fd59-4423-78e1-a2b3-59f4312e8f81"
 NOT_IDS = {"kind": [kind for kind in get_args(Kind) if kind != "contributor"]}
 """Names in a path that choose something else than a thing, with what they may be.
 
-Contributors have no row of their own: whoever asks for one, there or not, is told the same.
+Contributors have no row of their own, so nobody may ask for one.
 """
 
 CELLS: dict[type, Any] = {bool: False, int: 1, float: 1.0, object: {}}

@@ -23,6 +23,9 @@ SHOWN = 5
 
 _LIMIT = 100
 
+_ENDS = frozenset({"contributor"})
+"""Kinds where every walk ends: nothing is known of them but their names."""
+
 
 async def explain(ctx: Context, who: Who, kind: str, id: str) -> spec.Explanation:
     """What `id` was made from and what was made from it.
@@ -30,8 +33,9 @@ async def explain(ctx: Context, who: Who, kind: str, id: str) -> spec.Explanatio
     Raises: UnknownKind, Missing.
     """
     kinds = _kinds(ctx, who)
-    if kind not in kinds:
-        raise spec.UnknownKind(kind=kind, known=", ".join(kinds))
+    askable = [name for name in kinds if name not in _ENDS]
+    if kind not in askable:
+        raise spec.UnknownKind(kind=kind, known=", ".join(askable))
     about = await kinds[kind].describe(id)
     up = await walk(kinds, about.name, "up", limit=_LIMIT)
     down = await walk(kinds, about.name, "down", limit=_LIMIT)

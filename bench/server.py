@@ -1,0 +1,61 @@
+"""A real server for a benchmark: `volano up` in a folder of its own, pinned to chosen cores."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+READY_S = 120
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where the server answers and the key of its admin."""
+
+    url: str
+    key: str
+    home: Path
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """What an authorised JSON request carries."""
+        return (("authorization", f"Bearer {self.key}"), ("content-type", "application/json"))
+
+
+@contextmanager
+def served(
+    *options: str, cores: str = "", settings: Mapping[str, str] | None = None
+) -> Iterator[Served]:
+    """`volano up` with these options, ready; ended at the end. `cores` as taskset takes them."""
+    with tempfile.TemporaryDirectory(prefix="volano-bench-") as folder:
+        home = Path(folder) / "home"
+        pin = ["taskset", "-c", cores] if cores else []
+        command = [*pin, sys.executable, "-m", "volano.cli.main", "up", "--home", str(home)]
+        process = subprocess.Popen(
+            [*command, "--port", "0", *options],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "VOLANO_LOG": "warning", **(settings or {})},
+        )
+        try:
+            _wait(process)
+            document = json.loads((home / "client.json").read_text())
+            yield Served(document["url"], document["keys"][document["url"]], home)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _wait(process: "subprocess.Popen[str]") -> None:
+    assert process.stderr is not None
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if "ready after" in line:
+            return
+    raise RuntimeError("the server did not start:\n" + "".join(seen))

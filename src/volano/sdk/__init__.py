@@ -1,0 +1,1 @@
+"""The client library: everything that a server offers, as Python calls."""
