@@ -63,10 +63,13 @@ def serve(
     """Serve until SIGTERM or SIGINT; the exit code.
 
     `make_app` is called in each API process; `beside` are programs that live and die with them;
-    `on_ready` is called with the port once all of them are ready (port 0 takes a free one).
+    `on_ready` is called with the port once all of them are ready (port 0 takes a free one; with no
+    API process at all there is none, and it is 0).
 
     Raises: AddressTaken.
     """
+    if not processes:
+        return Supervisor(beside, drain_s=drain_s).run(lambda: on_ready(0))
     with reserved(host, port) as taken:
 
         def api(ready: Callable[[], None]) -> None:
@@ -74,8 +77,7 @@ def serve(
             _Server(_config(make_app(), head_s, drain_s), ready).run(sockets=[listener])
 
         programs = [Program(f"api-{number}", api) for number in range(processes)]
-        supervisor = Supervisor([*programs, *beside], drain_s=drain_s)
-        return supervisor.run(lambda: on_ready(taken))
+        return Supervisor([*programs, *beside], drain_s=drain_s).run(lambda: on_ready(taken))
 
 
 @contextlib.contextmanager

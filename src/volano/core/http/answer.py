@@ -1,10 +1,12 @@
 """What an operation answers beside a plain value, and how an answer goes onto the wire."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
 import msgspec
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
 
@@ -27,40 +29,90 @@ class Raw(msgspec.Struct, frozen=True):
     headers: Headers = {}
     status: int | None = None
 
-    async def send(self, send: Send, status: int, *, bodiless: bool = False) -> None:
-        """Answer with these bytes, or with their head alone."""
+    async def send(self, scope: Scope, receive: Receive, send: Send, status: int) -> None:
+        """Answer with these bytes, to HEAD with their head alone."""
         headers = [
             (b"content-type", self.media_type.encode("latin-1")),
             (b"content-length", b"%d" % len(self.body)),
         ]
         if self.headers:
             headers += wire(self.headers)
-        # 204 and 304 have no body, so they name no type and no length (RFC 9110, 8.6).
-        start = headers[2:] if status in (204, 304) else headers
-        await send(
-            {"type": "http.response.start", "status": self.status or status, "headers": start}
-        )
-        await send({"type": "http.response.body", "body": b"" if bodiless else self.body})
+        status = self.status or status
+        if status in (204, 304):
+            # They have no body, so they name no type and no length (RFC 9110, 8.6).
+            del headers[:2]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        body = b"" if scope["method"] == "HEAD" else self.body
+        await send({"type": "http.response.body", "body": body})
 
 
 class Stream(msgspec.Struct, frozen=True):
-    """Bytes as they come; the deadline of the request ends where the stream begins."""
+    """Bytes as they come; the deadline of the request ends where the stream begins.
+
+    The chunks are closed when they end, when they fail and when the client goes.
+    """
 
     chunks: AsyncIterator[bytes]
     media_type: str = "application/octet-stream"
     headers: Headers = {}
     status: int | None = None
 
-    async def send(self, send: Send, status: int, *, bodiless: bool = False) -> None:
-        """Answer chunk by chunk; a failure on the way cuts the connection, so it is seen."""
+    async def send(self, scope: Scope, receive: Receive, send: Send, status: int) -> None:
+        """Answer chunk by chunk; a failure on the way cuts the connection, so it is seen.
+
+        Raises: ClientGone.
+        """
         headers = [(b"content-type", self.media_type.encode("latin-1")), *wire(self.headers)]
-        await send(
-            {"type": "http.response.start", "status": self.status or status, "headers": headers}
-        )
-        if not bodiless:
-            async for chunk in self.chunks:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        async with _closing(self.chunks), _while_there(receive):
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": self.status or status,
+                    "headers": headers,
+                }
+            )
+            if scope["method"] != "HEAD":
+                async for chunk in self.chunks:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+
+
+@asynccontextmanager
+async def _closing(chunks: AsyncIterator[bytes]) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
+
+
+@asynccontextmanager
+async def _while_there(receive: Receive) -> AsyncIterator[None]:
+    """Cancel what runs inside when the client closes the connection: `send` would not tell.
+
+    Raises: ClientGone.
+    """
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.reschedule(asyncio.get_running_loop().time())
+
+    try:
+        async with asyncio.timeout(None) as gone:
+            watching = asyncio.create_task(watch())
+            try:
+                yield
+            finally:
+                watching.cancel()
+    except TimeoutError:
+        if not gone.expired():
+            raise
+        raise ClientGone from None
+
+
+class ClientGone(Exception):
+    """The client closed the connection before the request was complete."""
 
 
 def wire(headers: Headers) -> list[tuple[bytes, bytes]]:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from starlette.types import Message, Receive
 
+from volano.core.http.answer import ClientGone
 from volano.core.http.guard import Deadline
 from volano.core.http.parameters import refusal
 from volano.spec.common import BodyTooLarge, InvalidValues, UnreadableBody, UnsupportedMediaType
@@ -16,10 +17,6 @@ Read = Callable[[bytes], Any]
 JSON = "application/json"
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-
-
-class ClientGone(Exception):
-    """The client closed the connection before its request was complete."""
 
 
 class Body:

@@ -52,8 +52,7 @@ class Endpoint:
         with Deadline(self.clock, asked, self.limits, body=takes_body) as deadline:
             arriving = Arriving(receive, deadline, self.limits.body)
             answer = await self._answer(scope, headers, arriving)
-        bodiless = scope["method"] == "HEAD"
-        await answer.send(send, self.operation.status, bodiless=bodiless)
+        await answer.send(scope, receive, send, self.operation.status)
 
     async def _answer(self, scope: Scope, headers: Headers, arriving: Arriving) -> Raw | Stream:
         operation = self.operation

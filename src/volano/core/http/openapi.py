@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from volano.core.http.operation import PUBLIC, Operation, result_media_type, result_shape
+from volano.core.http.operation import PUBLIC, Handler, Operation, result_media_type, result_shape
 from volano.core.http.parameters import Parameter
 from volano.core.http.problem import Problem
 from volano.spec.accounts import PERMISSIONS
@@ -32,6 +32,21 @@ ANYWHERE: tuple[type[VolanoError], ...] = (InvalidValues, Overloaded, DeadlinePa
 WITH_BODY = (UnreadableBody, UnsupportedMediaType, BodyTooLarge, BodyTooSlow)
 WITH_KEY = (IdempotencyKeyReused, StillRunning)
 WITH_PERMISSION = (NotAuthenticated, RoleTooLow)
+
+COMMON = """\
+`/api/…` without a version means the current one, `/api/v1/…`.
+
+Send `Authorization: Bearer <key>`; the badge of an operation is the permission that the key's \
+role needs, and `public` needs none. Bodies are JSON in UTF-8 unless an operation says otherwise; \
+a field or a query parameter that it does not know is refused.
+
+A write takes an `Idempotency-Key`: sent again with the same key, it happens once and answers \
+the same. `x-deadline-ms` bounds how long an answer may take. `x-request-id` is kept or made, \
+returned, and finds the request in the logs.
+
+Every refusal is an `application/problem+json` (RFC 9457) with a stable `code`, what happened, the \
+values, and what to do. 429 and 503 say in `Retry-After` when to try again."""
+"""What holds for every operation."""
 
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
@@ -97,12 +112,12 @@ class _Schemas:
 
 
 def _operation(operation: Operation, schemas: _Schemas) -> Json:
-    lines = (inspect.getdoc(operation.handler) or "").partition("\n")
+    summary, description = _words(operation.handler)
     described: Json = {
         "operationId": operation.id,
         "tags": [operation.tag],
-        "summary": lines[0].rstrip("."),
-        "description": lines[2].strip(),
+        "summary": summary,
+        "description": description,
         "parameters": [_parameter(p, schemas) for p in operation.parameters],
         "responses": _responses(operation, schemas),
         "security": [] if operation.allow == PUBLIC else [{"key": []}],
@@ -118,6 +133,14 @@ def _operation(operation: Operation, schemas: _Schemas) -> Json:
             "content": _content(operation, schemas),
         }
     return {name: value for name, value in described.items() if value not in ("", None)}
+
+
+def _words(handler: Handler) -> tuple[str, str]:
+    """The first sentence of a docstring, and the rest of it."""
+    paragraphs = (inspect.getdoc(handler) or "").split("\n\n")
+    first, *rest = [" ".join(paragraph.split()) for paragraph in paragraphs]
+    summary, _, more = first.partition(". ")
+    return summary.rstrip("."), "\n\n".join([more, *rest]).strip()
 
 
 def _content(operation: Operation, schemas: _Schemas) -> Json:
@@ -172,7 +195,8 @@ def may_raise(operation: Operation) -> list[type[VolanoError]]:
 
 
 def _problem(errors: Sequence[type[VolanoError]]) -> Json:
-    said = [f"`{error.code}`: {inspect.getdoc(error)}" for error in errors]
+    # `{id!r}` of a message is `{id}` for a reader.
+    said = [f"`{e.code}`: {inspect.getdoc(e)}".replace("!r}", "}") for e in errors]
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         "description": "\n\n".join(said),

@@ -78,7 +78,7 @@ def routes(operations: Sequence[Operation], about: About) -> Routes:
     _add_pages(own, about)
     described = [*operations, *own.operations]
     text = msgspec.json.encode(
-        openapi.document(described, title=about.title, version=about.version, about=about.text)
+        openapi.document(described, title=about.title, version=about.version, about=openapi.COMMON)
     )
 
     @own.get("/api/openapi.json", allow=PUBLIC, hidden=True)

@@ -1,0 +1,87 @@
+"""Answers of bytes: whole, streamed, and given up when nobody listens any more."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from volano.core.context import Context
+from volano.core.http import PUBLIC, Raw, Routes, Stream
+
+GET = b"GET /api/things HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+
+
+async def test_a_stream_ends_when_its_client_goes(live: Any, routes: Routes) -> None:
+    closed = asyncio.Event()
+
+    async def forever() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"tick"
+                await asyncio.sleep(0.01)
+        finally:
+            closed.set()
+
+    @routes.get(allow=PUBLIC)
+    async def ticks(ctx: Context, who: None) -> Stream:
+        return Stream(forever())
+
+    reader, writer = await asyncio.open_connection("127.0.0.1", await live())
+    writer.write(GET)
+    await reader.readuntil(b"tick")
+    writer.close()
+
+    await asyncio.wait_for(closed.wait(), 10)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_stream_is_closed_when_it_ends(client: Any, routes: Routes, method: str) -> None:
+    class Chunks:
+        """An iterator that is no generator."""
+
+        left = 2
+
+        def __aiter__(self) -> "Chunks":
+            return self
+
+        async def __anext__(self) -> bytes:
+            self.left -= 1
+            if self.left < 0:
+                raise StopAsyncIteration
+            return b"x"
+
+    @routes.get(allow=PUBLIC, produces="text/plain")
+    async def chunks(ctx: Context, who: None) -> Stream:
+        return Stream(Chunks(), "text/plain", {"x-a": "b"}, 206)
+
+    answer = await client().request(method, "/api/things")
+
+    assert (206, "b", "text/plain") == (
+        answer.status_code,
+        answer.headers["x-a"],
+        answer.headers["content-type"],
+    )
+    assert (b"xx" if method == "GET" else b"") == answer.content
+
+
+async def test_an_answer_without_a_body_has_no_type(client: Any, routes: Routes) -> None:
+    @routes.get(allow=PUBLIC)
+    async def unchanged(ctx: Context, who: None) -> Raw:
+        return Raw(b"", "image/png", {"etag": '"x"'}, 304)
+
+    answer = await client().get("/api/things")
+
+    assert (304, '"x"') == (answer.status_code, answer.headers["etag"])
+    assert not {"content-type", "content-length"} & answer.headers.keys()
+
+
+async def test_an_answer_may_bring_its_own_protection(client: Any, routes: Routes) -> None:
+    @routes.get(allow=PUBLIC)
+    async def page(ctx: Context, who: None) -> Raw:
+        return Raw(b"", headers={"Content-Security-Policy": "default-src 'self'"})
+
+    headers = (await client().get("/api/things")).headers
+
+    assert "default-src 'self'" == headers["content-security-policy"]
+    assert "nosniff" == headers["x-content-type-options"]

@@ -1,0 +1,127 @@
+"""What every server says about itself."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.core.http.things import Thing
+from volano.core.context import Context
+from volano.core.http import PUBLIC, Routes
+from volano.core.http.app import build, operations_of
+from volano.core.http.server import About
+from volano.spec.errors import Unavailable
+
+
+class CacheAway(Unavailable):
+    """The cache does not answer."""
+
+
+async def broken(ctx: Context) -> None:
+    raise CacheAway
+
+
+async def counts(ctx: Context) -> Mapping[str, int]:
+    return {"records": 12345}
+
+
+ABOUT = About(version="1.2.3", roles=("api", "worker"), links={"<Draw>": "/draw"}, counts=counts)
+
+
+def connect(ctx: Context, about: About = ABOUT, **options: Any) -> httpx.AsyncClient:
+    app = build(ctx, [], about=about, **options)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+
+async def test_a_server_with_a_database_is_ready(ctx: Context) -> None:
+    async with connect(ctx) as one:
+        answer = await one.get("/healthz")
+
+    assert 200 == answer.status_code
+    assert {"live": True, "ready": True, "checks": {"database": "ok"}} == answer.json()
+
+
+async def test_a_failed_check_is_named_and_makes_it_503(ctx: Context) -> None:
+    about = replace(ABOUT, checks={"cache": broken})
+    async with connect(ctx, about) as one:
+        answer, live, home = [await one.get(p) for p in ("/healthz", "/healthz/live", "/")]
+
+    assert (503, "cache-away") == (answer.status_code, answer.json()["checks"]["cache"])
+    assert 204 == live.status_code
+    assert "cache: cache-away" in home.text
+
+
+async def test_the_figures_are_there_for_prometheus(ctx: Context) -> None:
+    async with connect(ctx) as one:
+        await one.get("/nothing")
+        answer = await one.get("/metrics")
+
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    line = 'volano_http_request_seconds_count{method="GET",route="",status="4xx"} 1'
+    assert line in answer.text.splitlines()
+
+
+async def test_the_first_page_says_what_runs_here(ctx: Context) -> None:
+    async with connect(ctx) as one:
+        page = (await one.get("/")).text
+
+    for said in (
+        "Volano",
+        "1.2.3",
+        "api · worker",
+        "Ready",
+        "<b>12,345</b> records",
+        "&lt;Draw&gt;",
+    ):
+        assert said in page
+
+
+@pytest.mark.parametrize("path", ["/", "/api/docs", "/api/docs/docs.js", "/api/docs/style.css"])
+async def test_the_pages_are_self_contained_and_strict(ctx: Context, path: str) -> None:
+    async with connect(ctx) as one:
+        answer = await one.get(path)
+
+    assert 200 == answer.status_code
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert [] == re.findall(r"https?://|//[a-z]|style=|onclick=|innerHTML", answer.text)
+
+
+async def test_no_other_file_is_served(ctx: Context) -> None:
+    async with connect(ctx) as one:
+        statuses = {
+            (await one.get(f"/api/docs/{name}")).status_code
+            for name in ("home.html", "docs.html", "..%2fserver.py", "__init__.py")
+        }
+
+    assert statuses <= {404, 422}
+
+
+async def test_what_is_not_of_the_api_goes_to_the_fallback(ctx: Context) -> None:
+    async def bundle(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"bundle"})
+
+    async with connect(ctx, fallback=bundle) as one:
+        game, api = await one.get("/game"), await one.get("/api/game")
+
+    assert ("bundle", 404) == (game.text, api.status_code)
+    assert "nosniff" == game.headers["x-content-type-options"]
+
+
+def test_all_operations_can_be_listed_for_a_test_to_walk(routes: Routes) -> None:
+    @routes.get("/{id}", allow=PUBLIC)
+    async def show(ctx: Context, who: None, id: str, *, limit: int = 5) -> Thing:
+        raise AssertionError
+
+    listed = {
+        (o.method, o.path, o.allow, tuple(p.wire for p in o.parameters))
+        for o in operations_of([routes], ABOUT)
+    }
+
+    assert ("GET", "/api/v1/things/{id}", "public", ("id", "limit")) in listed
+    assert ("GET", "/healthz", "public", ()) in listed
