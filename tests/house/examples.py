@@ -14,13 +14,17 @@ from volano.core.db import Instant, Uuid16
 from volano.core.db.scope import COLUMN
 from volano.core.http.operation import Operation
 from volano.spec.common import Id
+from volano.spec.data import Split
 from volano.spec.loop import Kind
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 ID = "01a1fd59-4423-78e1-a2b3-59f4312e8f81"
 """An id that every kind of thing may have: a UUID, a file's name and a name that people give."""
 
-NOT_IDS = {"kind": [kind for kind in get_args(Kind) if kind != "contributor"]}
+NOT_IDS = {
+    "kind": [kind for kind in get_args(Kind) if kind != "contributor"],
+    "split": list(get_args(Split)),
+}
 """Names in a path that choose something else than a thing, with what they may be.
 
 Contributors have no row of their own, so nobody may ask for one.

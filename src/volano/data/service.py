@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 STREAM = "records"
 COMPACT = "records.compact"
 _SNAPSHOTS_SEARCHED = 1000
+_CHUNK = 1 << 20
 
 
 class RecordInbox(Inbox):
@@ -258,6 +260,19 @@ async def stage(ctx: Context, workspace: str, id: str, folder: Path, limit: int)
             wanted = lines.filter(pc.equal(lines["segment"], segment_id))
             segment = await ctx.blobs.get(workspace, places[segment_id].blob)
             await asyncio.to_thread(writer.add, wanted, segment)
+
+
+async def split_file(ctx: Context, who: Who, id: str, split: spec.Split) -> AsyncIterator[bytes]:
+    """`<split>.parquet` of a snapshot as a run reads it, in chunks; for runs without a server.
+
+    Raises: Missing, StagedTooLarge (at the first chunk).
+    """
+    with tempfile.TemporaryDirectory(prefix="volano-") as name:
+        folder = Path(name)
+        await stage(ctx, who.workspace, id, folder, ctx.settings.run_max_data)
+        with (folder / f"{split}.parquet").open("rb") as file:
+            while chunk := await asyncio.to_thread(file.read, _CHUNK):
+                yield chunk
 
 
 async def _snapshot_row(ctx: Context, workspace: str, id_or_name: str) -> sa.Row[Any]:
