@@ -1,0 +1,117 @@
+"""Drawings as other hands might have drawn them: what training sees instead of the same ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Counts = NDArray[np.integer]
+
+GRID = 3
+"""Points a side of the grid that bends a drawing."""
+STROKES = 12
+"""Strokes that move on their own; any further ones move together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hand:
+    """How much a hand varies; lengths are shares of the drawing's larger side."""
+
+    rotation: float = 0.25
+    """Largest turn, radians."""
+    scale: float = 0.2
+    """Largest logarithm of the factor of either side."""
+    shear: float = 0.2
+    bend: float = 0.035
+    """Standard deviation of a smooth field over the drawing."""
+    slip: float = 0.03
+    """Standard deviation of where each stroke is put."""
+    form: float = 0.1
+    """Standard deviation of each number of the matrix that turns and stretches a stroke."""
+    jitter: float = 0.004
+    """Standard deviation of each end of each segment."""
+    gaps: float = 0.03
+    """Mean share of segments left out."""
+
+    def times(self, strength: float) -> "Hand":
+        """The same hand, as much steadier or shakier."""
+        return Hand(**{name: getattr(self, name) * strength for name in self.__slots__})
+
+
+def augment(
+    rng: np.random.Generator, segments: Floats, count: Counts, hand: Hand
+) -> tuple[Floats, Counts]:
+    """New drawings (B, N, 4) and their counts, at unit scale around the origin.
+
+    `segments` (B, N, 4) in px, of which drawing b has the first `count[b]`. Place and scale are
+    not varied here: the graph takes them out again.
+    """
+    there = np.arange(segments.shape[1]) < count[:, None]
+    points = _at_unit_scale(segments.reshape(len(segments), -1, 2), np.repeat(there, 2, axis=1))
+    points = points + _slips(rng, points, _members(segments, there), hand)
+    points = points + _field(rng, points, hand.bend)
+    points = points @ _matrices(rng, len(points), hand)
+    points += rng.normal(0, hand.jitter, points.shape)
+    return _with_gaps(rng, points.reshape(segments.shape).astype(np.float32), there, hand.gaps)
+
+
+def _at_unit_scale(points: Floats, there: NDArray[np.bool_]) -> Floats:
+    outside = ~there[..., None]
+    low = np.where(outside, np.inf, points).min(axis=1, keepdims=True)
+    high = np.where(outside, -np.inf, points).max(axis=1, keepdims=True)
+    side = np.maximum((high - low).max(axis=2, keepdims=True), 1e-3)
+    unit: Floats = (points - (low + high) / 2) / side
+    return unit
+
+
+def _members(segments: Floats, there: NDArray[np.bool_]) -> Floats:
+    """Which end of a segment is of which stroke, 1 or 0: (B, 2 N, STROKES)."""
+    begins = (segments[:, 1:, :2] != segments[:, :-1, 2:]).any(axis=2)
+    stroke = np.minimum(np.pad(begins, ((0, 0), (1, 0))).cumsum(axis=1), STROKES - 1)
+    member = (stroke[..., None] == np.arange(STROKES)) & there[..., None]
+    return np.repeat(member, 2, axis=1).astype(np.float32)
+
+
+def _slips(rng: np.random.Generator, points: Floats, member: Floats, hand: Hand) -> Floats:
+    """How far each point moves with its stroke, which is put and drawn a little differently."""
+    shift = rng.normal(0, hand.slip, (len(points), STROKES, 2)).astype(np.float32)
+    matrix = rng.normal(0, hand.form, (len(points), STROKES, 4)).astype(np.float32)
+    number = np.maximum(member.sum(axis=1), 1)[..., None]
+    from_middle = points - member @ (member.transpose(0, 2, 1) @ points / number)
+    each = (member @ matrix).reshape(*points.shape, 2)
+    moved: Floats = member @ shift + (from_middle[..., None, :] @ each)[..., 0, :]
+    return moved
+
+
+def _field(rng: np.random.Generator, points: Floats, bend: float) -> Floats:
+    """How far each point moves: random at the points of a grid, linear between them."""
+    shifts = rng.normal(0, bend, (len(points), GRID * GRID, 2)).astype(np.float32)
+    place = np.clip(points + 0.5, 0, 1) * (GRID - 1)
+    near = np.maximum(0, 1 - abs(place[..., None] - np.arange(GRID, dtype=np.float32)))
+    shares = near[..., 0, :, None] * near[..., 1, None, :]
+    moved: Floats = shares.reshape(*points.shape[:2], -1) @ shifts
+    return moved
+
+
+def _matrices(rng: np.random.Generator, drawings: int, hand: Hand) -> Floats:
+    """A (2, 2) matrix a drawing, for rows of points: shear, then stretch, then turn."""
+    turn = rng.uniform(-hand.rotation, hand.rotation, drawings)
+    stretch = np.exp(rng.uniform(-hand.scale, hand.scale, (drawings, 2)))
+    shear = np.tile(np.eye(2), (drawings, 1, 1))
+    shear[:, 1, 0] = rng.uniform(-hand.shear, hand.shear, drawings)
+    cos, sin = np.cos(turn), np.sin(turn)
+    rotation = np.stack([cos, sin, -sin, cos], axis=1).reshape(-1, 2, 2)
+    matrices: Floats = (shear * stretch[:, None] @ rotation).astype(np.float32)
+    return matrices
+
+
+def _with_gaps(
+    rng: np.random.Generator, segments: Floats, there: NDArray[np.bool_], gaps: float
+) -> tuple[Floats, Counts]:
+    """Without a few segments; some drawings lose many, some none, and one segment always stays."""
+    share = 2 * gaps * rng.random((len(segments), 1))
+    kept = there & (rng.random(there.shape) >= share)
+    kept[:, 0] = True
+    order = np.argsort(~kept, axis=1, kind="stable")
+    return np.take_along_axis(segments, order[..., None], axis=1), kept.sum(axis=1)

@@ -1,0 +1,1 @@
+"""Recipes: models that come with the product, each read from top to bottom."""

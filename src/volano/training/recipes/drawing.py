@@ -1,0 +1,381 @@
+"""The drawing recogniser: strokes in, calibrated probabilities out, on two cores in minutes.
+
+Read it from top to bottom: the settings, the loop, the export, the figures. torch is imported
+where the work begins, so that looking at the settings costs nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from volano.data.formats import segments as form
+from volano.data.formats import strokes
+from volano.evaluation import calibrate, classify
+from volano.harness.phases import peak_rss
+from volano.spec.data import EmptySplit
+from volano.spec.model import Model, Param, Run
+from volano.spec.registry import Artefact
+from volano.training.augment import Hand, augment
+
+if TYPE_CHECKING:
+    import torch
+
+    from volano.training.network import Recogniser
+
+GOLDEN = 4
+"""Drawings that the artefact carries with the expected answer."""
+COLDEST = 0.4
+"""Least temperature: validation drawings that are all answered right would ask for none at all."""
+LOOKS = 40
+"""How often training stops to look at the validation drawings."""
+READ = 1024
+"""Drawings decoded at once."""
+SPLITS = ("train", "valid", "test")
+
+OUTPUTS = pa.schema(
+    {
+        "record_id": pa.string(),
+        "label": pa.string(),
+        "predicted": pa.string(),
+        "scores": pa.list_(pa.float32()),
+    }
+)
+
+
+class Drawing(Model):
+    """A small convolutional network on pictures that the graph draws itself."""
+
+    input_kind = "drawing"
+
+    size_px = Param(32, choices=(32, 64, 128), doc="side of the picture that the network sees")
+    width = Param(32, ge=4, le=128, doc="channels of the first layers")
+    seconds = Param(3600.0, ge=0.1, doc="of training, at most; the run may allow less")
+    epochs = Param(200, ge=1, doc="times that each drawing is seen, if time allows")
+    batch = Param(32, ge=2, le=4096, doc="drawings a step")
+    learning_rate = Param(2e-3, ge=1e-6, le=1.0, doc="at its height")
+    weight_decay = Param(0.05, ge=0.0, le=1.0, doc="of matrices, not of biases")
+    dropout = Param(0.3, ge=0.0, le=0.9, doc="before the last layer")
+    smoothing = Param(0.1, ge=0.0, le=0.5, doc="share of the truth given to other classes")
+    averaging = Param(0.995, ge=0.0, le=0.9999, doc="memory of the averaged weights, a step")
+    strength = Param(1.0, ge=0.0, le=3.0, doc="how much the drawings are varied")
+    patience = Param(12, ge=1, le=LOOKS, doc=f"looks, of {LOOKS}, without a better loss")
+    reserve = Param(10.0, ge=0.0, doc="seconds kept for export and evaluation")
+    threads = Param(2, ge=1, le=64, doc="cores to use; more than two gain little")
+
+    def train(self, run: Run) -> None:
+        """Write `model.onnx` and `version.json`; every choice is made on train and valid alone.
+
+        Raises: EmptySplit, ArtefactRefused (the graph does not answer as the network does).
+        """
+        run.progress(0, 1, "reading drawings")
+        classes = sorted({label for split in SPLITS for label in labels(run.data, split)})
+        learn, valid = (Drawings.read(run.data, split, classes) for split in ("train", "valid"))
+        recogniser = self._fit(run, learn, valid, len(classes))
+        run.progress(1, 1, "exporting")
+        self._export(run, recogniser, classes, valid)
+
+    def evaluate(self, run: Run) -> dict[str, Any]:
+        """Figures of the exported graph on the test split; writes `evaluation.json` and, for each
+        record, what was answered, into `test_outputs.parquet`.
+
+        Raises: EmptySplit.
+        """
+        from volano.training import export
+
+        artefact = msgspec.json.decode((run.artefact / "version.json").read_bytes(), type=Artefact)
+        graph = export.session(run.artefact / "model.onnx")
+        truth, logits = [], []
+        with pq.ParquetWriter(run.artefact / "test_outputs.parquet", OUTPUTS) as file:
+            for part in Drawings.stream(run.data, "test", artefact.classes):
+                probabilities, raw = export.scores(graph, part.segments, part.count)
+                file.write_table(_outputs(part, probabilities, artefact.classes))
+                truth.append(part.truth)
+                logits.append(raw)
+                run.progress(sum(map(len, truth)), part.total, "testing")
+        report = classify.report(
+            np.concatenate(truth),
+            calibrate.softmax(np.concatenate(logits)),
+            artefact.classes,
+            temperature=artefact.temperature,
+        )
+        (run.artefact / "evaluation.json").write_bytes(msgspec.json.encode(report))
+        run.log(0, accuracy=report.accuracy, macro_f1=report.macro.f1, ece=report.ece_after)
+        figures: dict[str, Any] = msgspec.to_builtins(report)
+        return figures
+
+    def _fit(self, run: Run, learn: Drawings, valid: Drawings, classes: int) -> Recogniser:
+        import torch
+        from torch.nn import functional
+
+        from volano.training.network import Recogniser
+        from volano.training.raster import turned
+
+        torch.manual_seed(run.seed)
+        torch.set_num_threads(min(self.threads, torch.get_num_threads()))
+        rng = np.random.default_rng(run.seed)
+        learner = Recogniser(classes, size_px=self.size_px, width=self.width, dropout=self.dropout)
+        average = copy.deepcopy(learner)
+        optimiser = torch.optim.AdamW(_decayed(learner, self.weight_decay))
+        schedule = Schedule(self, run, steps=self.epochs * max(1, learn.total // self.batch))
+        stopper = Stopper(self.patience)
+        hand = Hand().times(self.strength)
+        for step, rows in enumerate(_batches(rng, learn.total, self.batch)):
+            share = schedule.share(step)
+            if share >= 1 or stopper.enough:
+                break
+            for group in optimiser.param_groups:
+                group["lr"] = self.learning_rate * warmed_cosine(share)
+            drawn, count = augment(rng, learn.segments[rows], learn.count[rows], hand)
+            pictures = learner.raster(torch.from_numpy(drawn), torch.from_numpy(count))
+            half = len(rows) // 2
+            pictures = torch.cat([pictures[:half], turned(pictures[half:])])
+            truth = torch.from_numpy(learn.truth[rows])
+            truth[half:] += classes
+            logits = learner.network(pictures.contiguous(memory_format=torch.channels_last))
+            loss = functional.cross_entropy(logits, truth, label_smoothing=self.smoothing)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            _follow(average, learner, min(self.averaging, (1 + step) / (10 + step)))
+            if schedule.time_to_look(share):
+                figures = _look(average, valid)
+                stopper.see(figures["valid_loss"], average)
+                run.log(step, loss=loss.item(), peak_mb=peak_rss() / 1e6, **figures)
+                run.progress(share, 1, "training")
+        return _calibrated(stopper.best or average, valid)
+
+    def _export(
+        self, run: Run, recogniser: Recogniser, classes: list[str], valid: Drawings
+    ) -> None:
+        from volano.training import export
+
+        path = run.artefact / "model.onnx"
+        export.write(recogniser, path)
+        graph = export.session(path)
+        few = valid.segments[:READ], valid.count[:READ]
+        artefact = Artefact(
+            input_kind=self.input_kind,
+            classes=classes,
+            temperature=recogniser.temperature.item(),
+            max_segments=form.MAX_SEGMENTS,
+            tolerance=form.TOLERANCE,
+            parity=export.parity(recogniser, graph, *few),
+            golden=export.golden(graph, few[0][:GOLDEN], few[1][:GOLDEN]),
+            facts={"size_px": self.size_px, "bytes": path.stat().st_size},
+        )
+        (run.artefact / "version.json").write_bytes(msgspec.json.encode(artefact))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawings:
+    """Drawings as the network takes them; `segments` (n, MAX_SEGMENTS, 4) lie in a mapped file."""
+
+    record_ids: list[str]
+    segments: NDArray[np.float32]
+    count: NDArray[np.int32]
+    truth: NDArray[np.int64]
+    total: int
+    """Drawings in the split."""
+
+    @classmethod
+    def read(cls, folder: Path, split: str, classes: Sequence[str]) -> Drawings:
+        """A whole split; the system may write its segments to disk when memory is short.
+
+        Raises: EmptySplit, CodecError.
+        """
+        parts = cls.stream(folder, split, classes)
+        first = next(parts)
+        shape = (first.total, *first.segments.shape[1:])
+        with tempfile.TemporaryFile() as file:  # the mapping outlives it
+            segments = np.memmap(file, np.float32, "w+", shape=shape)
+        found, done = [], 0
+        for part in itertools.chain([first], parts):
+            segments[done : done + len(part.count)] = part.segments
+            done += len(part.count)
+            found.append(part)
+        return cls(
+            record_ids=[],
+            segments=segments,
+            count=np.concatenate([part.count for part in found]),
+            truth=np.concatenate([part.truth for part in found]),
+            total=first.total,
+        )
+
+    @classmethod
+    def stream(cls, folder: Path, split: str, classes: Sequence[str]) -> Iterator[Drawings]:
+        """A split in parts of READ drawings.
+
+        Raises: EmptySplit, CodecError.
+        """
+        number = {name: index for index, name in enumerate(classes)}
+        with pq.ParquetFile(folder / f"{split}.parquet") as file:
+            total = file.metadata.num_rows
+            if not total:
+                raise EmptySplit(split=split, contributors=0)
+            for rows in file.iter_batches(READ, columns=["record_id", "label", "payload"]):
+                cut = [form.segments(strokes.decode(p)) for p in rows["payload"].to_pylist()]
+                yield cls(
+                    record_ids=rows["record_id"].to_pylist(),
+                    segments=padded(cut),
+                    count=np.array([len(c) for c in cut], np.int32),
+                    truth=np.array([number[name] for name in rows["label"].to_pylist()], np.int64),
+                    total=total,
+                )
+
+
+def labels(folder: Path, split: str) -> set[str]:
+    """The labels of a split."""
+    column = pq.read_table(folder / f"{split}.parquet", columns=["label"])["label"]
+    return set(column.unique().to_pylist())
+
+
+def padded(drawings: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Drawings of (n, 4) segments as one (B, MAX_SEGMENTS, 4), zeros behind each."""
+    whole = np.zeros((len(drawings), form.MAX_SEGMENTS, 4), np.float32)
+    for row, drawing in zip(whole, drawings, strict=True):
+        row[: len(drawing)] = drawing
+    return whole
+
+
+class Schedule:
+    """How far training is: by the clock or by steps, whichever is further."""
+
+    def __init__(self, recipe: Drawing, run: Run, steps: int) -> None:
+        self._run, self._steps = run, steps
+        at_start = run.seconds_left()
+        self._seconds = min(recipe.seconds, max(at_start - recipe.reserve, at_start / 3))
+        self._end = at_start - self._seconds
+        self._looked = 0.0
+
+    def share(self, step: int) -> float:
+        """The share done, 1 at the end.
+
+        Raises: RunCancelled.
+        """
+        left = self._run.seconds_left() - self._end
+        return max(step / self._steps, 1 - left / self._seconds)
+
+    def time_to_look(self, share: float) -> bool:
+        """True LOOKS times in a training."""
+        if share < self._looked + 1 / LOOKS:
+            return False
+        self._looked = share
+        return True
+
+
+class Stopper:
+    """Keeps the best network and says when better ones stopped coming."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience, self.without = patience, 0
+        self.lowest = math.inf
+        self.best: Recogniser | None = None
+
+    def see(self, loss: float, network: Recogniser) -> None:
+        """Compare by validation loss."""
+        self.without += 1
+        if loss < self.lowest:
+            self.lowest, self.without = loss, 0
+            self.best = copy.deepcopy(network)
+
+    @property
+    def enough(self) -> bool:
+        return self.without >= self.patience
+
+
+def warmed_cosine(share: float) -> float:
+    """The learning rate over a training, as a factor: up over a twentieth, then a half cosine."""
+    return min(1.0, 0.02 + share / 0.05) * (0.001 + 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def _batches(rng: np.random.Generator, total: int, size: int) -> Iterator[NDArray[np.int64]]:
+    """Rows for step after step, for ever: each drawing once before any comes again."""
+    waiting = np.empty(0, np.int64)
+    while True:
+        while len(waiting) < size:
+            waiting = np.concatenate([waiting, rng.permutation(total)])
+        yield waiting[:size]
+        waiting = waiting[size:]
+
+
+def _decayed(network: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Parameter groups: weight decay for matrices and kernels, none for biases and norms."""
+    parameters = list(network.parameters())
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _follow(average: Recogniser, learner: Recogniser, memory: float) -> None:
+    """Move the averaged weights, and the statistics of the norms, towards the learner's."""
+    import torch
+
+    with torch.no_grad():
+        for slow, fast in zip(
+            average.state_dict().values(), learner.state_dict().values(), strict=True
+        ):
+            if slow.is_floating_point():
+                slow.lerp_(fast, 1 - memory)
+
+
+def _look(recogniser: Recogniser, valid: Drawings) -> dict[str, float]:
+    """Loss and accuracy on the validation drawings."""
+    logits, truth = _logits(recogniser, valid), valid.truth
+    shares = calibrate.softmax(logits)[np.arange(len(truth)), truth]
+    return {
+        "valid_loss": float(-np.log(np.maximum(shares, 1e-12)).mean()),
+        "valid_accuracy": float((logits.argmax(axis=1) == truth).mean()),
+    }
+
+
+def _calibrated(recogniser: Recogniser, valid: Drawings) -> Recogniser:
+    """The same network with the temperature at which its validation answers are likeliest."""
+    logits = _logits(recogniser, valid)
+    fitted = calibrate.fit_temperature(logits, valid.truth)
+    recogniser.temperature.fill_(max(fitted, COLDEST))
+    return recogniser
+
+
+def _logits(recogniser: Recogniser, drawings: Drawings) -> NDArray[np.float64]:
+    """Logits (n, classes) of a whole split."""
+    import torch
+
+    recogniser.eval()
+    with torch.no_grad():
+        parts = [
+            recogniser.logits(
+                torch.from_numpy(drawings.segments[at : at + READ]),
+                torch.from_numpy(drawings.count[at : at + READ]),
+            )
+            for at in range(0, drawings.total, READ)
+        ]
+    logits: NDArray[np.float64] = torch.cat(parts).double().numpy()
+    return logits
+
+
+def _outputs(part: Drawings, scores: NDArray[np.float32], classes: Sequence[str]) -> pa.Table:
+    """What was answered for each record, with its true label."""
+    names = np.array(classes, dtype=object)
+    return pa.table(
+        {
+            "record_id": part.record_ids,
+            "label": names[part.truth],
+            "predicted": names[scores.argmax(axis=1)],
+            "scores": list(scores),
+        },
+        schema=OUTPUTS,
+    )
