@@ -13,7 +13,7 @@ import pytest
 from volano.core.services import PostgresServer, S3Server, execute
 from volano.spec.services import ServiceNotInstalled
 
-pytest_plugins = ["tests.fixtures_db"]
+pytest_plugins = ["tests.fixtures_db", "tests.stages"]
 
 NOT_IN_EVERY_MACHINE = ("no GPU", "no Landlock", "no seccomp", "no netem", "no cgroup", "not root")
 """How a reason starts that is also a reason in CI: hardware and kernel cannot be installed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,9 @@ import sqlalchemy as sa
 from volano.core.db import Database, Tx
 from volano.core.segments.tables import inbox
 from volano.spec.common import Overloaded
-from volano.spec.errors import VolanoError
+
+_KEYS = 10_000
+"""In one statement: both databases take some 32,000 parameters."""
 
 _COLUMNS = [column.name for column in inbox.columns if column.name != "workspace"]
 
@@ -106,7 +108,11 @@ class Inbox:
                 await self._commit(workspace, self._next_group(workspace))
         finally:
             for waiting in self._lanes.pop(workspace):
-                waiting.done.cancel()
+                self._leave(waiting)
+
+    def _leave(self, waiting: _Waiting) -> None:
+        self.rows_waiting -= len(waiting.rows)
+        waiting.done.cancel()
 
     def _next_group(self, workspace: str) -> list[_Waiting]:
         lane = self._lanes[workspace]
@@ -120,21 +126,20 @@ class Inbox:
 
     async def _commit(self, workspace: str, group: list[_Waiting]) -> None:
         try:
-            async with self.db.begin(workspace) as tx:
-                outcomes = await self._insert(tx, group)
-        except VolanoError as error:
-            # Every caller of the group must hear that its rows are not stored.
-            for waiting in group:
-                if not waiting.done.done():
-                    waiting.done.set_exception(error)
-        else:
-            for waiting in group:
-                if not waiting.done.done():
-                    waiting.done.set_result([outcomes[row.key] for row in waiting.rows])
+            # Gathered, so that whatever failed is told to every caller of the group.
+            (found,) = await asyncio.gather(self._store(workspace, group), return_exceptions=True)
+            answers: Sequence[list[Stored] | BaseException]
+            answers = [found] * len(group) if isinstance(found, BaseException) else found
+            for waiting, answer in zip(group, answers, strict=True):
+                _tell(waiting.done, answer)
         finally:
-            self.rows_waiting -= sum(len(waiting.rows) for waiting in group)
             for waiting in group:
-                waiting.done.cancel()
+                self._leave(waiting)
+
+    async def _store(self, workspace: str, group: Sequence[_Waiting]) -> list[list[Stored]]:
+        async with self.db.begin(workspace) as tx:
+            outcomes = await self._insert(tx, group)
+        return _answers(group, outcomes)
 
     async def _insert(self, tx: Tx, group: Sequence[_Waiting]) -> dict[str, Stored]:
         """Insert first, then look at what has left: a row that is being moved meanwhile is seen.
@@ -142,9 +147,13 @@ class Inbox:
         (Under READ COMMITTED the insert waits for the mover's delete, and the look-up after it
         sees what the mover committed.)
         """
-        rows = {row.key: (row, waiting) for waiting in reversed(group) for row in waiting.rows}
+        rows: dict[str, tuple[Row, int]] = {}
+        for waiting in group:
+            for row in waiting.rows:
+                rows.setdefault(row.key, (row, waiting.received_ms))
         batch = int.from_bytes(os.urandom(7), "big")
-        values = [_values(self.stream, row, w.received_ms, batch) for row, w in rows.values()]
+        # Sorted, so that two processes with some of the same keys do not lock each other out.
+        values = [_values(self.stream, *rows[key], batch) for key in sorted(rows)]
         old: dict[str, bytes] = {}
         if await tx.append(inbox, _COLUMNS, values) < len(values):
             there = await find(tx, self.stream, rows)
@@ -155,6 +164,27 @@ class Inbox:
         return {
             key: Stored(key in old, old.get(key, row.content)) for key, (row, _) in rows.items()
         }
+
+
+def _answers(group: Sequence[_Waiting], outcomes: Mapping[str, Stored]) -> list[list[Stored]]:
+    """What each caller is told: of a key that came twice, the second is the duplicate."""
+    seen: set[str] = set()
+
+    def told(key: str) -> Stored:
+        there, again = outcomes[key], key in seen
+        seen.add(key)
+        return Stored(there.duplicate or again, there.content)
+
+    return [[told(row.key) for row in waiting.rows] for waiting in group]
+
+
+def _tell(caller: asyncio.Future[list[Stored]], answer: list[Stored] | BaseException) -> None:
+    if caller.done():  # it gave up waiting
+        return
+    if isinstance(answer, BaseException):
+        caller.set_exception(answer)
+    else:
+        caller.set_result(answer)
 
 
 def _values(stream: str, row: Row, received_ms: int, batch: int) -> tuple[Any, ...]:
@@ -185,10 +215,11 @@ async def oldest_ms(tx: Tx, stream: str) -> int | None:
 
 async def drop(tx: Tx, stream: str, keys: Collection[str]) -> int:
     """Remove rows that now stand elsewhere; how many were there."""
-    if not keys:
-        return 0
-    gone = tx.delete(inbox).where(inbox.c.stream == stream, inbox.c.key.in_(keys))
-    return await tx.run(gone)
+    gone, all_keys = 0, list(keys)
+    for first in range(0, len(all_keys), _KEYS):
+        named = inbox.c.key.in_(all_keys[first : first + _KEYS])
+        gone += await tx.run(tx.delete(inbox).where(inbox.c.stream == stream, named))
+    return gone
 
 
 async def of_subject(tx: Tx, stream: str, subject: str) -> list[Row]:

@@ -1,0 +1,195 @@
+"""The inbox acknowledges what is durable, each key once, however it is sent."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from tests.core.segments.streams import HOME, STREAM, Shelf, open_inbox, row, rows, waiting
+from volano.core.context import Context
+from volano.core.db import Database, Tx
+from volano.core.segments.inbox import Inbox, Row, Stored, drop, find, oldest_ms, take
+from volano.spec.common import DatabaseUnavailable, Overloaded
+
+
+async def _batches(db: Database, of: Sequence[Row]) -> set[int]:
+    async with db.read(HOME) as tx:
+        found = await find(tx, STREAM, [row.key for row in of])
+    return {row.batch for row in found.values()}
+
+
+async def test_an_acknowledged_row_is_there_with_all_that_was_given(server: Context) -> None:
+    inbox, sent = open_inbox(server), row(1, subject="ada")
+    answer = await inbox.append(HOME, [sent], now_ms=77)
+    async with server.db.read(HOME) as tx:
+        there = (await find(tx, STREAM, [sent.key]))[sent.key]
+    assert [Stored(False, sent.content)] == answer
+    assert (sent.head, sent.payload, "ada", 77) == (
+        there.head, there.payload, there.subject, there.received_ms,
+    )  # fmt: skip
+
+
+async def test_many_callers_at_once_share_one_commit(server: Context) -> None:
+    inbox, sent = open_inbox(server), rows(*range(100))
+    await asyncio.gather(*(inbox.append(HOME, [one], now_ms=1) for one in sent))
+    assert 1 == len(await _batches(server.db, sent))
+
+
+async def test_a_group_is_no_larger_than_it_may_be(server: Context) -> None:
+    inbox, sent = open_inbox(server, group=10), rows(*range(31))
+    await asyncio.gather(*(inbox.append(HOME, [one], now_ms=1) for one in sent))
+    assert 4 == len(await _batches(server.db, sent))
+
+
+async def test_one_caller_with_more_than_a_group_is_one_commit(server: Context) -> None:
+    inbox, sent = open_inbox(server, group=2), rows(*range(9))
+    await inbox.append(HOME, sent, now_ms=1)
+    assert 1 == len(await _batches(server.db, sent))
+
+
+async def test_a_row_sent_again_later_is_a_duplicate(server: Context) -> None:
+    inbox = open_inbox(server)
+    await inbox.append(HOME, [row(1)], now_ms=1)
+    again = await inbox.append(HOME, rows(1, 2), now_ms=2)
+    assert [True, False] == [one.duplicate for one in again]
+
+
+async def test_of_a_row_sent_twice_in_one_group_the_second_is_a_duplicate(server: Context) -> None:
+    inbox = open_inbox(server)
+    first = asyncio.create_task(inbox.append(HOME, [row(9)], now_ms=1))
+    twins = [asyncio.create_task(inbox.append(HOME, [row(1)], now_ms=1)) for _ in range(2)]
+    await first
+    assert [False, True] == [(await twin)[0].duplicate for twin in twins]
+
+
+async def test_of_a_row_twice_in_one_list_the_second_is_a_duplicate(server: Context) -> None:
+    answer = await open_inbox(server).append(HOME, rows(1, 1), now_ms=1)
+    assert [False, True] == [one.duplicate for one in answer]
+
+
+async def test_a_key_used_again_keeps_its_first_content(server: Context) -> None:
+    inbox, first, other = open_inbox(server), row(1), row(1, b"something else")
+    within_a_list = await inbox.append(HOME, [first, other], now_ms=1)
+    later = await inbox.append(HOME, [other], now_ms=2)
+    assert [first.content] * 3 == [one.content for one in within_a_list + later]
+
+
+async def test_a_row_that_has_left_the_inbox_is_known_and_not_stored_again(
+    server: Context,
+) -> None:
+    shelf, gone = Shelf(), row(1)
+    shelf.contents[gone.key] = gone.content
+    answer = await open_inbox(server, shelf).append(HOME, [gone, row(2)], now_ms=1)
+    assert [True, False] == [one.duplicate for one in answer]
+    assert {row(2).key} == await waiting(server, gone, row(2))
+
+
+async def test_a_row_that_is_being_moved_meanwhile_is_known(server: Context) -> None:
+    """The mover has not committed when the row is sent again."""
+    shelf, moving = Shelf(), row(1)
+    inbox = open_inbox(server, shelf)
+    await inbox.append(HOME, [moving], now_ms=1)
+    async with server.db.begin(HOME) as tx:
+        await drop(tx, STREAM, [moving.key])
+        again = asyncio.create_task(inbox.append(HOME, [moving], now_ms=2))
+        await asyncio.sleep(0)
+        shelf.contents[moving.key] = moving.content
+    assert [Stored(True, moving.content)] == await again
+    assert set() == await waiting(server, moving)
+
+
+async def test_other_workspaces_may_use_the_same_key(server: Context) -> None:
+    inbox = open_inbox(server)
+    await inbox.append(HOME, [row(1)], now_ms=1)
+    assert [False] == [one.duplicate for one in await inbox.append("ws_b", [row(1)], now_ms=1)]
+
+
+async def test_two_processes_with_the_same_rows_store_each_once(
+    server: Context, other_process: Context
+) -> None:
+    sent = rows(*range(50))
+    here, there = await asyncio.gather(
+        open_inbox(server).append(HOME, sent, now_ms=1),
+        open_inbox(other_process).append(HOME, sent[::-1], now_ms=1),
+    )
+    news = [one.duplicate for one in here].count(False) + [o.duplicate for o in there].count(False)
+    assert 50 == news
+
+
+async def test_more_rows_than_may_wait_are_refused_at_once(server: Context) -> None:
+    inbox = open_inbox(server, queue=3)
+    accepted = asyncio.create_task(inbox.append(HOME, rows(1, 2), now_ms=1))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await inbox.append(HOME, rows(3, 4), now_ms=1)
+    assert 2 == len(await accepted)
+    assert 2 == len(await inbox.append(HOME, rows(3, 4), now_ms=1))
+
+
+def _failing(ctx: Context, error: Exception) -> Inbox:
+    """An inbox whose look at the shelf fails, so that nothing of a group is committed."""
+
+    async def known(tx: Tx, keys: Sequence[str]) -> dict[str, bytes]:
+        raise error
+
+    return Inbox(ctx.db, STREAM, known)
+
+
+@pytest.mark.parametrize(
+    "error", [DatabaseUnavailable(reason="it is away"), ZeroDivisionError()], ids=["away", "bug"]
+)
+async def test_a_commit_that_fails_is_told_to_every_caller_of_its_group(
+    server: Context, error: Exception
+) -> None:
+    inbox = _failing(server, error)
+    callers = (inbox.append(HOME, [one], now_ms=1) for one in rows(*range(5)))
+    answers = await asyncio.gather(*callers, return_exceptions=True)
+    assert [error] * 5 == answers
+    assert set() == await waiting(server, *rows(*range(5)))
+    assert 0 == inbox.rows_waiting
+
+
+async def test_a_caller_that_gives_up_does_not_take_its_group_along(server: Context) -> None:
+    inbox = open_inbox(server)
+    calls: list[Callable[[], asyncio.Task[list[Stored]]]] = [
+        lambda n=n: asyncio.create_task(inbox.append(HOME, [row(n)], now_ms=1))  # type: ignore[misc] # a default binds n
+        for n in range(3)
+    ]
+    first, given_up, other = (call() for call in calls)
+    await asyncio.sleep(0)
+    given_up.cancel()
+    assert [False, False] == [(await first)[0].duplicate, (await other)[0].duplicate]
+    assert {row(n).key for n in range(3)} == await waiting(server, *rows(0, 1, 2))
+    assert 0 == inbox.rows_waiting
+
+
+async def test_closing_waits_for_what_was_accepted(server: Context) -> None:
+    inbox = open_inbox(server)
+    tasks = [asyncio.create_task(inbox.append(HOME, [one], now_ms=1)) for one in rows(*range(20))]
+    await asyncio.sleep(0)
+    await inbox.close()
+    assert 20 == len(await waiting(server, *rows(*range(20))))
+    await asyncio.gather(*tasks)
+
+
+async def test_the_oldest_rows_are_taken_first(server: Context) -> None:
+    inbox = open_inbox(server)
+    for number, at_ms in ((3, 10), (1, 30), (2, 20)):
+        await inbox.append(HOME, [row(number)], now_ms=at_ms)
+    async with server.db.read(HOME) as tx:
+        assert rows(3, 2) == [_as_sent(one) for one in await take(tx, STREAM, 2)]
+        assert 10 == await oldest_ms(tx, STREAM)
+        assert await oldest_ms(tx, "another stream") is None
+
+
+def _as_sent(there: Row) -> Row:
+    return Row(there.key, there.content, there.head, there.payload, there.subject)
+
+
+async def test_more_keys_are_dropped_than_one_statement_can_name(server: Context) -> None:
+    many = [row(number) for number in range(33_000)]
+    inbox = open_inbox(server, queue=50_000)
+    await inbox.append(HOME, many, now_ms=1)
+    async with server.db.begin(HOME) as tx:
+        assert 33_000 == await drop(tx, STREAM, [one.key for one in many])
+        assert await oldest_ms(tx, STREAM) is None
