@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from volano.spec.serving import DrawingInput
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from volano.cli.terminal import Terminal
+    from volano.cli.steps import Steps
     from volano.sdk.client import Client
     from volano.spec.registry import Run
 
@@ -27,33 +26,6 @@ DRAWINGS_PER_SHAPE = 60
 SECONDS = 12.0
 
 _BATCH = 100
-
-
-class Steps:
-    """Says what was done and how long each step took."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self.terminal = terminal
-        self.started = self.last = time.monotonic()
-
-    def title(self, text: str) -> None:
-        """The first line."""
-        self.terminal.say(self.terminal.ink("bold", text))
-
-    def done(self, text: str) -> None:
-        """One more step is done."""
-        now = time.monotonic()
-        mark, took = self.terminal.ink("green", "✓"), f"{now - self.last:5.1f} s"
-        self.terminal.say(f"  {mark} {self.terminal.ink('dim', took)}  {text}")
-        self.last = now
-
-    def line(self, text: str) -> None:
-        """A line on its own, to be copied."""
-        self.terminal.say(f"             {text}")
-
-    def end(self) -> None:
-        """The last line."""
-        self.terminal.say(f"  ready after {time.monotonic() - self.started:.1f} s")
 
 
 def first_turn(client: Client, steps: Steps, *, key: str | None) -> None:

@@ -1,23 +1,19 @@
 """`volano up`, `migrate`, `settings`: hosting a server; the only door from commands to app.py."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from volano import __version__, app
-from volano.cli.first_turn import Steps, first_turn
+from volano.app import Role, Settings
+from volano.cli.steps import Steps
 from volano.cli.terminal import Here, note
 from volano.sdk import config
 from volano.sdk.client import Client
-
-if TYPE_CHECKING:
-    from volano.app import Role, Settings
 
 
 def up(
@@ -97,6 +93,8 @@ def _turn(settings: Settings, steps: Steps, url: str, key: str | None, *, wanted
         with suppress(FileNotFoundError):
             config.move(path, url)
     if wanted and (profile := config.read(url=url, folder=settings.home_path.parent)).key:
+        from volano.cli.first_turn import first_turn
+
         with Client(profile.url, profile.key) as client:
             first_turn(client, steps, key=key)
     steps.end()

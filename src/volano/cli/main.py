@@ -10,7 +10,7 @@ from typing import Any, Final
 from cyclopts import App, CycloptsError
 
 import volano
-from volano.cli import manual, problems
+from volano.cli import manual, problems, recipes
 from volano.cli.shared import Misuse, split
 from volano.cli.terminal import Terminal
 from volano.spec.errors import VolanoError
@@ -30,10 +30,11 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "snapshots": ("snapshots:app", "Frozen lists of records to train on."),
     },
     "Models": {
+        "turn": ("turn:turn", "The whole wheel on a file: import, freeze, train, activate."),
         "train": ("train:train", "Train a model on a snapshot."),
         "runs": ("runs:app", "Trainings: list, watch, cancel."),
         "versions": ("versions:app", "Trained models: list, compare, activate."),
-        "endpoints": ("endpoints:app", "What answers, and since when."),
+        "endpoints": ("endpoints:app", "What answers, and what did before."),
         "predict": ("predict:predict", "Ask an endpoint."),
         "explain": ("explain:explain", "What a thing was made from, and what from it."),
     },
@@ -84,7 +85,11 @@ def page(words: Sequence[str], terminal: Terminal) -> str:
         return manual.overview(ABOUT, _sections(), layout)
     if apps[-1].default_command is None:
         return manual.group(apps[-1], chain, layout)
-    return manual.command(apps[-1], chain, layout)
+    more: dict[str, manual.Lines] = {}
+    if chain == ("train",):
+        recipe = recipes.chosen(words, default="drawing")
+        more = {f"Parameters of {recipe}": recipes.lines(recipe)}
+    return manual.command(apps[-1], chain, layout, more)
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ class Settings:
     port: int = _setting(8000, "port to listen on")
     processes: int = _setting(1, "API processes, each with its own socket")
     allowed_hosts: str = _setting("localhost,127.0.0.1,[::1]", "Host headers answered, comma apart")
-    log: str = _setting("info", "debug, info, warning or error")
+    log: str = _setting("warning", "debug, info, warning or error")
 
     http_max_body: int = _setting(8 * 2**20, "largest request body, bytes")
     http_body_s: float = _setting(30.0, "time for a body to arrive, s")

@@ -1,0 +1,64 @@
+"""`volano turn`: the whole wheel on a file, from the import to an endpoint that answers."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from volano.cli.terminal import Here, note
+from volano.spec.data import RecordFilter, SplitRule
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Wheel:
+    """How the wheel turns."""
+
+    model: Annotated[
+        str | None, note("Name of model and endpoint; else the format's.", metavar="NAME")
+    ] = None
+    seconds: Annotated[float, note("Time for training, evaluation and export.")] = 300.0
+    seed: Annotated[int, note("Of everything random in it.")] = 0
+    test_contributors: Annotated[
+        list[str], note("Whose drawings test; else drawn by lot.", metavar="PATTERN ...", many=True)
+    ] = field(default_factory=list)
+
+
+def turn(
+    file: Annotated[Path, note("The file to learn from.")],
+    /,
+    *,
+    terminal: Here,
+    format: Annotated[Literal["omniglot"], note("What the file is.")] = "omniglot",
+    wheel: Wheel = Wheel(),
+) -> int:
+    """Turn the wheel once on a file: import, freeze, train, activate.
+
+    What was done before is not done again: an import goes on where it stopped, an equal list of
+    records is the same snapshot.
+
+    Example:
+        volano turn strokes_background_small1.zip
+        volano turn strokes_background_small1.zip --test-contributors '*-1[7-9]' '*-20'
+    """
+    from volano.cli import importing, watching
+
+    client, name = terminal.client, wheel.model or format
+    if code := importing.import_(file, terminal=terminal, format=format):
+        return code
+    snapshot = client.snapshots.create(
+        name,
+        filter=RecordFilter(origins=[format]),
+        split=SplitRule(seed=wheel.seed, test_contributors=wheel.test_contributors),
+    )
+    terminal.confirm(f"{snapshot.records:,} records frozen as {snapshot.id}")
+    run = client.runs.create(snapshot.id, model=name, seconds=wheel.seconds, seed=wheel.seed)
+    if code := watching.follow(terminal, run.id):
+        return code
+    version = client.runs.show(run.id).version
+    assert version is not None, "a finished run has registered a version"
+    client.endpoints.activate(name, version)
+    terminal.confirm(f"{version} answers on endpoint {name}")
+    terminal.then(f"volano versions show {version}", f"volano explain {version}")
+    return 0
