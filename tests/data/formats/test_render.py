@@ -1,0 +1,108 @@
+"""Pictures of drawings: right place, right colour, same bytes every time."""
+
+import io
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from volano.data.formats import render, strokes
+from volano.data.formats.strokes import Strokes
+from volano.spec.data import BadImageSize, CodecError
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def payload(*lines, width=100.0, height=100.0, **changes) -> bytes:
+    counts = [len(line) for line in lines]
+    return strokes.encode(
+        Strokes(
+            xy=np.array([point for line in lines for point in line], np.float32),
+            t=np.arange(sum(counts)),
+            starts=np.cumsum([0, *counts], dtype=np.int32),
+            width=width,
+            height=height,
+            **changes,
+        )
+    )
+
+
+CROSS = payload([(10, 50), (90, 50)], [(50, 10), (50, 90)], colors=("#ff0000", "#0000ff"))
+
+
+def pixels(drawn: bytes, size_px: int) -> np.ndarray:
+    picture = Image.open(io.BytesIO(render.png(drawn, size_px)))
+    assert (size_px, size_px) == picture.size
+    return np.asarray(picture.convert("RGB"))
+
+
+@pytest.mark.parametrize("size_px", [16, 28, 64, 333, 1024])
+def test_ink_lies_where_it_was_drawn_at_any_size(size_px):
+    found = pixels(CROSS, size_px)
+    at = [int(size_px * share) for share in (0.2, 0.5, 0.8)]
+    assert (255, 255, 255) == tuple(found[0, 0])
+    for across, down, bright in ((at[0], at[1], 0), (at[2], at[1], 0), (at[1], at[2], 2)):
+        red_green_blue = found[down, across].astype(int)
+        assert red_green_blue.argmax() == bright
+        assert red_green_blue[1] < 250
+
+
+def test_a_wide_drawing_is_centred_and_keeps_its_shape():
+    dark = (pixels(payload([(0, 0), (200, 0), (200, 100)], width=200), 200) < 128).all(axis=2)
+    rows = np.flatnonzero(dark.any(axis=1))
+    assert (48, 151) == (rows[0], rows[-1])
+
+
+def test_width_grows_with_the_picture():
+    line = payload([(0, 50), (100, 50)], widths=(10.0,))
+    thick = [(pixels(line, size)[:, size // 2, 0] < 128).sum() for size in (100, 200, 400)]
+    assert [10, 20, 40] == pytest.approx(thick, abs=1)
+
+
+def test_edges_are_smooth():
+    shades = np.unique(pixels(payload([(10, 10), (90, 63)]), 64))
+    assert len(shades) > 5
+
+
+def test_a_dot_is_seen():
+    assert pixels(payload([(50, 50)]), 100).min() == 0
+    assert b'd="M50 50L50 50"' in render.svg(payload([(50, 50)]), 100)
+
+
+def test_what_was_drawn_off_the_canvas_is_shown_too():
+    found = pixels(payload([(50, 50), (150, 50)]), 150)
+    assert found[:, 140].min() < 128
+
+
+def test_the_svg_is_xml_with_one_path_a_stroke():
+    root = ET.fromstring(render.svg(CROSS, 64).decode())
+    paths = root.findall(f".//{SVG}path")
+    assert ["#ff0000", "#0000ff"] == [path.get("stroke") for path in paths]
+    assert ["M10 50L90 50", "M50 10L50 90"] == [path.get("d") for path in paths]
+    assert ("64", "0 0 100 100") == (root.get("width"), root.get("viewBox"))
+
+
+@pytest.mark.parametrize("picture", [render.svg, render.png])
+def test_equal_payloads_give_equal_bytes(picture):
+    assert picture(CROSS, 48) == picture(CROSS, 48)
+
+
+@pytest.mark.parametrize("picture", [render.svg, render.png])
+@pytest.mark.parametrize("size_px", [-1, 0, 15, 1025])
+def test_other_sizes_are_refused(picture, size_px):
+    with pytest.raises(BadImageSize):
+        picture(CROSS, size_px)
+
+
+@pytest.mark.parametrize("picture", [render.svg, render.png])
+def test_what_is_no_payload_is_refused(picture):
+    with pytest.raises(CodecError):
+        picture(b"nonsense", 64)
+
+
+def test_extreme_payloads_are_drawn_in_bounded_room():
+    wide = payload([(-4e6, 4e6), (4e6, -4e6)], width=0.25, height=0.25, widths=(1e6,))
+    assert (64, 64, 3) == pixels(wide, 64).shape
+    tiny = payload([(0, 0)], width=0.25, height=0.25, widths=(1e6,))
+    assert pixels(tiny, 64).max() == 0
