@@ -16,7 +16,7 @@ SHAPES = synthetic.SHAPES
 
 
 def made(per_shape: int = 20, seed: int = 0) -> list:
-    return list(synthetic.drawings(SHAPES, per_shape, seed))
+    return [found.drawing for found in synthetic.drawings(SHAPES, per_shape, seed)]
 
 
 def test_every_shape_is_drawn_as_often_as_asked():
@@ -51,9 +51,8 @@ def test_no_two_replay_each_other():
 
 
 def test_drawers_take_turns():
-    assert ["synthetic-00", "synthetic-01", "synthetic-00"] == [
-        synthetic.drawer(number, 2) for number in range(3)
-    ]
+    found = synthetic.drawings(["line"], 3, seed=0, drawers=2)
+    assert ["synthetic-00", "synthetic-01", "synthetic-00"] == [one.contributor for one in found]
 
 
 def test_an_unknown_shape_is_refused_before_the_first_drawing():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 
-from volano.spec.data import Canvas, NewDrawing, Point, Stroke
+from volano.spec.data import Canvas, ImportedDrawing, NewDrawing, Point, Stroke
 from volano.spec.errors import Invalid
 
 Place = tuple[float, float]
@@ -45,10 +45,10 @@ class Hand:
 
 def drawings(
     shapes: Sequence[str], per_shape: int, seed: int, drawers: int = 10
-) -> Iterator[NewDrawing]:
+) -> Iterator[ImportedDrawing]:
     """`per_shape` drawings of each of some `SHAPES`, by `drawers` hands in turn.
 
-    The same seed gives the same drawings; `drawer` tells whose hand a drawing is.
+    The same seed gives the same drawings; the contributor says whose hand it is.
     Raises: UnknownOutline.
     """
     for shape in shapes:
@@ -57,12 +57,9 @@ def drawings(
     hands = [_hand(f"synthetic-{index:02}", Random(f"{seed} {index}")) for index in range(drawers)]
     for number in range(per_shape):
         for shape in shapes:
-            yield _drawing(shape, hands[number % drawers], Random(f"{seed} {shape} {number}"))
-
-
-def drawer(number: int, drawers: int = 10) -> str:
-    """Who made the `number`th drawing of a shape."""
-    return f"synthetic-{number % drawers:02}"
+            hand = hands[number % drawers]
+            drawing = _drawing(shape, hand, Random(f"{seed} {shape} {number}"))
+            yield ImportedDrawing(contributor=hand.name, drawing=drawing)
 
 
 def _line(rng: Random) -> list[Place]:
