@@ -21,8 +21,8 @@ async def test_a_function_is_an_operation(client: Any, routes: Routes) -> None:
 
     answer = await client().post("/api/v1/things", json={"name": "a", "points": [[0, 1]]})
 
-    assert (answer.status_code, answer.json()) == (201, {"name": "a", "points": 1})
-    assert answer.headers["content-type"] == "application/json"
+    assert (201, {"name": "a", "points": 1}) == (answer.status_code, answer.json())
+    assert "application/json" == answer.headers["content-type"]
 
 
 async def test_api_without_a_version_is_the_current_one(client: Any, routes: Routes) -> None:
@@ -34,7 +34,7 @@ async def test_api_without_a_version_is_the_current_one(client: Any, routes: Rou
 
     versioned, bare = await one.get("/api/v1/things/x"), await one.get("/api/things/x")
 
-    assert versioned.json() == bare.json() == {"name": "x", "points": 0}
+    assert {"name": "x", "points": 0} == versioned.json() == bare.json()
 
 
 async def test_query_parameters_have_the_types_of_the_function(client: Any, routes: Routes) -> None:
@@ -55,17 +55,17 @@ async def test_query_parameters_have_the_types_of_the_function(client: Any, rout
 
     one = client()
 
-    assert (await one.get("/api/things")).status_code == 204
-    assert seen == {"limit": 50, "since": None, "shape": (), "live": False, "least": 0.0}
+    assert 204 == (await one.get("/api/things")).status_code
+    assert {"limit": 50, "since": None, "shape": (), "live": False, "least": 0.0} == seen
     query = "limit=3&since=2026-01-02T03:04:05Z&shape=circle&shape=star&live=true&least=0.5"
-    assert (await one.get(f"/api/things?{query}")).status_code == 204
-    assert seen == {
+    assert 204 == (await one.get(f"/api/things?{query}")).status_code
+    assert {
         "limit": 3,
         "since": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
         "shape": ("circle", "star"),
         "live": True,
         "least": 0.5,
-    }
+    } == seen
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ async def test_a_query_that_does_not_fit_is_refused_with_its_place(
 
     answer = await client().get(f"/api/things?{query}")
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-values")
+    assert (422, "invalid-values") == (answer.status_code, answer.json()["code"])
     assert answer.json()["facts"]["at"] == at
 
 
@@ -111,8 +111,8 @@ async def test_a_header_can_be_a_parameter(client: Any, routes: Routes) -> None:
 
     answer = await client().get("/api/things", headers={"prefer": "respond-async"})
 
-    assert (answer.status_code, answer.json()["name"]) == (202, "respond-async")
-    assert answer.headers["preference-applied"] == "yes"
+    assert (202, "respond-async") == (answer.status_code, answer.json()["name"])
+    assert "yes" == answer.headers["preference-applied"]
 
 
 async def test_a_body_is_refused_with_the_path_of_what_does_not_fit(
@@ -123,8 +123,8 @@ async def test_a_body_is_refused_with_the_path_of_what_does_not_fit(
 
     answer = await client().post("/api/things", json={"name": "a", "points": [[0, 1], [0, "x"]]})
 
-    assert answer.status_code == 422
-    assert answer.json()["facts"]["at"] == "body.points[1][1]"
+    assert 422 == answer.status_code
+    assert "body.points[1][1]" == answer.json()["facts"]["at"]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ async def test_a_bad_body_is_a_4xx(
     headers = {"content-type": "application/json"}
     answer = await client().post("/api/things", content=body, headers=headers)
 
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (status, code) == (answer.status_code, answer.json()["code"])
 
 
 async def test_text_that_only_looks_like_a_nul_is_fine(client: Any, routes: Routes) -> None:
@@ -162,7 +162,7 @@ async def test_text_that_only_looks_like_a_nul_is_fine(client: Any, routes: Rout
 
     answer = await client().post("/api/things", json={"name": r"a\u0000"})
 
-    assert answer.json()["name"] == r"a\u0000"
+    assert r"a\u0000" == answer.json()["name"]
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", ""])
@@ -175,7 +175,7 @@ async def test_a_body_of_another_media_type_is_415(
     headers = {"content-type": media_type}
     answer = await client().post("/api/things", content=b"{}", headers=headers)
 
-    assert (answer.status_code, answer.json()["facts"]["accepted"]) == (415, "application/json")
+    assert (415, "application/json") == (answer.status_code, answer.json()["facts"]["accepted"])
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ async def test_json_has_many_names(client: Any, routes: Routes, media_type: str)
     headers = {"content-type": media_type}
     answer = await client().post("/api/things", content=b'{"name":"a"}', headers=headers)
 
-    assert answer.status_code == 204
+    assert 204 == answer.status_code
 
 
 async def test_a_route_reads_a_media_type_of_its_own(client: Any, routes: Routes) -> None:
@@ -202,7 +202,7 @@ async def test_a_route_reads_a_media_type_of_its_own(client: Any, routes: Routes
     headers = {"content-type": "application/x-thing"}
     answer = await client().post("/api/things", content=b"binary", headers=headers)
 
-    assert answer.json()["name"] == "binary"
+    assert "binary" == answer.json()["name"]
 
 
 async def test_bytes_arrive_as_they_are_and_in_pieces(client: Any, routes: Routes) -> None:
@@ -216,8 +216,8 @@ async def test_bytes_arrive_as_they_are_and_in_pieces(client: Any, routes: Route
 
     one = client()
 
-    assert (await one.put("/api/things/a", content=bytes(70_000))).json()["points"] == 70_000
-    assert (await one.post("/api/things", content=bytes(70_000))).json()["points"] == 70_000
+    assert 70_000 == (await one.put("/api/things/a", content=bytes(70_000))).json()["points"]
+    assert 70_000 == (await one.post("/api/things", content=bytes(70_000))).json()["points"]
 
 
 async def test_raw_and_streamed_answers(client: Any, routes: Routes) -> None:
@@ -236,9 +236,9 @@ async def test_raw_and_streamed_answers(client: Any, routes: Routes) -> None:
     one = client()
     image, numbers = await one.get("/api/things/raw"), await one.get("/api/things/stream")
 
-    assert (image.content, image.headers["etag"]) == (b"\x00\x01", '"x"')
-    assert image.headers["content-type"] == "image/png"
-    assert (numbers.content, numbers.headers["content-type"]) == (b"012", "text/event-stream")
+    assert (b"\x00\x01", '"x"') == (image.content, image.headers["etag"])
+    assert "image/png" == image.headers["content-type"]
+    assert (b"012", "text/event-stream") == (numbers.content, numbers.headers["content-type"])
 
 
 async def test_head_is_get_without_its_body(client: Any, routes: Routes) -> None:
@@ -249,9 +249,9 @@ async def test_head_is_get_without_its_body(client: Any, routes: Routes) -> None
     one = client()
     full, head = await one.get("/api/things/a"), await one.head("/api/things/a")
 
-    assert (head.status_code, head.content) == (200, b"")
+    assert (200, b"") == (head.status_code, head.content)
     assert head.headers["content-length"] == full.headers["content-length"]
-    assert (await client("").head("/api/things/a")).status_code == 401
+    assert 401 == (await client("").head("/api/things/a")).status_code
 
 
 async def test_a_caller_without_the_permission_learns_nothing_else(
@@ -265,7 +265,7 @@ async def test_a_caller_without_the_permission_learns_nothing_else(
         for key in ("", "bob", "ada")
     ]
 
-    assert statuses == [401, 403, 422]
+    assert [401, 403, 422] == statuses
 
 
 async def test_a_public_operation_needs_no_key(client: Any, routes: Routes) -> None:
@@ -273,7 +273,7 @@ async def test_a_public_operation_needs_no_key(client: Any, routes: Routes) -> N
     async def show(ctx: Context, who: None) -> Thing:
         return Thing(name=str(who))
 
-    assert (await client("").get("/api/things")).json()["name"] == "None"
+    assert "None" == (await client("").get("/api/things")).json()["name"]
 
 
 def test_a_route_without_a_permission_fails_at_import(routes: Routes) -> None:

@@ -91,6 +91,13 @@ async def test_the_pages_are_self_contained_and_strict(ctx: Context, path: str) 
     assert [] == re.findall(r"https?://|//[a-z]|style=|onclick=|innerHTML", answer.text)
 
 
+async def test_a_page_may_be_linked_to_with_a_query(ctx: Context) -> None:
+    async with connect(ctx) as one:
+        page, operation = await one.get("/?from=mail"), await one.get("/healthz?from=mail")
+
+    assert (200, 422) == (page.status_code, operation.status_code)
+
+
 async def test_no_other_file_is_served(ctx: Context) -> None:
     async with connect(ctx) as one:
         statuses = {

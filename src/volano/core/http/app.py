@@ -25,7 +25,7 @@ from volano.core.http.routes import CURRENT, Routes
 from volano.core.http.server import About
 from volano.core.http.watch import Watch
 from volano.spec.common import BodyTooLarge, BodyTooSlow, MethodNotAllowed, UnknownPath
-from volano.spec.errors import Broken, VolanoError
+from volano.spec.errors import Broken
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -107,10 +107,9 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self._exchange(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await _live(receive, send)
         else:
-            await self._connect(scope, receive, send)
+            assert scope["type"] == "lifespan", "the launcher accepts no WebSockets"
+            await _live(receive, send)
 
     async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -128,6 +127,7 @@ class Api:
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
         headers, method, path = exchange.headers, scope["method"], scope["path"]
+        # Before anything else looks at the request: both are attacks with somebody's browser.
         self.hosts.check(headers.get(b"host", b""))
         check_origin(method, headers)
         found = self.router.find(path)
@@ -143,20 +143,6 @@ class Api:
             return
         exchange.route, app = endpoint
         await app(scope, receive, exchange.send)
-
-    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A WebSocket: the same rules for hosts and origins, then the fallback."""
-        headers = dict(scope["headers"])
-        try:
-            self.hosts.check(headers.get(b"host", b""))
-            check_origin("POST", headers)
-            if self.fallback is None:
-                raise UnknownPath(path=scope["path"])
-        except VolanoError as error:
-            log.info("websocket refused", code=error.code)
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            await self.fallback(scope, receive, send)
 
 
 def build(

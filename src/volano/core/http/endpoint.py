@@ -65,6 +65,7 @@ class Endpoint:
         if operation.takes_request:
             values[operation.takes_request] = request
         body = await self._read_body(values, headers, arriving) if operation.body else b""
+        # Read before the transaction begins: on SQLite every other writer would wait for it.
         key = headers.get(b"idempotency-key")
         if key is None or who is None or not operation.keyed:
             return await self._call(who, values)
@@ -75,7 +76,9 @@ class Endpoint:
         values: dict[str, Any] = {}
         if self.path.parameters:
             values |= self.path.read_path(scope["volano.path"])
-        values |= self.query.read_query(scope["query_string"])
+        # A page may be linked to with anything behind its address; an operation may not.
+        if not self.operation.hidden:
+            values |= self.query.read_query(scope["query_string"])
         if self.headers.parameters:
             values |= self.headers.read_headers(scope)
         return values

@@ -132,7 +132,7 @@ def _operation(operation: Operation, schemas: _Schemas) -> Json:
             "required": operation.body.required,
             "content": _content(operation, schemas),
         }
-    return {name: value for name, value in described.items() if value not in ("", None)}
+    return {name: value for name, value in described.items() if value != ""}
 
 
 def _words(handler: Handler) -> tuple[str, str]:

@@ -152,6 +152,7 @@ def _parameters(
         found[parameter.name] = Parameter(parameter.name, wire, where, hint, default)
     if missing := [name for name in in_path if name not in found]:
         raise TypeError(f"{_name(handler)}: no parameter for {missing} of the path")
+    # The values of a path come in its own order, whatever the order of the function is.
     order = in_path + [name for name in found if name not in in_path]
     return tuple(found[name] for name in order)
 

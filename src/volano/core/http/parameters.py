@@ -123,6 +123,7 @@ def _fields(query: bytes) -> list[tuple[str, str]]:
 
 
 def _storable(value: Any) -> bool:
+    # What neither database can hold is refused here instead of failing there.
     if type(value) is int:
         return -(2**63) <= value < 2**63
     return type(value) is not float or math.isfinite(value)

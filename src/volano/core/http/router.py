@@ -60,6 +60,7 @@ def _walk(
                 return None
             node = child
             continue
+        # Both may lead there: try the literal first, come back for the parameter.
         if child is not None and (found := _walk(child, segments, at, list(values))):
             return found
         values.append(segment)

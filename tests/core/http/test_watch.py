@@ -1,0 +1,45 @@
+"""Every request is a figure; those that went wrong are lines, but never a flood."""
+
+import time
+
+import structlog
+
+from volano.core.http.watch import MOST_LINES, Watch
+from volano.core.metrics import Metrics
+
+
+def test_a_request_that_went_well_is_a_figure_and_no_line() -> None:
+    metrics = Metrics()
+
+    with structlog.testing.capture_logs() as lines:
+        Watch(metrics).answered({"method": "GET"}, "/things/{id}", 200, time.perf_counter())
+
+    assert [] == lines
+    count = 'volano_http_request_seconds_count{method="GET",route="/things/{id}",status="2xx"} 1'
+    assert count in metrics.exposition().splitlines()
+
+
+def test_a_failure_and_a_slow_answer_are_lines() -> None:
+    watch = Watch(Metrics())
+
+    with structlog.testing.capture_logs() as lines:
+        now = time.perf_counter()
+        watch.answered({"method": "GET"}, "/a", 404, now)
+        watch.answered({"method": "PUT"}, "/b", 500, now)
+        watch.answered({"method": "GET"}, "/c", 200, now - 5)
+        watch.answered({"method": "GET"}, "", 499, now)
+
+    assert [("info", 404), ("error", 500), ("info", 200), ("info", 499)] == [
+        (line["log_level"], line["status"]) for line in lines
+    ]
+
+
+def test_a_flood_of_refusals_is_not_written_down_one_by_one() -> None:
+    watch = Watch(Metrics())
+
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(20 * MOST_LINES):
+            watch.answered({"method": "GET"}, "/a", 404, time.perf_counter())
+
+    # The loop may run over the end of a second or two.
+    assert MOST_LINES <= len(lines) < 20 * MOST_LINES
