@@ -31,7 +31,7 @@ SHOWN = {
     f"versions show {canned.VERSION_ID}": "model.onnx 912.3 kB",
     f"versions compare {canned.VERSION_ID} ver_2": "+0.0088",
     "endpoints show drawing": "activated",
-    f"explain {canned.PREDICTION_ID}": "└─ record circle",
+    f"explain {canned.PREDICTION_ID}": "└─ one of 2720  circle",
     f"predict drawing {canned.RECORD_ID}": "90.0%",
     "whoami": "ws_1",
     "status": "admin of ws_1",

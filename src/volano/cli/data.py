@@ -53,7 +53,6 @@ def ls(
     *,
     terminal: Here,
     which: Filter = EVERYTHING,
-    flag: Annotated[list[str] | None, note("Only with this flag.", metavar="FLAG")] = None,
     limit: Annotated[int, note("Show at most so many; 0 for all.")] = 50,
 ) -> None:
     """List records.
@@ -63,7 +62,7 @@ def ls(
         volano data ls --origin omniglot --contributor 'greek-*' --limit 0 -o jsonl
     """
     page = min(limit, 1000) or 1000
-    records = terminal.client.records.ls(page=page, **_which(which, flag))
+    records = terminal.client.records.ls(page=page, **_which(which))
     terminal.rows(records, COLUMNS, limit=limit, none="No record fits.")
 
 
@@ -91,9 +90,8 @@ def export(*, terminal: Here, which: Filter = EVERYTHING) -> None:
     terminal.say(render.plural(count, "drawing"))
 
 
-def _which(given: Filter, flag: list[str] | None = None) -> "Which":
+def _which(given: Filter) -> "Which":
     return {
-        "flag": flag or [],
         "label": given.label,
         "origin": given.origin,
         "contributor": given.contributor,

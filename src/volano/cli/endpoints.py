@@ -1,4 +1,4 @@
-"""`volano endpoints`: what answers, and since when."""
+"""`volano endpoints`: what answers, and what did before."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,14 +11,13 @@ from volano.cli.terminal import Here, note
 if TYPE_CHECKING:
     from volano.spec.serving import Endpoint, Rollout
 
-app = App(name="endpoints", help="What answers, and since when.")
+app = App(name="endpoints", help="What answers, and what did before.")
 
 COLUMNS: "Columns[Endpoint]" = {
     "NAME": lambda endpoint: endpoint.name,
     "MODEL": lambda endpoint: endpoint.model,
     "VERSION": lambda endpoint: endpoint.version,
     "CHANGES": lambda endpoint: endpoint.sequence,
-    "SINCE": lambda endpoint: endpoint.history[-1].at if endpoint.history else None,
 }
 
 HISTORY: "Columns[Rollout]" = {

@@ -1,7 +1,9 @@
 """`volano explain`: what a thing was made from, and what was made from it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Final
 
 from volano.cli import render
 from volano.cli.render import Look, Node
@@ -10,6 +12,14 @@ from volano.cli.terminal import Here, note
 if TYPE_CHECKING:
     from volano.spec.loop import Explanation, Fact, Kind
 
+_TOLD: Final = {
+    "prediction": ("confidence", "at"),
+    "version": ("metrics.accuracy", "answered_on"),
+    "run": ("state", "seed"),
+    "snapshot": ("by_split",),
+    "record": ("origin", "quality", "flags"),
+}
+
 
 def explain(
     thing: Annotated[str, note("An id; or its kind, then the id.", metavar="[KIND] ID")],
@@ -17,7 +27,6 @@ def explain(
     /,
     *,
     terminal: Here,
-    depth: Annotated[int | None, note("Follow so many steps; else all.")] = None,
 ) -> None:
     """Explain anything: what it was made from, and what was made from it.
 
@@ -29,7 +38,7 @@ def explain(
         volano explain run run_0198c5e07d317c4e9a503f1b6f7f2a10 --json
     """
     kind: Kind | None = thing if id else None  # type: ignore[assignment] # the server refuses others
-    terminal.show(terminal.client.explain(id or thing, kind, depth=depth), view)
+    terminal.show(terminal.client.explain(id or thing, kind), view)
 
 
 def view(explanation: "Explanation", look: Look) -> str:
@@ -47,7 +56,7 @@ def view(explanation: "Explanation", look: Look) -> str:
         if found
     ]
     text = render.tree(Node(_line(explanation.about, "", look), branches), look.ink)
-    more = [f"{render.plural(n, kind)} more" for kind, n in explanation.omitted.items()]
+    more = [render.plural(n, f"more {kind}") for kind, n in explanation.omitted.items()]
     return text + (f"\n{look.ink('dim', '… and ' + ', '.join(more))}" if more else "")
 
 
@@ -71,11 +80,33 @@ def _below(
 
 
 def _line(fact: "Fact", relation: str, look: Look) -> str:
-    said = [f"{name} {render.cell(value, look)}" for name, value in fact.facts.items()]
-    title = "" if fact.title == fact.id else f" {fact.title}"
+    title = f"{fact.kind} {fact.id}" if fact.title == fact.id else f"{fact.title}"
+    id = "" if fact.title == fact.id else fact.id
+    told = [f"{name.split('.')[-1]} {_said(value, look)}" for name, value in _told(fact)]
     parts = [
-        look.ink("bold", fact.kind) + title,
-        look.ink("cyan", fact.id),
-        look.ink("dim", "; ".join([*([relation] if relation else []), *said])),
+        relation,
+        look.ink("bold", title),
+        look.ink("cyan", id),
+        look.ink("dim", ", ".join(told)),
     ]
     return "  ".join(part for part in parts if part)
+
+
+def _told(fact: "Fact") -> list[tuple[str, object]]:
+    """The few facts that a line has room for; `--json` has all."""
+    found = []
+    for name in _TOLD.get(fact.kind, ()):
+        value: object = fact.facts
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if value not in (None, "", [], {}):
+            found.append((name, value))
+    return found
+
+
+def _said(value: object, look: Look) -> str:
+    """A fact as text; times come as texts in a document."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return render.cell(datetime.fromisoformat(value), look)
+    return render.cell(value, look)

@@ -98,7 +98,8 @@ class _Import:
         bar = render.pad(render.bar(sent / self.total if self.total else 1.0, _CELLS), _CELLS)
         shown = self._terminal.ink("cyan", bar) if self._terminal.live else "importing"
         ending = f"{render.span(left)} left" if left else f"in {render.span(seconds)}"
-        return [f"{shown} {sent:,}/{self.total:,} drawings  {rate:,.0f}/s  {ending}"]
+        speed = f"  {rate:,.0f}/s  {ending}" if sent > self.before else ""
+        return [f"{shown} {sent:,}/{self.total:,} drawings{speed}"]
 
 
 def _opened(file: Path) -> BinaryIO:

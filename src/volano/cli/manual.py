@@ -52,8 +52,8 @@ def group(app: App, chain: Sequence[str], layout: Layout) -> str:
     )
 
 
-def command(app: App, chain: Sequence[str], layout: Layout) -> str:
-    """The page of one command; its docstring's `Example:` comes last."""
+def command(app: App, chain: Sequence[str], layout: Layout, more: Mapping[str, Lines]) -> str:
+    """The page of one command, with more sections; its docstring's `Example:` comes last."""
     doc = inspect.cleandoc(getattr(app.default_command, "__doc__", None) or "")
     text, _, example = doc.partition("\nExample:\n")
     own = [a for a in app.assemble_argument_collection() if a.show]
@@ -64,6 +64,7 @@ def command(app: App, chain: Sequence[str], layout: Layout) -> str:
         _usage(chain, " ".join([*(_placeholder(a) for a in named), "[options]"]), layout),
         _section("Arguments", [(_placeholder(a), _text(a)) for a in named], layout),
         _section("Options", _options(rest), layout),
+        *(_section(title, lines, layout) for title, lines in more.items()),
         _section("Everywhere", shared.HELP, layout),
         layout.ink("bold", "Example:") + "\n" + example.rstrip() if example else "",
     )

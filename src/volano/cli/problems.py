@@ -32,10 +32,12 @@ class FileUnusable(VolanoError):
 
 
 def block(error: VolanoError, ink: Ink) -> str:
-    """The failure in at most four lines, the last one a command where one helps."""
+    """The failure in a few lines, the last one a command where one helps."""
     lines = [ink("red", "error: ") + error.message]
     if error.advice:
         lines.append("       " + error.advice)
+    if at := error.facts.get("at"):
+        lines.append(f"       at {at}")
     if isinstance(error, Broken) and error.facts.get("request_id"):
         lines.append(f"       request id {error.facts['request_id']}")
     if command := next_command(error):

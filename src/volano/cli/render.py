@@ -77,10 +77,14 @@ def cell(value: object, look: Look) -> str:
         case datetime():
             return since(value, look.now) if look.now else value.isoformat(timespec="seconds")
         case dict():
-            return ", ".join(f"{name}={cell(v, look)}" for name, v in value.items()) or "–"
+            return ", ".join(f"{name}={_short(v, look)}" for name, v in value.items()) or "–"
         case list() | tuple():
             return ", ".join(cell(v, look) for v in value) or "–"
     return str(value)
+
+
+def _short(value: object, look: Look) -> str:
+    return f"{value:g}" if isinstance(value, float) else cell(value, look)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +130,10 @@ def bar(fraction: float, wide: int = 20) -> str:
 
 
 def figure(number: float) -> str:
-    """A number to four significant places, without an exponent where people read it."""
+    """A number to four places, without an exponent where people read it."""
     if number == int(number) and abs(number) < 1e15:
         return str(int(number))
-    return f"{number:.4f}" if 0.001 <= abs(number) < 10 else f"{number:.4g}"
+    return f"{number:.4f}" if 0.0001 <= abs(number) < 10 else f"{number:.4g}"
 
 
 def span(seconds: float) -> str:

@@ -103,7 +103,7 @@ def view(run: Run, look: Look) -> str:
     facts: dict[str, object] = {
         "id": run.id,
         "state": look.ink(STATE_STYLES.get(run.state, "dim"), run.state),
-        "progress": f"{percent(run)} {run.progress.note}".rstrip() if percent(run) else None,
+        "progress": f"{percent(run)} {run.progress.note}" if run.finished_at is None else None,
         "model": run.model,
         "recipe": run.recipe,
         "snapshot": run.snapshot,
@@ -133,9 +133,9 @@ def conclude(terminal: Terminal, run: Run) -> int:
     return problems.SYSTEM if failure.class_.startswith("system.") else problems.USER
 
 
-def percent(run: Run) -> str | None:
-    """How far a run is; None where it has not said."""
-    return f"{run.progress.done / run.progress.total:.0%}" if run.progress.total else None
+def percent(run: Run) -> str:
+    """How far a run is; empty where it has not said."""
+    return f"{run.progress.done / run.progress.total:.0%}" if run.progress.total else ""
 
 
 def took(run: Run) -> str | None:

@@ -57,7 +57,7 @@ def train(
         bool, Parameter(help="Follow it to its end, or only start it.", negative="--detach")
     ] = True,
     here: Local = Local(),
-    **params: Annotated[str, note("A parameter of the recipe: --learning_rate=0.001")],
+    **params: Annotated[str, note("A parameter of the recipe, see below.", show=False)],
 ) -> int:
     """Train a model on a snapshot.
 

@@ -53,7 +53,7 @@ class Moment:
 
 def frame(moment: Moment, curves: Curves, ink: Ink) -> list[str]:
     """The lines of a run: the first says all that a log needs."""
-    shown = list(curves.items())[:_CURVES]
+    shown = sorted(curves.items(), key=_interest)[:_CURVES]
     total = moment.progress.total
     done = min(1.0, moment.progress.done / total) if total else 0.0
     parts = [
@@ -69,6 +69,11 @@ def frame(moment: Moment, curves: Curves, ink: Ink) -> list[str]:
         ink("cyan", render.pad(render.bar(done, _CELLS), _CELLS)),
         *(f"{name:{wide}}  {render.sparkline(values, _CELLS)}" for name, values in shown),
     ]
+
+
+def _interest(curve: tuple[str, Sequence[float]]) -> int:
+    """What is watched first: losses and accuracies."""
+    return 0 if any(word in curve[0] for word in ("loss", "accuracy")) else 1
 
 
 def _draw(terminal: Terminal, live: Live, run: "Run") -> None:

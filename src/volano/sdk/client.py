@@ -68,7 +68,7 @@ class Client:
         """What this contributor has drawn."""
         return self._transport.call("GET", "/user/stats", UserStats)
 
-    def explain(self, id: Id, kind: Kind | None = None, *, depth: int | None = None) -> Explanation:
+    def explain(self, id: Id, kind: Kind | None = None) -> Explanation:
         """What a thing was made from, and what was made from it.
 
         Without a kind, the id tells it. Raises: Missing.
@@ -76,15 +76,13 @@ class Client:
         *others, last = (kind,) if kind else kinds(id)
         for guess in others:
             try:
-                return self._explain(guess, id, depth)
+                return self._explain(guess, id)
             except Missing:
                 continue
-        return self._explain(last, id, depth)
+        return self._explain(last, id)
 
-    def _explain(self, kind: Kind, id: Id, depth: int | None) -> Explanation:
-        return self._transport.call(
-            "GET", path("explain", kind, id), Explanation, query={"depth": depth}
-        )
+    def _explain(self, kind: Kind, id: Id) -> Explanation:
+        return self._transport.call("GET", path("explain", kind, id), Explanation)
 
     def close(self) -> None:
         """Close the connections."""

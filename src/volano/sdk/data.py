@@ -31,7 +31,6 @@ class Which(TypedDict, total=False):
     label: str | Sequence[str]
     origin: str | Sequence[str]
     contributor: str | Sequence[str]
-    flag: str | Sequence[str]
     min_quality: float | None
 
 

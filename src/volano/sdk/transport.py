@@ -15,7 +15,17 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 import volano
-from volano.spec import errors
+from volano.spec import (
+    accounts,
+    data,
+    errors,
+    evaluation,
+    labeling,
+    loop,
+    model,
+    registry,
+    serving,
+)
 from volano.spec.common import DeadlinePassed, Page, StillRunning, uuid7
 from volano.spec.errors import Unavailable, VolanoError
 
@@ -30,6 +40,9 @@ Query = Mapping[str, Any]
 ROOT: Final = "/api/v1"
 PATIENCE_S: Final = 60.0
 """A server that asks for a longer wait is not waited for."""
+
+STAGES: Final = (accounts, data, evaluation, labeling, loop, model, registry, serving)
+"""Where the errors are written down that a server may send: they must be known here."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PASSING = frozenset({429, 502, 503, 504})
