@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import volano
 from volano.core.db import metadata
 
-_ROOMS = ("store", "tables", "inbox")
+_ROOMS = ("store", "tables", "idempotency")
 
 
 def all_tables() -> sa.MetaData:
