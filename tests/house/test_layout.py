@@ -112,6 +112,13 @@ def test_statements_are_built_in_the_store_only(stage: str) -> None:
             assert called & builders == set(), module.name
 
 
+@BY_NAME
+def test_tables_stand_where_migrations_look_for_them(module: code.Module) -> None:
+    assigned = [n.value for n in module.tree.body if isinstance(n, ast.Assign)]
+    if any(isinstance(v, ast.Call) and ast.unparse(v.func) == "sa.Table" for v in assigned):
+        assert module.path.stem in ("store", "tables")
+
+
 @pytest.mark.parametrize("stage", code.STAGES)
 def test_every_verb_takes_the_context_or_a_transaction_first(stage: str) -> None:
     path = code.PACKAGE / stage / "service.py"

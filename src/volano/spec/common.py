@@ -13,10 +13,10 @@ from volano.spec.errors import Conflict, Denied, Invalid, Missing, TooMuch, Unav
 
 T = TypeVar("T")
 
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$(?!\n)")]
 """The name of one thing: `run_…`, `ver_…`, `snap_…`; a UUID for records and predictions."""
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9_.-]*$(?!\n)")]
 """A name that a person gives: lower case, digits, `_ . -`."""
 
 Text = Annotated[str, msgspec.Meta(max_length=2000)]

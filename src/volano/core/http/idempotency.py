@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from starlette.types import Scope
 
-from volano.core.db import EVERYWHERE, Instant, JsonValue, metadata, now_ms
+from volano.core.db import EVERYWHERE, now_ms
 from volano.core.http.answer import Raw, Stream
+from volano.core.http.tables import LONGEST_KEY, keys
 from volano.spec.common import IdempotencyKeyReused, InvalidValues, StillRunning
 
 if TYPE_CHECKING:
@@ -20,23 +21,6 @@ if TYPE_CHECKING:
     from volano.spec.accounts import Who
 
 KEPT = timedelta(days=7)
-
-LONGEST_KEY = 200
-
-keys = sa.Table(
-    "idempotency_keys",
-    metadata,
-    sa.Column("workspace", sa.String(64), primary_key=True),
-    sa.Column("member", sa.String(80), primary_key=True),
-    sa.Column("key", sa.String(LONGEST_KEY), primary_key=True),
-    sa.Column("fingerprint", sa.String(64), nullable=False),
-    sa.Column("status", sa.Integer, nullable=False),
-    sa.Column("media_type", sa.String(200), nullable=False),
-    sa.Column("headers", JsonValue, nullable=False),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Column("created_at", Instant, nullable=False, index=True),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Once:
