@@ -89,13 +89,13 @@ def _turn(settings: Settings, steps: Steps, url: str, key: str | None, *, wanted
             f"workspace {app.WORKSPACE!r}; its admin key, shown this once and kept in {path}:"
         )
         steps.line(key)
-    else:
-        with suppress(FileNotFoundError):
-            config.move(path, url)
-    if wanted and (profile := config.read(url=url, folder=settings.home_path.parent)).key:
+    kept = config.kept(path)
+    if kept is not None and kept.url != url:
+        config.write(url, kept.key, path)  # the same server, now on another port
+    if wanted and kept is not None:
         from volano.cli.first_turn import first_turn
 
-        with Client(profile.url, profile.key) as client:
+        with Client(url, kept.key) as client:
             first_turn(client, steps, key=key)
     steps.end()
 

@@ -90,6 +90,17 @@ def move(path: Path, url: str) -> None:
     _save(path, clean(url), keys)
 
 
+def kept(path: Path) -> Profile | None:
+    """The server and key that one file makes the default; None where it has none.
+
+    Raises: ConfigUnreadable.
+    """
+    document = _load(path)
+    url = document.get("url", "")
+    key = document.get("keys", {}).get(url, "")
+    return Profile(url=url, key=key) if key else None
+
+
 def clean(url: str) -> str:
     """The address in the one form under which its key is kept.
 
