@@ -1,6 +1,8 @@
 """Shares between workspaces: weights, idleness, caps, many claimers."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections import Counter
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from volano.core.db import EVERYWHERE, Database, Tx
-from volano.core.jobs import Ledger, fair
+from volano.core.jobs import Ledger, fair, reaper
 from volano.core.jobs import lease as leases
 from volano.core.jobs.lease import Lease
 from volano.core.jobs.ledger import recount
@@ -161,3 +163,33 @@ async def test_recount_finds_and_repairs_a_counter_that_is_wrong(db: Database) -
     assert len(await served(db, 10)) == 3
     async with db.read(EVERYWHERE) as tx:
         assert await tx.all(sa.select(jobs.c.state).distinct()) == [("done",)]
+
+
+async def test_no_statement_of_the_hot_path_reads_a_whole_table(sqlite_url: str) -> None:
+    ran: dict[str, Any] = {}
+
+    def note(connection: Any, cursor: Any, sql: str, values: Any, *rest: Any) -> None:
+        ran[sql] = values
+
+    db = await Database.open(sqlite_url)
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        await send(db, "ws", 2)
+        (lease,) = await claim(db)
+        async with db.begin(EVERYWHERE) as tx:
+            await leases.beat(tx, "w", ["thing.made"], 1000)
+        await finish(db, lease)
+        await reaper.sweep(db, LEDGER, every_s=0)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+        await db.close()
+    path = sa.make_url(sqlite_url).database or ""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        steps = {
+            (step[3], sql)
+            for sql, values in ran.items()
+            for step in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)
+            if step[3].startswith(("SCAN jobs", "SCAN job_queues", "SCAN others"))
+        }
+    assert len(ran) > 10
+    assert {step for step in steps if "INDEX" not in step[0]} == set()

@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from volano.core.db import Tx, now_ms
-from volano.core.jobs.tables import QUEUED, RUNNING, jobs, queues
+from volano.core.jobs.tables import QUEUED, RUNNING, in_state, is_waiting, jobs, queues
 
 _mine = (queues.c.workspace == sa.bindparam("ws")) & (queues.c.queue == sa.bindparam("q"))
 _others = queues.alias("others")
@@ -22,7 +22,7 @@ _others = queues.alias("others")
 def _level() -> sa.ColumnElement[float]:
     """The virtual time at which a workspace becomes active."""
     same = _others.c.queue == sa.bindparam("q")
-    lowest = sa.select(sa.func.min(_others.c.vtime)).where(same, _others.c.pending > 0)
+    lowest = sa.select(sa.func.min(_others.c.vtime)).where(same, is_waiting(_others))
     highest = sa.select(sa.func.max(_others.c.vtime)).where(same)
     return sa.func.coalesce(lowest.scalar_subquery(), highest.scalar_subquery(), 0.0)
 
@@ -45,7 +45,7 @@ _ADD: Final = (
 _PICK: Final = (
     sa.select(queues.c.workspace, queues.c.queue, queues.c.max_running, queues.c.running)
     .where(
-        queues.c.pending > 0,
+        is_waiting(queues),
         queues.c.queue.in_(sa.bindparam("names", expanding=True)),
         sa.or_(queues.c.max_running.is_(None), queues.c.running < queues.c.max_running),
     )
@@ -61,7 +61,7 @@ _best = (
     .where(
         jobs.c.workspace == sa.bindparam("ws"),
         jobs.c.queue == sa.bindparam("q"),
-        jobs.c.state == sa.literal(QUEUED, literal_execute=True),
+        in_state(QUEUED),
     )
     .order_by(jobs.c.priority.desc(), jobs.c.id)
     .limit(sa.bindparam("n", type_=sa.Integer))

@@ -13,10 +13,19 @@ import sqlalchemy as sa
 from volano.core.db import Tx, now_ms
 from volano.core.jobs import fair
 from volano.core.jobs.retry import Verdict
-from volano.core.jobs.tables import CANCELLED, DEAD, DONE, QUEUED, RUNNING, SCHEDULED, jobs
+from volano.core.jobs.tables import (
+    CANCELLED,
+    DEAD,
+    DONE,
+    QUEUED,
+    RUNNING,
+    SCHEDULED,
+    in_state,
+    jobs,
+)
 from volano.spec.jobs import LeaseLost
 
-_running = jobs.c.state == sa.literal(RUNNING, literal_execute=True)
+_running = in_state(RUNNING)
 _held = (
     (jobs.c.workspace == sa.bindparam("ws"))
     & (jobs.c.id == sa.bindparam("job"))

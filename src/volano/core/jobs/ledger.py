@@ -17,6 +17,7 @@ from volano.core.jobs.tables import (
     QUEUED,
     RUNNING,
     SCHEDULED,
+    in_state,
     jobs,
     queues,
     schedules,
@@ -117,7 +118,7 @@ class Ledger:
     async def dead(self, tx: Tx) -> list[DeadLetters]:
         """The workspace's dead jobs, those that failed alike together, the most first."""
         count, newest = sa.func.count().label("jobs"), sa.func.max(jobs.c.id).label("newest")
-        groups = tx.select(jobs.c.signature, count, newest).where(jobs.c.state == DEAD)
+        groups = tx.select(jobs.c.signature, count, newest).where(in_state(DEAD))
         groups = groups.group_by(jobs.c.signature).order_by(count.desc())
         return [await self._letters(tx, row) for row in await tx.all(groups)]
 
@@ -125,7 +126,7 @@ class Ledger:
         """Give the dead jobs with this signature all their attempts again; how many."""
         revived = (
             tx.update(jobs)
-            .where(jobs.c.state == DEAD, jobs.c.signature == signature)
+            .where(in_state(DEAD), jobs.c.signature == signature)
             .values(
                 state=QUEUED, user_failures=0, system_failures=0, cancel_requested=False,
                 finished_at=None,
@@ -195,7 +196,7 @@ async def recount(db: Database, *, repair: bool = False) -> list[tuple[str, str]
             (row.workspace, row.queue, row.state): row.n
             for row in await tx.all(
                 tx.select(jobs.c.workspace, jobs.c.queue, jobs.c.state, sa.func.count().label("n"))
-                .where(jobs.c.state.in_([QUEUED, RUNNING]))
+                .where(sa.or_(in_state(QUEUED), in_state(RUNNING)))
                 .group_by(jobs.c.workspace, jobs.c.queue, jobs.c.state)
             )
         }

@@ -19,6 +19,7 @@ from volano.core.jobs.tables import (
     RUNNING,
     SCHEDULED,
     duties,
+    in_state,
     jobs,
     schedules,
 )
@@ -61,7 +62,7 @@ async def _turn(tx: Tx, name: str, every_s: float) -> bool:
 async def _expired(tx: Tx, ledger: Ledger) -> None:
     """Jobs whose worker gave no sign of life: queued again, unless that happened too often."""
     late = sa.select(jobs.c.workspace, jobs.c.id).where(
-        jobs.c.state == RUNNING, jobs.c.lease_until < now_ms()
+        in_state(RUNNING), jobs.c.lease_until < now_ms()
     )
     rows = await _changed(
         tx,
@@ -88,7 +89,7 @@ async def _expired(tx: Tx, ledger: Ledger) -> None:
 async def _due(tx: Tx, ledger: Ledger) -> None:
     """Jobs whose time has come."""
     due = sa.select(jobs.c.workspace, jobs.c.id).where(
-        jobs.c.state == SCHEDULED, jobs.c.run_at <= now_ms()
+        in_state(SCHEDULED), jobs.c.run_at <= now_ms()
     )
     await _ready(tx, ledger, await _changed(tx, due, state=QUEUED))
 
