@@ -92,7 +92,9 @@ class Histogram(Family):
 
     def observe(self, seconds: float, *labels: str) -> None:
         """Count one that took so long."""
-        at = self.cell(labels)
+        at = self.series.get(labels)
+        if at is None:
+            at = self.cell(labels)
         values = self.cells.values
         values[at + bisect_left(BOUNDS, seconds)] += 1.0
         values[at + len(BOUNDS) + 1] += seconds

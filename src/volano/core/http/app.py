@@ -70,11 +70,14 @@ class Exchange:
         await self._send(message)
 
     def _dressed(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        id_ = (b"x-request-id", self.request_id.encode())
         missing = JSON_HEADERS if _JSON_TYPE in headers else SECURITY_HEADERS
+        if len(headers) == 2 and missing is JSON_HEADERS:  # nearly always: its type and length
+            return [*headers, id_, *missing]
         own = {name for name, _ in headers}
         if not own.isdisjoint(_SECURED):
             missing = [header for header in missing if header[0] not in own]
-        return [*headers, (b"x-request-id", self.request_id.encode()), *missing]
+        return [*headers, id_, *missing]
 
 
 class Api:

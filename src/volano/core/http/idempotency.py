@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 KEPT = timedelta(days=7)
 
+
 @dataclass(frozen=True, slots=True)
 class Once:
     """One request with a key: whose it is, and a digest of everything that it asks for."""
