@@ -20,9 +20,7 @@ COLUMNS: "Columns[Record]" = {
     "ID": lambda record: record.id,
     "LABEL": lambda record: record.label,
     "CONTRIBUTOR": lambda record: record.contributor,
-    "ORIGIN": lambda record: record.origin,
     "QUALITY": lambda record: record.quality,
-    "STROKES": lambda record: record.strokes,
     "FLAGS": lambda record: record.flags,
     "RECEIVED": lambda record: record.received_at,
 }

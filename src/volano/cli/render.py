@@ -46,10 +46,7 @@ def table(rows: Iterable[T], columns: Columns[T], look: Look) -> str:
     """Rows under dim headers; numbers to the right, the longest texts cut where it is too wide."""
     values = [[show(row) for show in columns.values()] for row in rows]
     cells = [[cell(value, look) for value in row] for row in values]
-    right = [
-        all(isinstance(v, int | float | None) for v in column)
-        for column in zip(*values, strict=True)
-    ]
+    right = [_numbers(column) for column in zip(*values, strict=True)]
     widths = _widths([list(columns), *cells], look.width)
     lines = [_line(list(columns), widths, right, look.ink, style="dim")]
     lines += [_line(row, widths, right, look.ink) for row in cells]
@@ -204,6 +201,11 @@ def cut(text: str, wide: int) -> str:
 def visible(text: str) -> str:
     """The text on one line, with control characters shown instead of obeyed."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _numbers(column: Sequence[object]) -> bool:
+    given = [value for value in column if value is not None]
+    return bool(given) and all(isinstance(value, int | float) for value in given)
 
 
 def _line(

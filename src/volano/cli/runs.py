@@ -44,7 +44,9 @@ def ls(
         volano runs ls --state running
     """
     runs = terminal.client.runs.ls(state=state, model=model)
-    none = "No runs: `volano train --snapshot NAME` starts one."
+    none = (
+        "No run fits." if state or model else "No runs: `volano train --snapshot NAME` starts one."
+    )
     terminal.rows(runs, COLUMNS, limit=limit, none=none)
 
 

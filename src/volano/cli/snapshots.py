@@ -21,7 +21,7 @@ COLUMNS: "Columns[Snapshot]" = {
     "RECORDS": lambda snapshot: snapshot.records,
     "LABELS": lambda snapshot: len(snapshot.labels),
     "CONTRIBUTORS": lambda snapshot: snapshot.contributors,
-    "SPLITS": lambda snapshot: snapshot.by_split,
+    "TRAIN/VALID/TEST": lambda snapshot: splits(snapshot),
     "CREATED": lambda snapshot: snapshot.created_at,
 }
 
@@ -113,6 +113,11 @@ def view(snapshot: "Snapshot", look: Look) -> str:
         "created": snapshot.created_at,
     }
     return render.card(facts, look)
+
+
+def splits(snapshot: "Snapshot") -> str:
+    """Records in each split."""
+    return "/".join(str(snapshot.by_split.get(name, 0)) for name in ("train", "valid", "test"))
 
 
 def _given(condition: object) -> str:

@@ -1,11 +1,12 @@
 """`volano versions`: trained models, side by side and on an endpoint."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App
 
 from volano.cli import render
-from volano.cli.render import Columns, Ink, Look
+from volano.cli.render import Columns, Look
 from volano.cli.terminal import Here, Terminal, note
 
 if TYPE_CHECKING:
@@ -119,9 +120,7 @@ def view(version: "Version", look: Look) -> str:
 def table(comparison: "Comparison", look: Look) -> str:
     """Metrics of versions side by side, then the parameters that differ."""
     heads = [f"{v.model} {v.number}" for v in comparison.versions]
-    metrics = [
-        (name, *values, _delta(values, look.ink)) for name, values in comparison.metrics.items()
-    ]
+    metrics = [(name, *values, _delta(values)) for name, values in comparison.metrics.items()]
     parts = [render.table(metrics, _columns(["METRIC", *heads, "DIFFERENCE"]), look)]
     if comparison.params:
         params = [(name, *values) for name, values in comparison.params.items()]
@@ -140,7 +139,7 @@ def _place(n: int) -> "render.Show[tuple[object, ...]]":
     return lambda row: row[n]
 
 
-def _delta(values: "list[float | None]", ink: Ink) -> str:
+def _delta(values: Sequence[float | None]) -> str:
     first, last = values[0], values[-1]
     if first is None or last is None:
         return ""

@@ -29,8 +29,10 @@ def follow(terminal: Terminal, id: str) -> int:
     run: Run | None = None
     try:
         with Live(terminal.err, in_place=terminal.live) as live:
-            for run in terminal.client.runs.watch(id):
-                _draw(terminal, live, run)
+            for now in terminal.client.runs.watch(id, changed=False):
+                if terminal.format == "jsonl" and now != run:
+                    terminal.document(now)
+                _draw(terminal, live, run := now)
     except KeyboardInterrupt:
         state = run.state if run else "running"
         terminal.say(f"\n{id} is still {state}.")
@@ -77,18 +79,18 @@ def _interest(curve: tuple[str, Sequence[float]]) -> int:
 
 
 def _draw(terminal: Terminal, live: Live, run: "Run") -> None:
-    over = run.finished_at is not None
-    if terminal.format == "jsonl":
-        terminal.document(run)
-
     def lines() -> list[str]:
         series = terminal.client.runs.series(run.id) if run.started_at else []
         curves = {one.metric: one.values for one in series}
-        return frame(Moment(run.state, run.progress, _elapsed(run)), curves, terminal.ink)
+        return frame(_moment(run), curves, terminal.ink)
 
-    live.draw(lines, last=over)
+    live.draw(lines, last=run.finished_at is not None)
 
 
-def _elapsed(run: "Run") -> float:
+def _moment(run: "Run") -> Moment:
+    from volano.spec.registry import Progress
+
     begin, end = run.started_at or run.created_at, run.finished_at or datetime.now(UTC)
-    return max(0.0, (end - begin).total_seconds())
+    waiting = Progress(note="waits for a worker")
+    progress = waiting if run.state == "queued" else run.progress
+    return Moment(run.state, progress, max(0.0, (end - begin).total_seconds()))

@@ -59,14 +59,17 @@ class Runs:
         """Stop a run. Raises: RunOver."""
         return self._transport.call("POST", path("runs", id, "cancel"), Run)
 
-    def watch(self, id: Id, *, every_s: float = 0.5) -> Iterator[Run]:
-        """The run each time that something about it has changed, until it is over."""
+    def watch(self, id: Id, *, every_s: float = 0.5, changed: bool = True) -> Iterator[Run]:
+        """The run as it goes, until it is over: whenever something about it has changed.
+
+        With `changed=False` every time that it was looked at.
+        """
         seen: Run | None = None
         while seen is None or seen.state not in OVER:
             if seen is not None:
                 self._transport.wait(every_s)
             run = self.show(id)
-            if run != seen:
+            if run != seen or not changed:
                 yield run
             seen = run
 
