@@ -21,7 +21,7 @@ from volano.spec.registry import Artefact
 from volano.training.recipes.drawing import Drawing
 
 SIZES = {"train": 60, "valid": 12, "test": 12}
-QUICK = {"width": 8, "epochs": 8, "reserve": 0.0}
+QUICK = {"width": 8, "epochs": 8, "threads": 1}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_every_figure_can_be_traced_to_records(finished) -> None:
 
 def test_it_reports_while_it_works(finished) -> None:
     _, _, points = finished
-    losses = [p for p in points if "loss" in p.values]
+    losses = [p for p in points if "valid_loss" in p.values]
     assert len(losses) > 3
     assert losses[-1].values["valid_loss"] < losses[0].values["valid_loss"]
     assert losses[0].values["peak_mb"] > 0
@@ -104,7 +104,7 @@ def test_cancelling_stops_it_within_a_step_or_so(tmp_path: Path) -> None:
 
     run = LocalRun(data=data, artefact=tmp_path / "out", seconds=300, events=listen)
     with pytest.raises(RunCancelled):
-        Drawing(width=8, epochs=1000, patience=40).train(run)
+        Drawing(width=8, epochs=1000, patience=40, threads=1).train(run)
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -113,7 +113,7 @@ def test_the_same_seed_learns_the_same(tmp_path: Path) -> None:
     losses = []
     for out in ("a", "b"):
         points: list = []
-        params = {"width": 4, "epochs": 2, "reserve": 0.0}
+        params = {"width": 4, "epochs": 2, "threads": 1}
         local.train(Drawing, data, tmp_path / out, params=params, seed=5, on_event=points.append)
         values = [p.values for e in points if isinstance(e, Points) for p in e.points]
         losses.append([v["valid_loss"] for v in values if "valid_loss" in v])
@@ -125,7 +125,7 @@ def test_an_empty_split_is_named(tmp_path: Path, split: str) -> None:
     data = stage(tmp_path / "data", {"train": 3, "valid": 3, "test": 3} | {split: 0})
     (tmp_path / "out").mkdir()
     run = LocalRun(data=data, artefact=tmp_path / "out", seconds=60, events=lambda e: None)
-    model = Drawing(width=4, epochs=1)
+    model = Drawing(width=4, epochs=1, threads=1)
     with pytest.raises(EmptySplit) as caught:
         model.train(run)
         model.evaluate(run)

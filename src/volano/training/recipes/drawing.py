@@ -9,10 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,13 +19,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from volano.data.formats import segments as form
-from volano.data.formats import strokes
+from volano.data.staging import SPLITS
 from volano.evaluation import calibrate, classify
 from volano.harness.phases import peak_rss
-from volano.spec.data import EmptySplit
 from volano.spec.model import Model, Param, Run
 from volano.spec.registry import Artefact
 from volano.training.augment import Hand, augment
+from volano.training.staged import READ, Drawings, Rows, labels, size
 
 if TYPE_CHECKING:
     import torch
@@ -41,9 +38,6 @@ COLDEST = 0.4
 """Least temperature: validation drawings that are all answered right would ask for none at all."""
 LOOKS = 40
 """How often training stops to look at the validation drawings."""
-READ = 1024
-"""Drawings decoded at once."""
-SPLITS = ("train", "valid", "test")
 
 OUTPUTS = pa.schema(
     {
@@ -71,6 +65,7 @@ class Drawing(Model):
     smoothing = Param(0.1, ge=0.0, le=0.5, doc="share of the truth given to other classes")
     averaging = Param(0.995, ge=0.0, le=0.9999, doc="memory of the averaged weights, a step")
     strength = Param(1.0, ge=0.0, le=3.0, doc="how much the drawings are varied")
+    settled = Param(0.75, ge=0.1, le=1.0, doc="share after which it learns from valid as well")
     patience = Param(12, ge=1, le=LOOKS, doc=f"looks, of {LOOKS}, without a better loss")
     reserve = Param(10.0, ge=0.0, doc="seconds kept for export and evaluation")
     threads = Param(2, ge=1, le=64, doc="cores to use; more than two gain little")
@@ -82,10 +77,10 @@ class Drawing(Model):
         """
         run.progress(0, 1, "reading drawings")
         classes = sorted({label for split in SPLITS for label in labels(run.data, split)})
-        learn, valid = (Drawings.read(run.data, split, classes) for split in ("train", "valid"))
-        recogniser = self._fit(run, learn, valid, len(classes))
+        known = Drawings.read(run.data, ("train", "valid"), classes)
+        recogniser = self._fit(run, known, len(classes))
         run.progress(1, 1, "exporting")
-        self._export(run, recogniser, classes, valid)
+        self._export(run, recogniser, classes, known)
 
     def evaluate(self, run: Run) -> dict[str, Any]:
         """Figures of the exported graph on the test split; writes `evaluation.json` and, for each
@@ -97,14 +92,14 @@ class Drawing(Model):
 
         artefact = msgspec.json.decode((run.artefact / "version.json").read_bytes(), type=Artefact)
         graph = export.session(run.artefact / "model.onnx")
-        truth, logits = [], []
+        total, truth, logits = size(run.data, "test"), [], []
         with pq.ParquetWriter(run.artefact / "test_outputs.parquet", OUTPUTS) as file:
             for part in Drawings.stream(run.data, "test", artefact.classes):
                 probabilities, raw = export.scores(graph, part.segments, part.count)
                 file.write_table(_outputs(part, probabilities, artefact.classes))
                 truth.append(part.truth)
                 logits.append(raw)
-                run.progress(sum(map(len, truth)), part.total, "testing")
+                run.progress(sum(map(len, truth)), total, "testing")
         report = classify.report(
             np.concatenate(truth),
             calibrate.softmax(np.concatenate(logits)),
@@ -116,12 +111,10 @@ class Drawing(Model):
         figures: dict[str, Any] = msgspec.to_builtins(report)
         return figures
 
-    def _fit(self, run: Run, learn: Drawings, valid: Drawings, classes: int) -> Recogniser:
+    def _fit(self, run: Run, known: Drawings, classes: int) -> Recogniser:
         import torch
-        from torch.nn import functional
 
         from volano.training.network import Recogniser
-        from volano.training.raster import turned
 
         torch.manual_seed(run.seed)
         torch.set_num_threads(min(self.threads, torch.get_num_threads()))
@@ -129,43 +122,58 @@ class Drawing(Model):
         learner = Recogniser(classes, size_px=self.size_px, width=self.width, dropout=self.dropout)
         average = copy.deepcopy(learner)
         optimiser = torch.optim.AdamW(_decayed(learner, self.weight_decay))
-        schedule = Schedule(self, run, steps=self.epochs * max(1, learn.total // self.batch))
-        stopper = Stopper(self.patience)
-        hand = Hand().times(self.strength)
-        for step, rows in enumerate(_batches(rng, learn.total, self.batch)):
+        learn, valid = known[: known.sizes[0]], known[known.sizes[0] :]
+        batches = _batches(rng, len(learn), self.batch)
+        schedule = Schedule(self, run, steps=self.epochs * max(1, len(learn) // self.batch))
+        watch = Watch(valid, self.patience)
+        for step in itertools.count():
             share = schedule.share(step)
-            if share >= 1 or stopper.enough:
+            if share >= 1 or watch.enough:
                 break
             for group in optimiser.param_groups:
                 group["lr"] = self.learning_rate * warmed_cosine(share)
-            drawn, count = augment(rng, learn.segments[rows], learn.count[rows], hand)
-            pictures = learner.raster(torch.from_numpy(drawn), torch.from_numpy(count))
-            half = len(rows) // 2
-            pictures = torch.cat([pictures[:half], turned(pictures[half:])])
-            truth = torch.from_numpy(learn.truth[rows])
-            truth[half:] += classes
-            logits = learner.network(pictures.contiguous(memory_format=torch.channels_last))
-            loss = functional.cross_entropy(logits, truth, label_smoothing=self.smoothing)
+            loss = self._loss(rng, learner, known, next(batches))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            _follow(average, learner, min(self.averaging, (1 + step) / (10 + step)))
-            if schedule.time_to_look(share):
-                figures = _look(average, valid)
-                stopper.see(figures["valid_loss"], average)
-                run.log(step, loss=loss.item(), peak_mb=peak_rss() / 1e6, **figures)
-                run.progress(share, 1, "training")
-        return _calibrated(stopper.best or average, valid)
+            _follow(average.network, learner.network, min(self.averaging, (1 + step) / (10 + step)))
+            if not schedule.time_to_look(share):
+                continue
+            run.progress(share, 1, "training")
+            run.log(step, loss=loss.item(), peak_mb=peak_rss() / 1e6, **watch.look(average))
+            if share >= self.settled and not watch.over:
+                watch.settle(average)
+                batches = _batches(rng, len(known), self.batch)
+        return watch.chosen(average)
+
+    def _loss(
+        self, rng: np.random.Generator, learner: Recogniser, known: Drawings, rows: Rows
+    ) -> torch.Tensor:
+        """Of one batch, redrawn by other hands, the second half of it upside down."""
+        import torch
+        from torch.nn import functional
+
+        from volano.training.raster import turned
+
+        hand = Hand().times(self.strength)
+        segments, count = augment(rng, known.segments[rows], known.count[rows], hand)
+        pictures = learner.raster(torch.from_numpy(segments), torch.from_numpy(count))
+        half = len(rows) // 2
+        pictures = torch.cat([pictures[:half], turned(pictures[half:])])
+        truth = torch.from_numpy(known.truth[rows])
+        truth[half:] += learner.classes
+        logits = learner.network(pictures.contiguous(memory_format=torch.channels_last))
+        return functional.cross_entropy(logits, truth, label_smoothing=self.smoothing)
 
     def _export(
-        self, run: Run, recogniser: Recogniser, classes: list[str], valid: Drawings
+        self, run: Run, recogniser: Recogniser, classes: list[str], known: Drawings
     ) -> None:
         from volano.training import export
 
         path = run.artefact / "model.onnx"
         export.write(recogniser, path)
         graph = export.session(path)
-        few = valid.segments[:READ], valid.count[:READ]
+        few = known.segments[-READ:], known.count[-READ:]
         artefact = Artefact(
             input_kind=self.input_kind,
             classes=classes,
@@ -177,77 +185,6 @@ class Drawing(Model):
             facts={"size_px": self.size_px, "bytes": path.stat().st_size},
         )
         (run.artefact / "version.json").write_bytes(msgspec.json.encode(artefact))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawings:
-    """Drawings as the network takes them; `segments` (n, MAX_SEGMENTS, 4) lie in a mapped file."""
-
-    record_ids: list[str]
-    segments: NDArray[np.float32]
-    count: NDArray[np.int32]
-    truth: NDArray[np.int64]
-    total: int
-    """Drawings in the split."""
-
-    @classmethod
-    def read(cls, folder: Path, split: str, classes: Sequence[str]) -> Drawings:
-        """A whole split; the system may write its segments to disk when memory is short.
-
-        Raises: EmptySplit, CodecError.
-        """
-        parts = cls.stream(folder, split, classes)
-        first = next(parts)
-        shape = (first.total, *first.segments.shape[1:])
-        with tempfile.TemporaryFile() as file:  # the mapping outlives it
-            segments = np.memmap(file, np.float32, "w+", shape=shape)
-        found, done = [], 0
-        for part in itertools.chain([first], parts):
-            segments[done : done + len(part.count)] = part.segments
-            done += len(part.count)
-            found.append(part)
-        return cls(
-            record_ids=[],
-            segments=segments,
-            count=np.concatenate([part.count for part in found]),
-            truth=np.concatenate([part.truth for part in found]),
-            total=first.total,
-        )
-
-    @classmethod
-    def stream(cls, folder: Path, split: str, classes: Sequence[str]) -> Iterator[Drawings]:
-        """A split in parts of READ drawings.
-
-        Raises: EmptySplit, CodecError.
-        """
-        number = {name: index for index, name in enumerate(classes)}
-        with pq.ParquetFile(folder / f"{split}.parquet") as file:
-            total = file.metadata.num_rows
-            if not total:
-                raise EmptySplit(split=split, contributors=0)
-            for rows in file.iter_batches(READ, columns=["record_id", "label", "payload"]):
-                cut = [form.segments(strokes.decode(p)) for p in rows["payload"].to_pylist()]
-                yield cls(
-                    record_ids=rows["record_id"].to_pylist(),
-                    segments=padded(cut),
-                    count=np.array([len(c) for c in cut], np.int32),
-                    truth=np.array([number[name] for name in rows["label"].to_pylist()], np.int64),
-                    total=total,
-                )
-
-
-def labels(folder: Path, split: str) -> set[str]:
-    """The labels of a split."""
-    column = pq.read_table(folder / f"{split}.parquet", columns=["label"])["label"]
-    return set(column.unique().to_pylist())
-
-
-def padded(drawings: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Drawings of (n, 4) segments as one (B, MAX_SEGMENTS, 4), zeros behind each."""
-    whole = np.zeros((len(drawings), form.MAX_SEGMENTS, 4), np.float32)
-    for row, drawing in zip(whole, drawings, strict=True):
-        row[: len(drawing)] = drawing
-    return whole
 
 
 class Schedule:
@@ -276,24 +213,47 @@ class Schedule:
         return True
 
 
-class Stopper:
-    """Keeps the best network and says when better ones stopped coming."""
+class Watch:
+    """What the validation drawings decide: when to stop, which weights, how sure to be."""
 
-    def __init__(self, patience: int) -> None:
-        self.patience, self.without = patience, 0
-        self.lowest = math.inf
-        self.best: Recogniser | None = None
-
-    def see(self, loss: float, network: Recogniser) -> None:
-        """Compare by validation loss."""
-        self.without += 1
-        if loss < self.lowest:
-            self.lowest, self.without = loss, 0
-            self.best = copy.deepcopy(network)
+    def __init__(self, valid: Drawings, patience: int) -> None:
+        self.valid, self.patience = valid, patience
+        self.over = False
+        self._lowest, self._without = math.inf, 0
+        self._best: Recogniser | None = None
 
     @property
     def enough(self) -> bool:
-        return self.without >= self.patience
+        """True once better networks have stopped coming."""
+        return self._without >= self.patience
+
+    def look(self, network: Recogniser) -> dict[str, float]:
+        """Loss and accuracy on the validation drawings; nothing once it is over."""
+        if self.over:
+            return {}
+        logits, truth = _logits(network, self.valid), self.valid.truth
+        shares = calibrate.softmax(logits)[np.arange(len(truth)), truth]
+        loss = float(-np.log(np.maximum(shares, 1e-12)).mean())
+        self._without += 1
+        if loss < self._lowest:
+            self._lowest, self._without, self._best = loss, 0, copy.deepcopy(network)
+        accuracy = float((logits.argmax(axis=1) == truth).mean())
+        return {"valid_loss": loss, "valid_accuracy": accuracy}
+
+    def settle(self, network: Recogniser) -> None:
+        """Fit the temperature; from here on the validation drawings may be learned as well."""
+        logits = _logits(network, self.valid)
+        fitted = calibrate.fit_temperature(logits, self.valid.truth)
+        network.temperature.fill_(max(fitted, COLDEST))
+        self.over, self._without = True, 0
+
+    def chosen(self, network: Recogniser) -> Recogniser:
+        """The network to keep: the last one where all was learned, else the best that was seen."""
+        if self.over:
+            return network
+        best = self._best or network
+        self.settle(best)
+        return best
 
 
 def warmed_cosine(share: float) -> float:
@@ -301,7 +261,7 @@ def warmed_cosine(share: float) -> float:
     return min(1.0, 0.02 + share / 0.05) * (0.001 + 0.5 * (1 + math.cos(math.pi * share)))
 
 
-def _batches(rng: np.random.Generator, total: int, size: int) -> Iterator[NDArray[np.int64]]:
+def _batches(rng: np.random.Generator, total: int, size: int) -> Iterator[Rows]:
     """Rows for step after step, for ever: each drawing once before any comes again."""
     waiting = np.empty(0, np.int64)
     while True:
@@ -320,7 +280,7 @@ def _decayed(network: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
     ]
 
 
-def _follow(average: Recogniser, learner: Recogniser, memory: float) -> None:
+def _follow(average: torch.nn.Module, learner: torch.nn.Module, memory: float) -> None:
     """Move the averaged weights, and the statistics of the norms, towards the learner's."""
     import torch
 
@@ -330,24 +290,6 @@ def _follow(average: Recogniser, learner: Recogniser, memory: float) -> None:
         ):
             if slow.is_floating_point():
                 slow.lerp_(fast, 1 - memory)
-
-
-def _look(recogniser: Recogniser, valid: Drawings) -> dict[str, float]:
-    """Loss and accuracy on the validation drawings."""
-    logits, truth = _logits(recogniser, valid), valid.truth
-    shares = calibrate.softmax(logits)[np.arange(len(truth)), truth]
-    return {
-        "valid_loss": float(-np.log(np.maximum(shares, 1e-12)).mean()),
-        "valid_accuracy": float((logits.argmax(axis=1) == truth).mean()),
-    }
-
-
-def _calibrated(recogniser: Recogniser, valid: Drawings) -> Recogniser:
-    """The same network with the temperature at which its validation answers are likeliest."""
-    logits = _logits(recogniser, valid)
-    fitted = calibrate.fit_temperature(logits, valid.truth)
-    recogniser.temperature.fill_(max(fitted, COLDEST))
-    return recogniser
 
 
 def _logits(recogniser: Recogniser, drawings: Drawings) -> NDArray[np.float64]:
@@ -361,7 +303,7 @@ def _logits(recogniser: Recogniser, drawings: Drawings) -> NDArray[np.float64]:
                 torch.from_numpy(drawings.segments[at : at + READ]),
                 torch.from_numpy(drawings.count[at : at + READ]),
             )
-            for at in range(0, drawings.total, READ)
+            for at in range(0, len(drawings), READ)
         ]
     logits: NDArray[np.float64] = torch.cat(parts).double().numpy()
     return logits
