@@ -192,4 +192,5 @@ async def test_no_statement_of_the_hot_path_reads_a_whole_table(sqlite_url: str)
             if step[3].startswith(("SCAN jobs", "SCAN job_queues", "SCAN others"))
         }
     assert len(ran) > 10
-    assert {step for step in steps if "INDEX" not in step[0]} == set()
+    # A partial index may be read whole: it holds only the rows in question.
+    assert {step for step in steps if " ix_job" not in step[0]} == set()

@@ -45,7 +45,7 @@ jobs = sa.Table(
 
 
 def in_state(state: str) -> sa.ColumnElement[bool]:
-    """`state = '…'`, written out: with a parameter no database uses the partial indexes below."""
+    """`state = '…'`, written out: PostgreSQL's generic plans would not use the partial indexes."""
     return jobs.c.state == sa.literal_column(f"'{state}'")
 
 
