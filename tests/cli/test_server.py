@@ -118,6 +118,16 @@ def test_equal_snapshots_have_equal_hashes(command, imported):
     assert one["id"] == json.loads(command("snapshots", "show", one["id"], "--json"))["id"]
 
 
+def test_a_snapshot_is_fetched_for_training_without_the_server(here, command, imported):
+    command("snapshots", "create", "fetched")
+    command("snapshots", "pull", "fetched", "staged")
+
+    kept = json.loads((here / "staged" / "snapshot.json").read_text())
+    assert "fetched" in command("snapshots", "show", kept["id"])
+    for split in ("train", "valid", "test"):
+        assert b"PAR1" == (here / "staged" / f"{split}.parquet").read_bytes()[-4:]
+
+
 def test_a_trained_version_answers_and_explains_itself(command, imported):
     snapshot = json.loads(command("snapshots", "create", "shapes", "--json"))
     words = ["train", "--snapshot", snapshot["id"], "--seconds", "60", "--epochs=2", "--json"]

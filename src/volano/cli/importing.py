@@ -106,7 +106,7 @@ def _opened(file: Path) -> BinaryIO:
     try:
         return file.open("rb")
     except OSError as error:
-        raise problems.FileUnusable(path=str(file), reason=error.strerror or str(error)) from None
+        raise problems.unusable(file, error) from None
 
 
 def _members(archive: BinaryIO) -> int:

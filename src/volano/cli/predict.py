@@ -81,7 +81,7 @@ def _read(terminal: Terminal, source: str) -> bytes:
     try:
         return Path(source).read_bytes()
     except OSError as error:
-        raise problems.FileUnusable(path=source, reason=error.strerror or str(error)) from None
+        raise problems.unusable(source, error) from None
 
 
 def parse(text: bytes, source: str) -> "list[DrawingInput]":

@@ -31,6 +31,11 @@ class FileUnusable(VolanoError):
     remedy = "Check the path and its permissions."
 
 
+def unusable(path: object, error: OSError) -> FileUnusable:
+    """The failure to use a file or folder, in words."""
+    return FileUnusable(path=str(path), reason=error.strerror or str(error))
+
+
 def block(error: VolanoError, ink: Ink) -> str:
     """The failure in a few lines, the last one a command where one helps."""
     lines = [ink("red", "error: ") + error.message]

@@ -1,11 +1,12 @@
 """`volano snapshots`: frozen lists of records to train on."""
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from volano.cli import render
+from volano.cli import problems, render
 from volano.cli.data import EVERYTHING, Filter
 from volano.cli.render import Columns, Look
 from volano.cli.terminal import Here, note
@@ -15,13 +16,18 @@ if TYPE_CHECKING:
 
 app = App(name="snapshots", help="Frozen lists of records to train on.")
 
+
+def _splits(snapshot: "Snapshot") -> str:
+    return "/".join(str(snapshot.by_split.get(name, 0)) for name in ("train", "valid", "test"))
+
+
 COLUMNS: "Columns[Snapshot]" = {
     "ID": lambda snapshot: snapshot.id,
     "NAME": lambda snapshot: snapshot.name,
     "RECORDS": lambda snapshot: snapshot.records,
     "LABELS": lambda snapshot: len(snapshot.labels),
     "CONTRIBUTORS": lambda snapshot: snapshot.contributors,
-    "TRAIN/VALID/TEST": lambda snapshot: splits(snapshot),
+    "TRAIN/VALID/TEST": _splits,
     "CREATED": lambda snapshot: snapshot.created_at,
 }
 
@@ -96,6 +102,29 @@ def show(id: Annotated[str, note("Id or name.")], /, *, terminal: Here) -> None:
     terminal.show(terminal.client.snapshots.show(id), view)
 
 
+@app.command
+def pull(
+    id: Annotated[str, note("Id or name.")],
+    folder: Annotated[Path, note("Where to put it; made if needed.")],
+    /,
+    *,
+    terminal: Here,
+) -> None:
+    """Fetch a snapshot with its drawings, to train without the server.
+
+    Example:
+        volano snapshots pull letters staged/
+    """
+    try:
+        snapshot = terminal.client.snapshots.pull(id, folder)
+    except OSError as error:
+        raise problems.unusable(folder, error) from None
+    if terminal.format != "table":
+        return terminal.document(snapshot)
+    terminal.confirm(f"{snapshot.name}: {render.plural(snapshot.records, 'record')} in {folder}")
+    return terminal.then(f"volano train --local --data {folder}")
+
+
 def view(snapshot: "Snapshot", look: Look) -> str:
     """A snapshot as a card."""
     shown = ", ".join(snapshot.labels[:8])
@@ -113,11 +142,6 @@ def view(snapshot: "Snapshot", look: Look) -> str:
         "created": snapshot.created_at,
     }
     return render.card(facts, look)
-
-
-def splits(snapshot: "Snapshot") -> str:
-    """Records in each split."""
-    return "/".join(str(snapshot.by_split.get(name, 0)) for name in ("train", "valid", "test"))
 
 
 def _given(condition: object) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from volano.cli.terminal import Here, Terminal, note
+from volano.cli.watching import follow
 from volano.spec.errors import Invalid
 
 
@@ -20,7 +21,7 @@ class SnapshotNeeded(Invalid):
 class DataNeeded(Invalid):
     """A training here needs a folder with a staged snapshot."""
 
-    remedy = "Give it: `volano train --local --data FOLDER`."
+    remedy = "Fetch one with `volano snapshots pull NAME FOLDER`, then add `--data FOLDER`."
 
 
 @Parameter(name="*")
@@ -42,7 +43,9 @@ class Local:
     """Training without a server."""
 
     local: Annotated[bool, note("Run it here, without a server.")] = False
-    data: Annotated[Path | None, note("With --local: a staged snapshot.", metavar="FOLDER")] = None
+    data: Annotated[
+        Path | None, note("With --local: what `snapshots pull` fetched.", metavar="FOLDER")
+    ] = None
     out: Annotated[Path, note("With --local: where the artefact goes.", metavar="FOLDER")] = Path(
         "artefact"
     )
@@ -102,8 +105,6 @@ def _train_here(terminal: Terminal, order: Order, here: Local, params: Mapping[s
 
 def _go_on(terminal: Terminal, id: str, *, watch: bool) -> int:
     if watch:
-        from volano.cli.watching import follow
-
         return follow(terminal, id)
     if terminal.format != "table":
         terminal.document(terminal.client.runs.show(id))

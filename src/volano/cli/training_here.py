@@ -8,6 +8,7 @@ from typing import Any
 from volano.cli import problems, render
 from volano.cli.live import Live
 from volano.cli.terminal import Terminal
+from volano.cli.watching import Moment, frame
 from volano.harness import local
 from volano.spec.harness import AnyEvent, Failed, Finished, Phase, Points, Reached
 from volano.spec.registry import Progress
@@ -65,8 +66,6 @@ class _Board:
         self._live.draw(self._lines, last=last)
 
     def _lines(self) -> list[str]:
-        from volano.cli.watching import Moment, frame
-
         moment = Moment(self._phase, self._progress, time.monotonic() - self._start)
         return frame(moment, self._curves, self._terminal.ink)
 

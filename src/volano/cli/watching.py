@@ -3,16 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from volano.cli import problems, render
 from volano.cli.live import Live
 from volano.cli.render import Ink
-from volano.cli.runs import STATE_STYLES, conclude, view
+from volano.cli.run_card import STATE_STYLES, conclude, view
 from volano.cli.terminal import Terminal
-
-if TYPE_CHECKING:
-    from volano.spec.registry import Progress, Run
+from volano.spec.registry import Progress, Run
 
 Curves = Mapping[str, Sequence[float]]
 """Metric -> its values in the order they were logged."""
@@ -49,7 +46,7 @@ class Moment:
     """How far a run is."""
 
     state: str
-    progress: "Progress"
+    progress: Progress
     elapsed_s: float
 
 
@@ -78,7 +75,7 @@ def _interest(curve: tuple[str, Sequence[float]]) -> int:
     return 0 if any(word in curve[0] for word in ("loss", "accuracy")) else 1
 
 
-def _draw(terminal: Terminal, live: Live, run: "Run") -> None:
+def _draw(terminal: Terminal, live: Live, run: Run) -> None:
     def lines() -> list[str]:
         series = terminal.client.runs.series(run.id) if run.started_at else []
         curves = {one.metric: one.values for one in series}
@@ -87,9 +84,7 @@ def _draw(terminal: Terminal, live: Live, run: "Run") -> None:
     live.draw(lines, last=run.finished_at is not None)
 
 
-def _moment(run: "Run") -> Moment:
-    from volano.spec.registry import Progress
-
+def _moment(run: Run) -> Moment:
     begin, end = run.started_at or run.created_at, run.finished_at or datetime.now(UTC)
     waiting = Progress(note="waits for a worker")
     progress = waiting if run.state == "queued" else run.progress

@@ -1,7 +1,8 @@
 """The client's part of collecting and data: shapes, drawings, records, snapshots."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, TypedDict, Unpack
+from pathlib import Path
+from typing import Literal, TypedDict, Unpack, get_args
 
 import msgspec
 
@@ -132,3 +133,19 @@ class Snapshots:
         """What is in a snapshot, or in one split of it."""
         found = self._transport.pages(path("snapshots", id, "records"), SnapshotRecord)
         return (record for record in found if split in (None, record.split))
+
+    def pull(self, id_or_name: str, folder: Path) -> Snapshot:
+        """Fetch a snapshot with its drawings into a folder: what a run without a server reads.
+
+        The folder has `snapshot.json` only once everything else is there. Raises: OSError.
+        """
+        snapshot = self.show(id_or_name)
+        folder.mkdir(parents=True, exist_ok=True)
+        whole = folder / "snapshot.json"
+        whole.unlink(missing_ok=True)
+        for split in get_args(Split):
+            at = path("snapshots", snapshot.id, "splits", split)
+            with (folder / f"{split}.parquet").open("wb") as file:
+                file.writelines(self._transport.chunks(at))
+        whole.write_bytes(msgspec.json.encode(snapshot))
+        return snapshot

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from volano.sdk.transport import Transport, path
 from volano.spec.common import Id, Name
+from volano.spec.data import Drawing, NewDrawing
 from volano.spec.serving import (
     Activation,
     DrawingInput,
@@ -13,6 +14,13 @@ from volano.spec.serving import (
     PredictRequest,
     PredictResponse,
 )
+
+Drawn = DrawingInput | Drawing | NewDrawing
+"""What can be recognised: of a drawing only the canvas and the strokes are sent."""
+
+
+def _asked(drawn: Drawn) -> DrawingInput:
+    return DrawingInput(canvas=drawn.canvas, strokes=drawn.strokes)
 
 
 class Endpoints:
@@ -41,13 +49,13 @@ class Endpoints:
         """Put the version before the active one back. Raises: NoEarlierVersion."""
         return self._transport.call("POST", path("endpoints", name, "rollback"), Endpoint)
 
-    def predict(self, name: Name, input: DrawingInput) -> Prediction:
-        """The answer of the active version to one input. Raises: NothingActive."""
-        return self._predict(name, PredictRequest(input=input)).predictions[0]
+    def predict(self, name: Name, input: Drawn) -> Prediction:
+        """The answer of the active version to one drawing. Raises: NothingActive."""
+        return self._predict(name, PredictRequest(input=_asked(input))).predictions[0]
 
-    def predict_all(self, name: Name, inputs: Sequence[DrawingInput]) -> PredictResponse:
-        """The answers to up to 32 inputs, in one call of the model. Raises: NothingActive."""
-        return self._predict(name, PredictRequest(inputs=list(inputs)))
+    def predict_all(self, name: Name, inputs: Sequence[Drawn]) -> PredictResponse:
+        """The answers to up to 32 drawings, in one call of the model. Raises: NothingActive."""
+        return self._predict(name, PredictRequest(inputs=[_asked(one) for one in inputs]))
 
     def _predict(self, name: Name, request: PredictRequest) -> PredictResponse:
         at = path("endpoints", name, "predict")

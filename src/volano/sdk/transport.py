@@ -144,16 +144,20 @@ class Transport:
             )
             yield from page.items
 
-    def lines(self, path: str, query: Query | None = None) -> Iterator[bytes]:
-        """The lines of a streamed answer as they arrive, without their ends.
+    def chunks(self, path: str, query: Query | None = None) -> Iterator[bytes]:
+        """The bytes of a streamed answer as they arrive.
 
         Raises: as `call`, and ServerUnreachable where the stream is cut before its end.
         """
-        rest = b""
         with self._stream(path, query) as chunks:
-            for chunk in chunks:
-                *whole, rest = (rest + chunk).split(b"\n")
-                yield from whole
+            yield from chunks
+
+    def lines(self, path: str, query: Query | None = None) -> Iterator[bytes]:
+        """The lines of a streamed answer, without their ends. Raises: as `chunks`."""
+        rest = b""
+        for chunk in self.chunks(path, query):
+            *whole, rest = (rest + chunk).split(b"\n")
+            yield from whole
         if rest:
             yield rest
 

@@ -1,0 +1,62 @@
+"""A run as text: its card, its few words in a table, and what to say when it is over."""
+
+from typing import Final
+
+from volano.cli import problems, render
+from volano.cli.render import Look
+from volano.cli.terminal import Terminal
+from volano.spec.registry import Run
+
+STATE_STYLES: Final = {
+    "finished": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "running": "cyan",
+}
+
+
+def view(run: Run, look: Look) -> str:
+    """A run as a card."""
+    facts: dict[str, object] = {
+        "id": run.id,
+        "state": look.ink(STATE_STYLES.get(run.state, "dim"), run.state),
+        "progress": f"{percent(run)} {run.progress.note}" if run.finished_at is None else None,
+        "model": run.model,
+        "recipe": run.recipe,
+        "snapshot": run.snapshot,
+        "params": run.params or None,
+        "seed": run.seed,
+        "allowed": render.span(run.seconds),
+        "took": took(run),
+        "attempt": run.attempt if run.attempt > 1 else None,
+        "created": run.created_at,
+        "version": run.version,
+    }
+    parts = [render.card(facts, look), render.card(run.metrics, look)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def conclude(terminal: Terminal, run: Run) -> int:
+    """Say how a run ended and what to do now; the exit code that fits."""
+    if run.state == "finished" and run.version:
+        terminal.then(f"volano versions activate {run.version}", f"volano explain {run.version}")
+    if run.state != "failed" or run.failure is None:
+        return problems.USER if run.state == "cancelled" else 0
+    failure = run.failure
+    terminal.say(terminal.ink("red", "failed: ") + f"{failure.class_}: {failure.message}")
+    if failure.frame:
+        terminal.say(f"        at {failure.frame}")
+    terminal.then(f"volano runs log {run.id}")
+    return problems.SYSTEM if failure.class_.startswith("system.") else problems.USER
+
+
+def percent(run: Run) -> str:
+    """How far a run is; empty where it has not said."""
+    return f"{run.progress.done / run.progress.total:.0%}" if run.progress.total else ""
+
+
+def took(run: Run) -> str | None:
+    """How long a run worked; None until it is over."""
+    if run.started_at is None or run.finished_at is None:
+        return None
+    return render.span((run.finished_at - run.started_at).total_seconds())

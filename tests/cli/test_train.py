@@ -1,0 +1,109 @@
+"""Tests of volano.cli.train: what is asked of the server, and training without one."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.cli import canned
+from volano.cli.train import typed
+
+MODEL = """
+import volano
+
+class Mean(volano.Model):
+    rate = volano.Param(0.5, ge=0.0, le=1.0)
+    fails = volano.Param(False)
+
+    def train(self, run):
+        for step in range(1, 4):
+            run.log(step, loss=1.0 / step)
+            run.progress(step, 3, "counting")
+        if self.fails:
+            raise ValueError("no idea")
+        (run.artefact / "mean.txt").write_text(str(self.rate))
+
+    def evaluate(self, run):
+        return {"accuracy": 0.75}
+"""
+
+
+@pytest.fixture
+def model(folder: Path) -> Path:
+    """A model of the user's own, and a staged snapshot beside it."""
+    (folder / "staged").mkdir()
+    (folder / "staged" / "snapshot.json").write_bytes(msgspec.json.encode(canned.SNAPSHOT))
+    path = folder / "model.py"
+    path.write_text(MODEL)
+    return path
+
+
+LOCAL = ["train", "--local", "--data", "staged", "--recipe"]
+
+
+def test_a_model_is_trained_here_without_a_server(volano, model, folder):
+    done = volano(*LOCAL, str(model), "--rate=0.25", "--out", "result")
+
+    assert 0 == done.code
+    assert "0.25" == (folder / "result" / "mean.txt").read_text()
+    assert "accuracy" in done.out
+    assert "result: mean.txt" in done.out
+    assert "100%  counting  loss 0.3333" in done.err
+
+
+def test_what_was_found_out_here_is_json_where_that_is_asked_for(volano, model):
+    document = json.loads(volano(*LOCAL, str(model), "--json").out)
+
+    assert {"accuracy": 0.75} == document["figures"]
+    assert ["mean.txt"] == [file["name"] for file in document["files"]]
+
+
+def test_a_failure_here_is_told_with_its_line_and_without_a_traceback(volano, model):
+    done = volano(*LOCAL, str(model), "--fails=true")
+
+    assert 1 == done.code
+    assert "failed: user.code: " in done.err
+    assert "no idea" in done.err
+    assert "model.py:13" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train"], "volano train --snapshot NAME"),
+        (["train", "--local"], "volano snapshots pull NAME FOLDER"),
+        (["train", "--local", "--data", "nowhere"], "there is no snapshot.json in it"),
+    ],
+)
+def test_what_is_missing_is_asked_for(volano, words, said):
+    done = volano(*words)
+
+    assert 1 == done.code
+    assert said in done.err
+
+
+def test_a_parameter_out_of_range_is_refused_here_too(volano, model):
+    done = volano(*LOCAL, str(model), "--rate=3")
+
+    assert 1 == done.code
+    assert "rate" in done.err
+    assert "above 1.0" in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.001", 0.001),
+        ("3", 3),
+        ("true", True),
+        ("adam", "adam"),
+        ("1e-3", 0.001),
+        ("null", "null"),
+        ("[1]", "[1]"),
+        ("", ""),
+        ("NaN", "NaN"),
+    ],
+)
+def test_a_typed_parameter_is_a_number_where_it_reads_as_one(text, expected):
+    assert (type(expected), expected) == (type(typed(text)), typed(text))
