@@ -62,6 +62,12 @@ async def test_a_commit_is_seen_by_other_processes_when_it_is_acknowledged(
         assert f"t{n}" in stored(path)
 
 
+async def test_a_commit_is_on_the_disk_when_it_is_acknowledged(shelf: Database) -> None:
+    async with shelf.begin(EVERYWHERE) as tx:
+        assert await tx.scalar(sa.text("PRAGMA journal_mode")) == "wal"
+        assert await tx.scalar(sa.text("PRAGMA synchronous")) == 2  # FULL
+
+
 async def test_transactions_in_line_share_a_commit(shelf: Database, path: Path) -> None:
     before = commits(path)
     await asyncio.gather(*(add(shelf, f"t{n}") for n in range(2 * GROUP)))

@@ -291,3 +291,24 @@ async def test_a_reader_cannot_write(shelf: Database) -> None:
         async with shelf.read(HERE) as tx:
             await tx.run(tx.delete(books))
     assert await titles(shelf, HERE) == ["one", "two"]
+
+
+async def test_a_transaction_is_of_no_use_after_its_block(shelf: Database) -> None:
+    async with shelf.begin(HERE) as wrote, shelf.begin(HERE) as nested:
+        pass
+    async with shelf.read(HERE) as looked:
+        pass
+    for tx in (wrote, nested, looked):
+        with pytest.raises(TxAborted, match="left"):
+            await tx.all(tx.select(books))
+        with pytest.raises(TxAborted, match="left"):
+            await tx.append(books, ("title", "author", "pages"), [("x", "x", 1)])
+
+
+async def test_nothing_nests_in_a_transaction_that_failed(shelf: Database) -> None:
+    with pytest.raises(TxAborted):
+        async with shelf.begin(HERE) as tx:
+            with pytest.raises(sa.exc.IntegrityError):
+                await tx.run(tx.insert(books).values(title="one", author="x", pages=1))
+            await fill(shelf, HERE, "too late")
+    assert await titles(shelf, HERE) == ["one", "two"]

@@ -64,9 +64,8 @@ class Database:
             return
         async with self._backend.write() as session:
             tx = Tx(session, workspace)
-            with self._as_ambient(tx):
+            with self._as_ambient(tx), tx.block():
                 yield tx
-            tx.refuse_failed()
         await tx.committed()
 
     @asynccontextmanager
@@ -77,7 +76,9 @@ class Database:
             yield outer
             return
         async with self._backend.read() as session:
-            yield Tx(session, workspace)
+            tx = Tx(session, workspace)
+            with tx.block():
+                yield tx
 
     async def run(
         self, workspace: str | Everywhere, body: Callable[[Tx], Awaitable[T]], attempts: int = 5

@@ -2,8 +2,8 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,24 +30,28 @@ class WorkspaceMismatch(Broken):
 
 
 class TxAborted(Broken):
-    """The transaction had already failed: {reason}."""
+    """The transaction is over: {reason}."""
 
 
 class _Fate:
-    """Remembers the first failure of a transaction; after it nothing more runs."""
+    """Remembers why a transaction is over; after that nothing more runs in it."""
 
     def __init__(self) -> None:
-        self._failed: BaseException | None = None
+        self._reason = ""
 
-    def refuse_failed(self) -> None:
-        if self._failed is not None:
-            raise TxAborted(reason=str(self._failed) or type(self._failed).__name__)
+    def refuse_over(self) -> None:
+        if self._reason:
+            raise TxAborted(reason=self._reason)
+
+    def end(self) -> None:
+        self._reason = self._reason or "its block has been left"
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._failed = self._failed or error
+        if error is not None:
+            self._reason = self._reason or str(error) or type(error).__name__
 
 
 class Tx:
@@ -142,7 +146,7 @@ class Tx:
             columns = (COLUMN, *columns)
             rows = [(self.workspace, *row) for row in rows]
         ready = stored(table, columns, rows, self._session.dialect)
-        self._fate.refuse_failed()
+        self._fate.refuse_over()
         with self._fate:
             return await self._session.append(table, tuple(columns), ready, once)
 
@@ -157,9 +161,17 @@ class Tx:
             if inspect.isawaitable(result):
                 await result
 
-    def refuse_failed(self) -> None:
-        """Raises: TxAborted (a statement failed and nobody let that end the transaction)."""
-        self._fate.refuse_failed()
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        """The block in which this transaction may be used.
+
+        Raises: TxAborted (a statement failed in it, and nothing let that end the transaction).
+        """
+        try:
+            yield
+            self._fate.refuse_over()
+        finally:
+            self._fate.end()
 
     def everywhere(self) -> "Tx":
         """This same transaction without its workspace, for the core's own bookkeeping.
@@ -178,13 +190,14 @@ class Tx:
         """
         if workspace != self.workspace and self.workspace is not EVERYWHERE:
             raise WorkspaceMismatch(inner=str(workspace), outer=str(self.workspace))
+        self._fate.refuse_over()
         self._root._depth += 1
         name, controls = f"s{self._root._depth}", self._session.controls
         inner = Tx(self._session, workspace, self._root)
         controls.open(name)
         try:
-            yield inner
-            inner.refuse_failed()
+            with inner.block():
+                yield inner
         except BaseException:
             controls.undo(name)
             raise
@@ -193,7 +206,7 @@ class Tx:
 
     async def _execute(self, statement: sa.Executable, rows: Rows) -> Answer:
         self._admit(statement)
-        self._fate.refuse_failed()
+        self._fate.refuse_over()
         with self._fate:
             return await self._session.execute(*self._filled(statement, rows))
 
