@@ -31,6 +31,13 @@ def test_a_line_of_a_table_is_never_broken(rows):
     assert all(c.isprintable() for c in text.replace("\n", ""))
 
 
+def test_what_others_wrote_cannot_steer_the_terminal():
+    text = render.card({"name": "\x1b[2Jgone\n", "ours": Ink(on=True)("red", "x")}, Look())
+
+    assert "name  \\x1b[2Jgone\\n\nours  \x1b[31mx\x1b[0m" == text
+    assert "\x1b" not in render.table([("\x1b[2J", 1, "")], COLUMNS, Look())
+
+
 def test_long_texts_are_cut_but_not_what_is_copied():
     row = ("run_" + "0" * 32, 1, "a long text " * 9)
     line = render.table([row], COLUMNS, Look(width=60)).split("\n")[1]

@@ -80,7 +80,7 @@ def _below(
 
 
 def _line(fact: "Fact", relation: str, look: Look) -> str:
-    title = f"{fact.kind} {fact.id}" if fact.title == fact.id else f"{fact.title}"
+    title = f"{fact.kind} {fact.id}" if fact.title == fact.id else render.visible(fact.title)
     id = "" if fact.title == fact.id else fact.id
     told = [f"{name.split('.')[-1]} {_said(value, look)}" for name, value in _told(fact)]
     parts = [

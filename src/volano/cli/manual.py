@@ -109,16 +109,12 @@ def _options(arguments: Iterable[Argument]) -> Lines:
 
 def _option(argument: Argument) -> tuple[str, str]:
     names = sorted(argument.names, key=len)
-    if argument.field_info.kind is inspect.Parameter.VAR_KEYWORD:
-        names = ["--<name>"]
     short = "" if len(names[0]) == 2 else "    "
     return f"{short}{', '.join(names)} {_value(argument)}".rstrip(), _text(argument)
 
 
 def _placeholder(argument: Argument) -> str:
     name = argument.parameter.metavar or argument.names[0].strip("-").upper()
-    if argument.is_var_positional():
-        name += " ..."
     return name if argument.required else f"[{name}]"
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Final
 
-from volano.cli.render import Ink
+from volano.cli.render import Ink, visible
 from volano.spec.errors import Broken, Missing, Unavailable, VolanoError
 
 USER: Final = 1
@@ -38,9 +38,9 @@ def unusable(path: object, error: OSError) -> FileUnusable:
 
 def block(error: VolanoError, ink: Ink) -> str:
     """The failure in a few lines, the last one a command where one helps."""
-    lines = [ink("red", "error: ") + error.message]
+    lines = [ink("red", "error: ") + visible(error.message)]
     if error.advice:
-        lines.append("       " + error.advice)
+        lines.append("       " + visible(error.advice))
     if at := error.facts.get("at"):
         lines.append(f"       at {at}")
     if isinstance(error, Broken) and error.facts.get("request_id"):

@@ -22,6 +22,12 @@ _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 _CODES: Final = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
 
+class Inked(str):
+    """Text with our own colours in it; in any other text control characters are shown."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Ink:
     """Colours text, or leaves it as it is where colour is not wanted."""
@@ -29,7 +35,7 @@ class Ink:
     on: bool = False
 
     def __call__(self, style: str, text: str) -> str:
-        return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self.on and text else text
+        return Inked(f"\x1b[{_CODES[style]}m{text}\x1b[0m") if self.on and text else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,8 @@ def card(facts: Mapping[str, object], look: Look) -> str:
 def cell(value: object, look: Look) -> str:
     """One value as a table shows it."""
     match value:
+        case Inked():
+            return value
         case None | "":
             return "–"
         case bool():
@@ -77,7 +85,7 @@ def cell(value: object, look: Look) -> str:
             return ", ".join(f"{name}={_short(v, look)}" for name, v in value.items()) or "–"
         case list() | tuple():
             return ", ".join(cell(v, look) for v in value) or "–"
-    return str(value)
+    return visible(str(value))
 
 
 def _short(value: object, look: Look) -> str:
@@ -212,7 +220,7 @@ def _line(
     cells: Sequence[str], widths: Sequence[int], right: Sequence[bool], ink: Ink, style: str = ""
 ) -> str:
     fields = [
-        pad(cut(visible(text), wide), wide, right=bool(to_right))
+        pad(cut(text, wide), wide, right=bool(to_right))
         for text, wide, to_right in zip_longest(cells, widths, right)
     ]
     line = GAP.join(fields).rstrip()
@@ -220,7 +228,7 @@ def _line(
 
 
 def _widths(rows: Sequence[Sequence[str]], most: int | None) -> list[int]:
-    widths = [max(width(visible(text)) for text in column) for column in zip(*rows, strict=True)]
+    widths = [max(width(text) for text in column) for column in zip(*rows, strict=True)]
     # The first column is what people copy into the next command: it is never cut.
     while most and sum(widths) + len(GAP) * (len(widths) - 1) > most and len(widths) > 1:
         widest = max(range(1, len(widths)), key=widths.__getitem__)

@@ -5,7 +5,7 @@ from typing import Final
 from volano.cli import problems, render
 from volano.cli.render import Look
 from volano.cli.terminal import Terminal
-from volano.spec.registry import Run
+from volano.spec.registry import Failure, Run
 
 STATE_STYLES: Final = {
     "finished": "green",
@@ -42,11 +42,17 @@ def conclude(terminal: Terminal, run: Run) -> int:
         terminal.then(f"volano versions activate {run.version}", f"volano explain {run.version}")
     if run.state != "failed" or run.failure is None:
         return problems.USER if run.state == "cancelled" else 0
-    failure = run.failure
-    terminal.say(terminal.ink("red", "failed: ") + f"{failure.class_}: {failure.message}")
-    if failure.frame:
-        terminal.say(f"        at {failure.frame}")
+    code = tell_failure(terminal, run.failure)
     terminal.then(f"volano runs log {run.id}")
+    return code
+
+
+def tell_failure(terminal: Terminal, failure: Failure) -> int:
+    """Say why a training failed; the exit code says whose turn it is."""
+    what = render.visible(f"{failure.class_}: {failure.message}")
+    terminal.say(terminal.ink("red", "failed: ") + what)
+    if failure.frame:
+        terminal.say(f"        at {render.visible(failure.frame)}")
     return problems.SYSTEM if failure.class_.startswith("system.") else problems.USER
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from volano.cli import problems, render
 from volano.cli.live import Live
+from volano.cli.run_card import tell_failure
 from volano.cli.terminal import Terminal
 from volano.cli.watching import Moment, frame
 from volano.harness import local
@@ -79,10 +80,5 @@ def _facts(end: Finished, out: Path) -> dict[str, object]:
 def _failed(terminal: Terminal, end: Failed) -> int:
     if terminal.format != "table":
         terminal.document(end)
-    failure = end.failure
-    terminal.say(terminal.ink("red", "failed: ") + f"{failure.class_}: {failure.message}")
-    if failure.frame:
-        terminal.say(f"        at {failure.frame}")
-    if failure.class_ == "cancelled":
-        return problems.INTERRUPTED
-    return problems.SYSTEM if failure.class_.startswith("system.") else problems.USER
+    code = tell_failure(terminal, end.failure)
+    return problems.INTERRUPTED if end.failure.class_ == "cancelled" else code

@@ -58,7 +58,7 @@ def frame(moment: Moment, curves: Curves, ink: Ink) -> list[str]:
     parts = [
         ink(STATE_STYLES.get(moment.state, "dim"), moment.state),
         f"{done:.0%}" if total else "",
-        moment.progress.note,
+        render.visible(moment.progress.note),
         "  ".join(f"{name} {render.figure(values[-1])}" for name, values in shown if values),
         render.span(moment.elapsed_s),
     ]
