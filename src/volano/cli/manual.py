@@ -6,6 +6,7 @@ cyclopts draws its own pages with rich; these are plain, and there before rich i
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import wrap
 from typing import Any, Literal, get_args, get_origin
 
@@ -137,7 +138,7 @@ def _value(argument: Argument) -> str:
         return ""
     if get_origin(hint) is Literal:
         return "|".join(str(choice) for choice in get_args(hint))
-    return {int: "N", float: "NUMBER"}.get(hint, "TEXT")
+    return {int: "N", float: "NUMBER", Path: "PATH"}.get(hint, "TEXT")
 
 
 def _plain(hint: Any) -> Any:
