@@ -16,6 +16,7 @@ from volano.data.formats import segments as form
 from volano.data.formats import strokes
 from volano.spec.data import EmptySplit
 
+SPLITS = ("train", "valid", "test")
 READ = 1024
 """Drawings decoded at once."""
 
@@ -27,6 +28,7 @@ class Drawings:
     """Drawings as the network takes them; `segments` (n, MAX_SEGMENTS, 4) lie in a mapped file."""
 
     record_ids: list[str]
+    """Empty where whole splits were read: training has no use for them."""
     segments: NDArray[np.float32]
     count: NDArray[np.int32]
     truth: NDArray[np.int64]
@@ -65,7 +67,6 @@ class Drawings:
             rows = slice(done, done := done + len(part))
             whole.segments[rows] = part.segments
             whole.count[rows], whole.truth[rows] = part.count, part.truth
-            whole.record_ids.extend(part.record_ids)
         return whole
 
     @classmethod

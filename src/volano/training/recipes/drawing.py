@@ -19,13 +19,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from volano.data.formats import segments as form
-from volano.data.staging import SPLITS
 from volano.evaluation import calibrate, classify
 from volano.harness.phases import peak_rss
 from volano.spec.model import Model, Param, Run
 from volano.spec.registry import Artefact
 from volano.training.augment import Hand, augment
-from volano.training.staged import READ, Drawings, Rows, labels, size
+from volano.training.staged import READ, SPLITS, Drawings, Rows, labels, size
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +58,7 @@ class Drawing(Model):
     seconds = Param(3600.0, ge=0.1, doc="of training, at most; the run may allow less")
     epochs = Param(200, ge=1, doc="times that each drawing is seen, if time allows")
     batch = Param(32, ge=2, le=4096, doc="drawings a step")
-    learning_rate = Param(2e-3, ge=1e-6, le=1.0, doc="at its height")
+    learning_rate = Param(4e-3, ge=1e-6, le=1.0, doc="at its height")
     weight_decay = Param(0.05, ge=0.0, le=1.0, doc="of matrices, not of biases")
     dropout = Param(0.3, ge=0.0, le=0.9, doc="before the last layer")
     smoothing = Param(0.1, ge=0.0, le=0.5, doc="share of the truth given to other classes")
@@ -115,13 +114,14 @@ class Drawing(Model):
         import torch
 
         from volano.training.network import Recogniser
+        from volano.training.optimiser import AdamW
 
         torch.manual_seed(run.seed)
         torch.set_num_threads(min(self.threads, torch.get_num_threads()))
         rng = np.random.default_rng(run.seed)
         learner = Recogniser(classes, size_px=self.size_px, width=self.width, dropout=self.dropout)
         average = copy.deepcopy(learner)
-        optimiser = torch.optim.AdamW(_decayed(learner, self.weight_decay))
+        optimiser = AdamW(learner.parameters(), self.weight_decay)
         learn, valid = known[: known.sizes[0]], known[known.sizes[0] :]
         batches = _batches(rng, len(learn), self.batch)
         schedule = Schedule(self, run, steps=self.epochs * max(1, len(learn) // self.batch))
@@ -130,12 +130,9 @@ class Drawing(Model):
             share = schedule.share(step)
             if share >= 1 or watch.enough:
                 break
-            for group in optimiser.param_groups:
-                group["lr"] = self.learning_rate * warmed_cosine(share)
             loss = self._loss(rng, learner, known, next(batches))
-            optimiser.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimiser.step(self.learning_rate * warmed_cosine(share))
             _follow(average.network, learner.network, min(self.averaging, (1 + step) / (10 + step)))
             if not schedule.time_to_look(share):
                 continue
@@ -193,7 +190,7 @@ class Schedule:
     def __init__(self, recipe: Drawing, run: Run, steps: int) -> None:
         self._run, self._steps = run, steps
         at_start = run.seconds_left()
-        self._seconds = min(recipe.seconds, max(at_start - recipe.reserve, at_start / 3))
+        self._seconds = min(recipe.seconds, at_start - min(recipe.reserve, at_start / 3))
         self._end = at_start - self._seconds
         self._looked = 0.0
 
@@ -269,15 +266,6 @@ def _batches(rng: np.random.Generator, total: int, size: int) -> Iterator[Rows]:
             waiting = np.concatenate([waiting, rng.permutation(total)])
         yield waiting[:size]
         waiting = waiting[size:]
-
-
-def _decayed(network: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Parameter groups: weight decay for matrices and kernels, none for biases and norms."""
-    parameters = list(network.parameters())
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
 
 
 def _follow(average: torch.nn.Module, learner: torch.nn.Module, memory: float) -> None:
