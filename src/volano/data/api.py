@@ -1,7 +1,6 @@
 """The shelf over HTTP: `/records` and `/snapshots`."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -13,7 +12,7 @@ from volano.data import service
 from volano.data.formats import drawings, render
 from volano.spec import data as spec
 from volano.spec.accounts import Who
-from volano.spec.common import Id, Page
+from volano.spec.common import Id, Page, Uuid
 
 records = Routes("/records", tag="data")
 snapshots = Routes("/snapshots", tag="data")
@@ -45,7 +44,7 @@ async def list_records(
     origin: Words = (),
     contributor: Words = (),
     min_quality: Annotated[float, Meta(ge=0, le=1)] | None = None,
-    after: Id | None = None,
+    after: Uuid | None = None,
     limit: Limit = 100,
 ) -> Page[spec.Record]:
     """Records on the shelf, by id; a drawing gets there some seconds after its receipt."""
@@ -124,10 +123,10 @@ async def freeze(ctx: Context, who: Who, body: spec.NewSnapshot) -> spec.Snapsho
 
 @snapshots.get(allow="read")
 async def list_snapshots(
-    ctx: Context, who: Who, *, after: datetime | None = None, limit: Limit = 100
+    ctx: Context, who: Who, *, after: Id | None = None, limit: Limit = 100
 ) -> Page[spec.Snapshot]:
     """Snapshots, newest first."""
-    return await service.snapshots(ctx, who, before=after, limit=limit)
+    return await service.snapshots(ctx, who, after=after, limit=limit)
 
 
 @snapshots.get("/{id}", allow="read")
@@ -138,7 +137,7 @@ async def show_snapshot(ctx: Context, who: Who, id: Id) -> spec.Snapshot:
 
 @snapshots.get("/{id}/records", allow="read")
 async def list_snapshot_records(
-    ctx: Context, who: Who, id: Id, *, after: Id | None = None, limit: Limit = 1000
+    ctx: Context, who: Who, id: Id, *, after: Uuid | None = None, limit: Limit = 1000
 ) -> Page[spec.SnapshotRecord]:
     """What is in a snapshot, by record id."""
     return await service.snapshot_records(ctx, who, id, after=after, limit=limit)

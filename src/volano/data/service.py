@@ -6,7 +6,7 @@ import asyncio
 import io
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from volano.data import ingest, snapshot, staging, store
 from volano.data.ingest import Head
 from volano.spec import data as spec
 from volano.spec.accounts import Who
-from volano.spec.common import Page, utc_now
+from volano.spec.common import InvalidValues, Page, is_uuid, utc_now
 from volano.spec.errors import Missing
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ STREAM = "records"
 COMPACT = "records.compact"
 _SNAPSHOTS_SEARCHED = 1000
 _CHUNK = 1 << 20
+_MS_DIGITS = 14
 
 
 class RecordInbox(Inbox):
@@ -125,6 +126,8 @@ async def payloads(
 
 
 async def _found(ctx: Context, workspace: str, id: str) -> tuple[spec.Record, Place | None, bytes]:
+    if not is_uuid(id):
+        raise Missing(noun="record", id=id)
     async with ctx.db.read(workspace) as tx:
         row = await store.record(tx, id)
         if row is None:
@@ -157,7 +160,7 @@ def _record(row: sa.Row[Any]) -> spec.Record:
 
 
 async def freeze(ctx: Context, who: Who, new: spec.NewSnapshot) -> spec.Snapshot:
-    """Freeze the records that fit the filter now; an equal list that is already there is returned.
+    """Freeze the records that fit the filter now; an equal list has the same id and hash.
 
     Everything that was acknowledged before the call is considered.
 
@@ -191,8 +194,7 @@ async def freeze(ctx: Context, who: Who, new: spec.NewSnapshot) -> spec.Snapshot
         "created_by": who.member,
     }
     async with ctx.db.begin(who.workspace) as tx:
-        await store.add_snapshot(tx, row)
-    return await frozen(ctx, who, row["id"])
+        return _snapshot(await store.add_snapshot(tx, row))
 
 
 async def frozen(ctx: Context, who: Who, id_or_name: str) -> spec.Snapshot:
@@ -204,13 +206,27 @@ async def frozen(ctx: Context, who: Who, id_or_name: str) -> spec.Snapshot:
 
 
 async def snapshots(
-    ctx: Context, who: Who, *, before: datetime | None, limit: int
+    ctx: Context, who: Who, *, after: str | None, limit: int
 ) -> Page[spec.Snapshot]:
     """Snapshots, newest first."""
     async with ctx.db.read(who.workspace) as tx:
-        rows = await store.snapshot_page(tx, before=before, limit=limit + 1)
+        rows = await store.snapshot_page(tx, after=_place(after), limit=limit + 1)
     items = [_snapshot(row) for row in rows[:limit]]
-    return Page(items=items, next=items[-1].created_at.isoformat() if len(rows) > limit else None)
+    return Page(items=items, next=_cursor(items[-1]) if len(rows) > limit else None)
+
+
+def _cursor(last: spec.Snapshot) -> str:
+    """Where a page of snapshots ends: one list may stand under two names, so not its id alone."""
+    return f"{int(last.created_at.timestamp() * 1000)}.{last.id}"
+
+
+def _place(cursor: str | None) -> tuple[datetime, str] | None:
+    if cursor is None:
+        return None
+    moment, _, id = cursor.partition(".")
+    if not moment.isdigit() or len(moment) > _MS_DIGITS:
+        raise InvalidValues(reason=f"{cursor!r} is not where a page ended", at="query.after")
+    return datetime.fromtimestamp(int(moment) / 1000, UTC), id
 
 
 async def snapshot_records(
@@ -231,15 +247,14 @@ async def snapshot_records(
 async def snapshots_with(ctx: Context, who: Who, record_id: str) -> list[spec.Snapshot]:
     """The snapshots that contain a record, newest first."""
     async with ctx.db.read(who.workspace) as tx:
-        rows = await store.snapshot_page(tx, before=None, limit=_SNAPSHOTS_SEARCHED)
+        rows = await store.snapshot_page(tx, after=None, limit=_SNAPSHOTS_SEARCHED)
     reader = ctx.part(Segments)
-    return [
-        _snapshot(row)
-        for row in rows
-        if await reader.lookup(
-            who.workspace, row.manifest, row.manifest_size, key=record_id, column="record"
-        )
-    ]
+    found: dict[str, spec.Snapshot] = {}
+    for row in rows:
+        manifest = (who.workspace, row.manifest, row.manifest_size)
+        if row.id not in found and await reader.lookup(*manifest, key=record_id, column="record"):
+            found[row.id] = _snapshot(row)
+    return list(found.values())
 
 
 async def stage(ctx: Context, workspace: str, id: str, folder: Path, limit: int) -> None:

@@ -41,8 +41,8 @@ snapshots = sa.Table(
     metadata,
     sa.Column("workspace", sa.String(64), primary_key=True),
     sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(100), primary_key=True),
     sa.Column("hash", sa.String(64), nullable=False),
-    sa.Column("name", sa.String(100), nullable=False),
     sa.Column("filter", JsonValue, nullable=False),
     sa.Column("split", JsonValue, nullable=False),
     sa.Column("labels", JsonValue, nullable=False),
@@ -125,9 +125,16 @@ def _literal(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-async def add_snapshot(tx: Tx, row: dict[str, Any]) -> bool:
-    """Keep a snapshot's row; False if its id (its hash) is already there."""
-    return await tx.run(tx.upsert(snapshots, keys=["workspace", "id"]), [row]) == 1
+async def add_snapshot(tx: Tx, row: dict[str, Any]) -> sa.Row[Any]:
+    """Keep a snapshot under a name; an equal list under the same name becomes its newest again."""
+    new = tx.insert(snapshots)
+    again = {"created_at": new.excluded.created_at, "created_by": new.excluded.created_by}
+    key = ["workspace", "id", "name"]
+    await tx.run(new.on_conflict_do_update(index_elements=key, set_=again), [row])
+    query = tx.select(snapshots).where(snapshots.c.id == row["id"], snapshots.c.name == row["name"])
+    kept = await tx.one(query)
+    assert kept is not None
+    return kept
 
 
 async def snapshot(tx: Tx, id_or_name: str) -> sa.Row[Any] | None:
@@ -138,9 +145,14 @@ async def snapshot(tx: Tx, id_or_name: str) -> sa.Row[Any] | None:
     return await tx.one(query.order_by(snapshots.c.created_at.desc()).limit(1))
 
 
-async def snapshot_page(tx: Tx, *, before: datetime | None, limit: int) -> Sequence[sa.Row[Any]]:
-    """Snapshots, newest first."""
+async def snapshot_page(
+    tx: Tx, *, after: tuple[datetime, str] | None, limit: int
+) -> Sequence[sa.Row[Any]]:
+    """Snapshots, newest first, those that come after this moment and id."""
+    created_at, id = snapshots.c.created_at, snapshots.c.id
     query = tx.select(snapshots)
-    if before is not None:
-        query = query.where(snapshots.c.created_at < before)
-    return await tx.all(query.order_by(snapshots.c.created_at.desc()).limit(limit))
+    if after is not None:
+        moment, last = after
+        same_moment = sa.and_(created_at == moment, id < last)
+        query = query.where(sa.or_(created_at < moment, same_moment))
+    return await tx.all(query.order_by(created_at.desc(), id.desc()).limit(limit))

@@ -122,9 +122,10 @@ def _captured(start_ms: float, now: datetime) -> datetime:
 
     A tablet's clock may be a day ahead; what is later than that is no date.
     """
-    if _YEAR_2000_MS <= start_ms <= (now.timestamp() + 86_400) * 1000:
-        return datetime.fromtimestamp(start_ms / 1000, UTC)
-    return now
+    now_ms = now.timestamp() * 1000
+    shows_a_date = _YEAR_2000_MS <= start_ms <= now_ms + 86_400_000
+    # Whole milliseconds, as they are stored: a record reads the same before and after it moves.
+    return datetime.fromtimestamp(int(start_ms if shows_a_date else now_ms) / 1000, UTC)
 
 
 def stored(row: Row, there: Stored) -> Outcome:

@@ -22,7 +22,7 @@ from volano.serving.routing import Active, Routing
 from volano.serving.runtime import Loaded
 from volano.spec import serving as spec
 from volano.spec.accounts import Who
-from volano.spec.common import Page, utc_now, uuid7
+from volano.spec.common import Page, is_uuid, utc_now, uuid7
 from volano.spec.errors import Missing
 
 if TYPE_CHECKING:
@@ -159,6 +159,8 @@ async def prediction(ctx: Context, who: Who, id: str) -> spec.LoggedPrediction:
 
     Raises: Missing.
     """
+    if not is_uuid(id):
+        raise Missing(noun="prediction", id=id)
     async with ctx.db.read(who.workspace) as tx:
         waiting = await inbox.find(tx, log.STREAM, [id])
         places = await compact.holding(tx, log.STREAM, id)

@@ -1,6 +1,7 @@
 """Words that every stage uses: ids, pages, time."""
 
 import os
+import re
 import threading
 import time
 import uuid
@@ -18,6 +19,11 @@ Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9_.-]*$(?!\n)")]
 """A name that a person gives: lower case, digits, `_ . -`."""
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+Uuid = Annotated[str, msgspec.Meta(pattern=rf"^{_UUID.pattern}$(?!\n)")]
+"""The name of a record or a prediction: a UUID in lower case."""
 
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
 
@@ -37,6 +43,11 @@ class Page(Struct, Generic[T], frozen=True, kw_only=True):
 
     items: list[T]
     next: str | None = None
+
+
+def is_uuid(text: str) -> bool:
+    """Whether a record or a prediction can have this name."""
+    return _UUID.fullmatch(text) is not None
 
 
 def utc_now() -> datetime:

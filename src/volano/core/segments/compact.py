@@ -19,7 +19,7 @@ from volano.core.segments.inbox import Row, drop, take
 from volano.core.segments.inbox import oldest_ms as oldest
 from volano.core.segments.tables import inbox, segments
 from volano.spec.common import new_id
-from volano.spec.errors import Conflict, Unavailable
+from volano.spec.errors import Unavailable
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -37,8 +37,10 @@ class StillMoving(Unavailable):
     remedy = "Is a worker running? `volano up --role worker` starts one; then try again."
 
 
-class RowsMoved(Conflict):
+class RowsMoved(Unavailable):
     """Another worker moved {missing} of {rows} rows meanwhile."""
+
+    remedy = "The ledger tries again by itself, with what is left."
 
 
 @dataclass(frozen=True, slots=True)

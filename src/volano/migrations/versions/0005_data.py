@@ -50,7 +50,7 @@ def upgrade() -> None:
     sa.Column('manifest_size', sa.BigInteger(), nullable=False),
     sa.Column('created_at', sa.BigInteger(), nullable=False),
     sa.Column('created_by', sa.String(length=64), nullable=False),
-    sa.PrimaryKeyConstraint('workspace', 'id', name=op.f('pk_snapshots'))
+    sa.PrimaryKeyConstraint('workspace', 'id', 'name', name=op.f('pk_snapshots'))
     )
 
 

@@ -1,0 +1,123 @@
+"""The shelf over HTTP."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.stages import Connect, collect, imports, work_until
+from volano.core.context import Context
+from volano.data import service
+from volano.spec.accounts import Who
+from volano.spec.data import DrawingImport, RecordFilter
+
+PEOPLE = ["ada", "bob", "eve", "kim", "max"]
+
+
+@pytest.fixture
+async def given(server: Context, boss: Who) -> DrawingImport:
+    """Drawings on the shelf."""
+    given = imports(["square"], PEOPLE)
+    await collect(server, boss, given)
+
+    async def all_there() -> bool:
+        page = await service.page(server, boss, RecordFilter(), after=None, limit=100)
+        return len(page.items) == len(given.drawings)
+
+    await work_until(server, all_there)
+    return given
+
+
+@pytest.fixture
+async def http(connect: Connect) -> httpx.AsyncClient:
+    """A client with the role that trains."""
+    return await connect("developer")
+
+
+async def test_records_come_in_pages_by_id(given: DrawingImport, http: httpx.AsyncClient) -> None:
+    first = (await http.get("/records?limit=3")).json()
+    rest = (await http.get(f"/records?limit=3&after={first['next']}")).json()
+    found = [record["id"] for record in first["items"] + rest["items"]]
+    assert sorted(one.drawing.id for one in given.drawings) == found
+    assert rest["next"] is None
+
+
+async def test_a_filter_is_the_query(given: DrawingImport, http: httpx.AsyncClient) -> None:
+    query = "/records?contributor=a*&contributor=bob&label=square&min_quality=0"
+    found = (await http.get(query)).json()["items"]
+    assert ["ada", "bob"] == sorted(record["contributor"] for record in found)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/records?after=no-uuid", 422),
+        ("/records?limit=0", 422),
+        ("/records?min_quality=2", 422),
+        ("/records/no-uuid", 404),
+        ("/records/no-uuid/drawing", 404),
+        ("/records/no-uuid/image", 404),
+        ("/snapshots/none", 404),
+        ("/snapshots/none/records", 404),
+        ("/snapshots?after=nonsense", 422),
+    ],
+)
+async def test_what_does_not_fit_is_refused(
+    http: httpx.AsyncClient, path: str, status: int
+) -> None:
+    assert status == (await http.get(path)).status_code
+
+
+async def test_a_drawing_comes_back_within_an_eighth_of_a_pixel(
+    given: DrawingImport, http: httpx.AsyncClient
+) -> None:
+    sent = given.drawings[0].drawing
+    got: dict[str, Any] = (await http.get(f"/records/{sent.id}/drawing")).json()
+    points = sent.strokes[0].points
+    assert ("square", "ada", "elsewhere") == (got["shape"], got["contributor"], got["origin"])
+    assert len(points) == len(got["strokes"][0]["points"])
+    for old, new in zip(points, got["strokes"][0]["points"], strict=True):
+        assert max(abs(old.x - new["x"]), abs(old.y - new["y"])) <= 1 / 8
+
+
+@pytest.mark.parametrize(
+    ("query", "media_type", "start"),
+    [("", "image/png", b"\x89PNG"), ("?format=svg&size=64", "image/svg+xml", b"<svg")],
+)
+async def test_a_drawing_is_rendered(
+    given: DrawingImport, http: httpx.AsyncClient, query: str, media_type: str, start: bytes
+) -> None:
+    url = f"/records/{given.drawings[0].drawing.id}/image{query}"
+    answers = [await http.get(url) for _ in range(2)]
+    assert media_type == answers[0].headers["content-type"].partition(";")[0]
+    assert answers[0].content.startswith(start)
+    assert answers[0].content == answers[1].content
+    assert "immutable" in answers[0].headers["cache-control"]
+
+
+async def test_an_export_has_a_line_for_every_record(
+    given: DrawingImport, connect: Connect
+) -> None:
+    answer = await (await connect("reviewer")).get("/records/export?contributor=ada")
+    assert 1 == len(answer.text.splitlines())
+    assert "application/jsonl" == answer.headers["content-type"]
+    whole = await (await connect("reviewer")).get("/records/export")
+    assert len(PEOPLE) == len(whole.text.splitlines())
+
+
+async def test_a_snapshot_is_frozen_listed_and_looked_into(
+    given: DrawingImport, http: httpx.AsyncClient
+) -> None:
+    made = await http.post("/snapshots", json={"name": "first"})
+    assert 201 == made.status_code
+    snapshot = made.json()
+    assert snapshot == (await http.get(f"/snapshots/{snapshot['id']}")).json()
+    assert snapshot == (await http.get("/snapshots/first")).json()
+    assert [snapshot] == (await http.get("/snapshots")).json()["items"]
+    lines = (await http.get(f"/snapshots/{snapshot['id']}/records?limit=2")).json()
+    assert (2, True) == (len(lines["items"]), lines["next"] is not None)
+
+
+async def test_what_cannot_be_frozen_says_why(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/snapshots", json={"name": "none", "filter": {"labels": ["none"]}})
+    assert (422, "nothing-matches") == (answer.status_code, answer.json()["code"])

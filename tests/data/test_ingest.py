@@ -1,0 +1,71 @@
+"""Between arrival and shelf a record keeps what it is."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from volano.core.segments.inbox import Row
+from volano.data.ingest import Head, flags_list, flags_text, head_of, shelf_rows, table
+from volano.data.ingest import waiting_record as waiting
+from volano.spec.data import Quality, QualityPart
+
+MOMENT = datetime(2026, 3, 1, 12, 0, 0, 125_000, UTC)
+
+_heads = st.builds(
+    Head,
+    kind=st.just("drawing"),
+    label=st.sampled_from(["square", "circle"]),
+    contributor=st.text(max_size=5),
+    origin=st.text(max_size=5),
+    device=st.sampled_from(["mouse", "pen"]),
+    captured_at=st.just(MOMENT),
+    strokes=st.integers(1, 9),
+    points=st.integers(1, 99),
+    duration_ms=st.floats(0, 1e6, width=32),
+    flags=st.lists(st.sampled_from(["off-canvas", "time-normalised"]), unique=True),
+)
+
+
+def _row(head: Head, number: int = 0) -> Row:
+    key = f"00000000-0000-7000-8000-{number:012}"
+    return Row(key, bytes([number] * 32), head.encode(), b"payload", "ada", 1_700_000_000_123)
+
+
+def _quality(score: float) -> Quality:
+    part = QualityPart(name="size", value=score, reason="small")
+    return Quality(score=score, parts=[part], scorer_version="1")
+
+
+@given(_heads)
+def test_a_head_reads_back_as_it_was_written(head: Head) -> None:
+    assert head == head_of(_row(head))
+
+
+@given(st.lists(_heads, min_size=1, max_size=5))
+def test_index_and_segment_say_the_same_of_every_row_in_the_same_order(heads: list[Head]) -> None:
+    rows = [_row(head, number) for number, head in enumerate(heads)]
+    qualities = [_quality(0.25)] * len(rows)
+    columns = table(rows, heads, qualities).to_pylist()
+    index = shelf_rows(rows, heads, qualities, "seg_1")
+    assert list(range(len(rows))) == [one["row"] for one in index]
+    for name in ("id", "label", "contributor", "origin", "device", "strokes", "points"):
+        assert [one[name] for one in columns] == [one[name] for one in index]
+    assert [flags_list(one["flags"]) for one in index] == [one["flags"] for one in columns]
+    assert {MOMENT} == {one["captured_at"] for one in columns + index}
+
+
+@given(_heads)
+def test_a_record_that_waits_shows_its_facts_and_no_score_yet(head: Head) -> None:
+    row = _row(head)
+    record = waiting(row)
+    assert (row.key, row.content.hex(), head.label, head.flags, None) == (
+        record.id, record.content, record.label, record.flags, record.quality,
+    )  # fmt: skip
+    assert row.received_ms == round(record.received_at.timestamp() * 1000)
+
+
+@pytest.mark.parametrize("flags", [[], ["off-canvas"], ["off-canvas", "time-normalised"]])
+def test_flags_survive_their_column(flags: list[str]) -> None:
+    assert flags == flags_list(flags_text(flags))

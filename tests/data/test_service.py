@@ -1,0 +1,333 @@
+"""The shelf: what was acknowledged can be listed, read, frozen and staged."""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+from tests.core.segments.streams import CountingBlobs
+from tests.stages import collect, drawing, imports, work_until, working
+from volano.core.context import Context
+from volano.core.segments import inbox
+from volano.core.segments.parquet import Segments
+from volano.data import service
+from volano.data.formats import drawings
+from volano.labeling import service as labeling
+from volano.spec.accounts import Who
+from volano.spec.data import (
+    EmptySplit,
+    NewSnapshot,
+    NothingMatches,
+    Record,
+    RecordFilter,
+    Snapshot,
+    SplitRule,
+    StagedTooLarge,
+)
+from volano.spec.errors import Missing
+
+PEOPLE = ["ada", "bob", "eve", "kim", "max", "zoe"]
+EVERYTHING = RecordFilter()
+
+
+async def _shelved(ctx: Context, who: Who) -> list[Record]:
+    return (await service.page(ctx, who, EVERYTHING, after=None, limit=1000)).items
+
+
+async def _fill(ctx: Context, boss: Who, *people: str, each: int = 1) -> list[Record]:
+    """Drawings of two shapes by each of these people, on the shelf."""
+    given = imports(["square", "circle"], list(people), each)
+    await collect(ctx, boss, given)
+
+    async def all_there() -> list[Record]:
+        found = await _shelved(ctx, boss)
+        return found if len(found) == len(given.drawings) else []
+
+    found: list[Record] = await work_until(ctx, all_there)
+    return found
+
+
+async def _freeze(ctx: Context, who: Who, name: str = "first", **facts: object) -> Snapshot:
+    new = msgspec.convert({"name": name, **facts}, NewSnapshot)
+    async with working(ctx):
+        return await service.freeze(ctx, who, new)
+
+
+async def test_a_record_reads_the_same_before_and_after_it_is_shelved(
+    server: Context, boss: Who
+) -> None:
+    given = imports(["square"], ["ada"])
+    await collect(server, boss, given)
+    id, sent = given.drawings[0].drawing.id, drawings.encode(given.drawings[0].drawing).payload
+    before, payload = await service.payload(server, boss, id)
+    assert (sent, None) == (payload, before.quality)
+    await work_until(server, lambda: _shelved(server, boss))
+    after, payload = await service.payload(server, boss, id)
+    assert sent == payload
+    assert after.quality is not None
+    assert before == msgspec.structs.replace(after, quality=None)
+
+
+async def test_a_shelved_drawing_is_one_ranged_read(server: Context, boss: Who) -> None:
+    records = await _fill(server, boss, "ada", "bob")
+    counting = CountingBlobs(server.blobs)
+    ctx = replace(server, parts={**server.parts, Segments: Segments(counting)})
+    await service.payload(ctx, boss, records[0].id)
+    before = len(counting.reads)
+    for record in records:
+        await service.payload(ctx, boss, record.id)
+    assert before + len(records) == len(counting.reads)
+
+
+@pytest.mark.parametrize("id", ["00000000-0000-7000-8000-000000000000", "no-uuid", "run_1"])
+async def test_a_record_that_is_not_there_is_missing(server: Context, boss: Who, id: str) -> None:
+    with pytest.raises(Missing):
+        await service.record(server, boss, id)
+
+
+async def test_a_record_of_another_workspace_is_missing(
+    server: Context, boss: Who, outsider: Who
+) -> None:
+    given = imports(["square"], ["ada"])
+    await collect(server, boss, given)
+    with pytest.raises(Missing):
+        await service.payload(server, outsider, given.drawings[0].drawing.id)
+
+
+async def test_pages_cover_everything_once_in_order(server: Context, boss: Who) -> None:
+    await _fill(server, boss, *PEOPLE)
+    found, after = [], None
+    for _ in range(20):
+        page = await service.page(server, boss, EVERYTHING, after=after, limit=5)
+        found += [record.id for record in page.items]
+        if (after := page.next) is None:
+            break
+    assert 12 == len(found)
+    assert sorted(set(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"labels": ["circle"]}, 4),
+        ({"labels": ["circle", "square"]}, 8),
+        ({"contributors": ["a*"]}, 4),
+        ({"contributors": ["ad?", "b_b"]}, 2),
+        ({"contributors": ["%"]}, 0),
+        ({"origins": ["elsewhere"]}, 8),
+        ({"origins": ["nowhere"]}, 0),
+        ({"min_quality": 0.0}, 8),
+        ({"min_quality": 1.0, "labels": ["none"]}, 0),
+        ({"without_flags": ["off-canvas"]}, 8),
+        ({"received_before": "2001-01-01T00:00:00Z"}, 0),
+    ],
+    ids=str,
+)
+async def test_every_condition_of_a_filter_holds(
+    server: Context, boss: Who, facts: dict[str, object], expected: int
+) -> None:
+    await _fill(server, boss, "ada", "ann", "bob", "eve")
+    wanted = msgspec.convert(facts, RecordFilter)
+    found = await service.page(server, boss, wanted, after=None, limit=100)
+    assert expected == len(found.items)
+
+
+async def test_every_payload_of_a_filter_comes_once(server: Context, boss: Who) -> None:
+    records = await _fill(server, boss, "ada", "bob")
+    wanted = RecordFilter(contributors=["bob"])
+    found = [record.id async for record, _ in service.payloads(server, boss, wanted)]
+    assert [record.id for record in records if record.contributor == "bob"] == found
+
+
+async def test_a_snapshot_holds_what_was_acknowledged_before_it(server: Context, boss: Who) -> None:
+    """Nothing waits on the shelf yet: freezing has it moved first."""
+    await collect(server, boss, imports(["square"], PEOPLE))
+    snapshot = await _freeze(server, boss)
+    assert (6, 6, ["square"]) == (snapshot.records, snapshot.contributors, snapshot.labels)
+    assert 6 == sum(snapshot.by_split.values())
+    assert all(snapshot.by_split.values())
+
+
+async def test_an_equal_list_has_one_id_under_every_name_it_is_given(
+    server: Context, boss: Who
+) -> None:
+    await collect(server, boss, imports(["square"], PEOPLE))
+    first = await _freeze(server, boss)
+    second = await _freeze(server, boss, "second")
+    again = await _freeze(server, boss)
+    assert {(first.id, first.hash)} == {(one.id, one.hash) for one in (second, again)}
+    assert [second, again] == [
+        await service.frozen(server, boss, name) for name in ("second", "first")
+    ]
+    listed = await service.snapshots(server, boss, after=None, limit=9)
+    assert ["first", "second"] == [one.name for one in listed.items]
+
+
+async def test_later_records_another_filter_or_rule_give_another_snapshot(
+    server: Context, boss: Who
+) -> None:
+    await collect(server, boss, imports(["square", "circle"], PEOPLE))
+    first = await _freeze(server, boss)
+    squares = await _freeze(server, boss, filter={"labels": ["square"]})
+    split = await _freeze(server, boss, split={"test_contributors": ["?o?"]})
+    await collect(server, boss, imports(["square"], ["ada"]))
+    later = await _freeze(server, boss)
+    assert 4 == len({one.hash for one in (first, squares, split, later)})
+    assert first == await service.frozen(server, boss, first.id)
+
+
+async def test_equal_data_has_an_equal_hash_wherever_it_lies(
+    server: Context, boss: Who, outsider: Who
+) -> None:
+    """In another workspace, in another order and in several segments."""
+    given = imports(["square", "circle"], PEOPLE)
+    parts = (given.drawings[7:], given.drawings[:7])
+    await collect(server, boss, given)
+    here = await _freeze(server, boss)
+    for part in parts:
+        await collect(server, outsider, msgspec.structs.replace(given, drawings=list(part)))
+        await work_until(server, lambda: _nothing_waits(server, outsider))
+    there = await _freeze(server, outsider)
+    assert here.hash == there.hash
+
+
+async def _nothing_waits(ctx: Context, who: Who) -> bool:
+    async with ctx.db.read(who.workspace) as tx:
+        return await inbox.oldest_ms(tx, service.STREAM) is None
+
+
+async def test_nobody_is_in_two_splits(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["square", "circle"], PEOPLE, each=2))
+    snapshot = await _freeze(server, boss, split={"test_contributors": ["eve"]})
+    lines = await service.snapshot_records(server, boss, snapshot.id, after=None, limit=1000)
+    splits = defaultdict(set)
+    for one in lines.items:
+        splits[one.contributor].add(one.split)
+    assert set(PEOPLE) == set(splits)
+    assert [1] * 6 == [len(of) for of in splits.values()]
+    assert {"test"} == splits["eve"]
+
+
+async def test_the_lines_of_a_snapshot_come_in_pages(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["square"], PEOPLE))
+    id = (await _freeze(server, boss)).id
+    whole = await service.snapshot_records(server, boss, id, after=None, limit=6)
+    first = await service.snapshot_records(server, boss, id, after=None, limit=4)
+    rest = await service.snapshot_records(server, boss, id, after=first.next, limit=4)
+    assert (None, None) == (whole.next, rest.next)
+    assert whole.items == first.items + rest.items
+
+
+async def test_snapshots_are_listed_newest_first_in_pages(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["square"], PEOPLE))
+    made = [await _freeze(server, boss, split={"seed": seed}) for seed in range(4)]
+    assert 4 == len({one.id for one in made})
+    found, after = [], None
+    for _ in range(20):
+        page = await service.snapshots(server, boss, after=after, limit=1)
+        found += page.items
+        if (after := page.next) is None:
+            break
+    assert made[::-1] == found
+
+
+async def test_snapshots_of_one_moment_are_all_listed(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["square"], PEOPLE))
+    async with working(server):
+        rules = (SplitRule(seed=seed) for seed in range(4))
+        made = await asyncio.gather(
+            *(service.freeze(server, boss, NewSnapshot(name="n", split=rule)) for rule in rules)
+        )
+    found, after = set(), None
+    for _ in range(20):
+        page = await service.snapshots(server, boss, after=after, limit=1)
+        found |= {one.id for one in page.items}
+        if (after := page.next) is None:
+            break
+    assert {one.id for one in made} == found
+
+
+async def test_a_name_leads_to_its_newest_snapshot(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["square"], PEOPLE))
+    await _freeze(server, boss, split={"seed": 1})
+    newest = await _freeze(server, boss, split={"seed": 2})
+    assert newest == await service.frozen(server, boss, "first")
+
+
+async def test_a_filter_that_fits_nothing_cannot_be_frozen(server: Context, boss: Who) -> None:
+    with pytest.raises(NothingMatches):
+        await _freeze(server, boss)
+
+
+async def test_too_few_people_for_a_split_cannot_be_frozen(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["square"], ["ada"]))
+    with pytest.raises(EmptySplit) as refused:
+        await _freeze(server, boss)
+    assert 1 == refused.value.facts["contributors"]
+
+
+async def test_a_snapshot_is_not_there_for_others(
+    server: Context, boss: Who, outsider: Who
+) -> None:
+    await collect(server, boss, imports(["square"], PEOPLE))
+    snapshot = await _freeze(server, boss)
+    for name in (snapshot.id, snapshot.name):
+        with pytest.raises(Missing):
+            await service.frozen(server, outsider, name)
+    assert [] == (await service.snapshots(server, outsider, after=None, limit=9)).items
+
+
+async def test_the_snapshots_with_a_record_are_found(server: Context, boss: Who) -> None:
+    given = imports(["square", "circle"], PEOPLE)
+    await collect(server, boss, given)
+    both = await _freeze(server, boss)
+    squares = await _freeze(server, boss, "squares", filter={"labels": ["square"]})
+    by_shape = {one.drawing.shape: one.drawing.id for one in given.drawings}
+    found = {
+        shape: await service.snapshots_with(server, boss, id) for shape, id in by_shape.items()
+    }
+    assert {"square": [squares, both], "circle": [both]} == found
+
+
+async def test_a_staged_snapshot_is_what_was_frozen(
+    server: Context, boss: Who, tmp_path: Path
+) -> None:
+    given = imports(["square", "circle"], PEOPLE)
+    await collect(server, boss, given)
+    snapshot = await _freeze(server, boss)
+    await service.stage(server, boss.workspace, snapshot.id, tmp_path, 10**7)
+    told = msgspec.json.decode((tmp_path / "snapshot.json").read_bytes(), type=Snapshot)
+    assert snapshot == told
+    lines = await service.snapshot_records(server, boss, snapshot.id, after=None, limit=1000)
+    for split, count in snapshot.by_split.items():
+        rows = pq.read_table(tmp_path / f"{split}.parquet").to_pylist()
+        expected = [(one.id, one.label, one.contributor) for one in lines.items
+                    if one.split == split]  # fmt: skip
+        found = [(row["record_id"], row["label"], row["contributor"]) for row in rows]
+        assert (count, sorted(expected)) == (len(rows), sorted(found))
+        for row in rows:
+            _, payload = await service.payload(server, boss, row["record_id"])
+            assert payload == row["payload"]
+
+
+async def test_a_snapshot_larger_than_a_run_may_read_is_not_staged(
+    server: Context, boss: Who, tmp_path: Path
+) -> None:
+    await collect(server, boss, imports(["square"], PEOPLE))
+    snapshot = await _freeze(server, boss)
+    with pytest.raises(StagedTooLarge):
+        await service.stage(server, boss.workspace, snapshot.id, tmp_path, 100)
+
+
+async def test_a_drawing_that_game_players_send_is_a_record_too(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["square"], ["ada"]))
+    sent = drawing("square")
+    await labeling.submit(server, boss, sent)
+    record = await service.record(server, boss, sent.id)
+    assert ("", boss.contributor, "mouse", 25) == (
+        record.origin, record.contributor, record.device, record.points,
+    )  # fmt: skip

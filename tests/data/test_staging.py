@@ -1,0 +1,85 @@
+"""The folder of a run: what was frozen comes back, and no more than is allowed."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from volano.core.segments.parquet import encode
+from volano.data.staging import SCHEMA, SPLITS, Writer
+from volano.spec.data import StagedTooLarge
+
+_SPLIT_LISTS = st.lists(st.sampled_from(SPLITS), min_size=1, max_size=40)
+
+
+def _lines(splits: list[str], rows: list[int] | None = None) -> pa.Table:
+    """Lines of a manifest for the rows (all, in order, if none are given) of one segment."""
+    rows = list(range(len(splits))) if rows is None else rows
+    return pa.table(
+        {
+            "record": [f"record {row}" for row in rows],
+            "label": [f"label {row % 3}" for row in rows],
+            "contributor": [f"drawer {row % 5}" for row in rows],
+            "split": splits,
+            "row": pa.array(rows, pa.int32()),
+        }
+    )
+
+
+def _segment(rows: int) -> bytes:
+    return encode(pa.table({"id": list(map(str, range(rows))), "payload": _payloads(rows)}))
+
+
+def _payloads(rows: int) -> list[bytes]:
+    return [f"payload {row}".encode() for row in range(rows)]
+
+
+def _staged(folder: Path, split: str) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = pq.read_table(folder / f"{split}.parquet").to_pylist()
+    return rows
+
+
+@settings(max_examples=25)
+@given(_SPLIT_LISTS)
+def test_every_line_lands_in_its_split_with_its_own_payload(
+    tmp_path_factory: pytest.TempPathFactory, splits: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("staged")
+    with Writer(folder, 10**6) as writer:
+        writer.add(_lines(splits), _segment(len(splits)))
+    for split in SPLITS:
+        expected = [f"record {n}" for n, name in enumerate(splits) if name == split]
+        found = _staged(folder, split)
+        assert expected == [row["record_id"] for row in found]
+        assert all(row["payload"] == f"payload {_number(row)}".encode() for row in found)
+
+
+def _number(row: dict[str, object]) -> str:
+    return str(row["record_id"]).removeprefix("record ")
+
+
+def test_several_segments_come_one_after_the_other(tmp_path: Path) -> None:
+    with Writer(tmp_path, 10**6) as writer:
+        writer.add(_lines(["train", "train"], [7, 3]), _segment(8))
+        writer.add(_lines(["train"], [0]), _segment(1))
+    assert [b"payload 7", b"payload 3", b"payload 0"] == [
+        row["payload"] for row in _staged(tmp_path, "train")
+    ]
+
+
+def test_a_split_without_records_is_an_empty_file(tmp_path: Path) -> None:
+    with Writer(tmp_path, 10**6) as writer:
+        writer.add(_lines(["train"]), _segment(1))
+    assert SCHEMA.names == pq.read_schema(tmp_path / "test.parquet").names
+    assert [] == _staged(tmp_path, "test")
+
+
+def test_more_than_a_run_may_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StagedTooLarge) as refused, Writer(tmp_path, 1000) as writer:
+        for _ in range(20):
+            writer.add(_lines(["train"] * 9), _segment(9))
+    assert 1000 == refused.value.facts["limit"]
+    assert writer.written < 2000
