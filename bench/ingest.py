@@ -1,7 +1,7 @@
 """Drawings acknowledged per second: one API process, embedded store, fsync before every answer.
 
-    ./dev bench ingest                 JSON and binary batches, each with 64 connections
-    ./dev bench ingest --seconds 5
+./dev bench ingest                 JSON and binary batches, each with 64 connections
+./dev bench ingest --seconds 5
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Recogniser requests per second: saturation, and p99 at 1,000/s in an open loop.
 
-    ./dev bench predict
-    ./dev bench predict --rate 2000 --processes 2
+./dev bench predict
+./dev bench predict --rate 2000 --processes 2
 """
 
 import argparse

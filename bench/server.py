@@ -35,7 +35,7 @@ def served(
     with tempfile.TemporaryDirectory(prefix="volano-bench-") as folder:
         home = Path(folder) / "home"
         pin = ["taskset", "-c", cores] if cores else []
-        command = [*pin, sys.executable, "-m", "volano.cli.main", "up", "--home", str(home)]
+        command = [*pin, sys.executable, "-m", "volano", "up", "--home", str(home)]
         process = subprocess.Popen(
             [*command, "--port", "0", *options],
             stderr=subprocess.PIPE,

@@ -48,8 +48,8 @@ def up(
         steps.done("database ready")
         served = stack.enter_context(_serving(settings, role))
         url = f"http://{'localhost' if served.host == '127.0.0.1' else served.host}:{served.port}"
-        steps.done(f"server at {url}")
-        _turn(settings, steps, url, key, wanted=role == "all" and not empty)
+        steps.done("worker ready" if role == "worker" else f"server at {url}")
+        _turn(settings, steps, url, key, role=role, wanted=role == "all" and not empty)
         if once:
             served.stop()
         return served.wait()
@@ -80,7 +80,9 @@ def settings(*, terminal: Here) -> None:
     terminal.rows(app.settings_table(), columns, none="")
 
 
-def _turn(settings: Settings, steps: Steps, url: str, key: str | None, *, wanted: bool) -> None:
+def _turn(
+    settings: Settings, steps: Steps, url: str, key: str | None, *, role: Role, wanted: bool
+) -> None:
     """Show the key once and keep it for commands typed here; turn the wheel for the first time."""
     path = settings.home_path / config.PROJECT_FILE.name
     if key is not None:
@@ -90,7 +92,7 @@ def _turn(settings: Settings, steps: Steps, url: str, key: str | None, *, wanted
         )
         steps.line(key)
     kept = config.kept(path)
-    if kept is not None and kept.url != url:
+    if kept is not None and kept.url != url and role != "worker":
         config.write(url, kept.key, path)  # the same server, now on another port
     if wanted and kept is not None:
         from volano.cli.first_turn import first_turn
@@ -134,6 +136,9 @@ def _serving(settings: Settings, role: Role) -> Iterator[_Served]:
     with os.fdopen(told) as pipe:
         port = pipe.readline()
     served = _Served(pid, settings.host, int(port or settings.port))
+    # Without a handler this process would be gone before its server has drained, and as the first
+    # process of a container it would not hear the signal at all.
+    before = signal.signal(signal.SIGTERM, lambda number, frame: served.stop())
     try:
         if not port:
             raise SystemExit(served.wait())
@@ -141,6 +146,7 @@ def _serving(settings: Settings, role: Role) -> Iterator[_Served]:
     finally:
         served.stop()
         served.wait()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _say(pipe: int, port: int) -> None:

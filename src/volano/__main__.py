@@ -1,0 +1,5 @@
+"""`python -m volano` is the program `volano`."""
+
+from volano.cli.main import main
+
+main()

@@ -1,0 +1,61 @@
+"""The README's commands and code, run as they stand against a new server."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+BLOCK = re.compile(r"<!-- test: .*? -->\n```(\w+)\n(.*?)```", re.DOTALL)
+BLOCKS = BLOCK.findall(README.read_text("utf-8"))
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("readme")]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which `volano up` has turned the wheel and keeps serving."""
+    folder = tmp_path_factory.mktemp("readme")
+    program = [sys.executable, "-m", "volano", "up", "--port", "0"]
+    with subprocess.Popen(program, cwd=folder, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        told = ""
+        while line := server.stderr.readline():
+            told += line
+            if "ready after" in line:
+                break
+        assert "first answer" in told
+        yield folder
+        server.terminate()
+        server.communicate(timeout=60)
+
+
+def run(arguments: list[str], folder: Path, text: str | None = None) -> str:
+    """What a program prints, run in the folder as a person would."""
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, input=text, capture_output=True, text=True,
+        env={**os.environ, "NO_COLOR": "1"}, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [c for k, text in BLOCKS if k == "console" for c in text.split("\n") if c]
+)
+def test_a_command_of_the_readme_works(project: Path, command: str) -> None:
+    program, *arguments = shlex.split(command.removeprefix("$ "))
+    assert program == "volano"
+    assert run(["-m", "volano", *arguments], project)
+
+
+def test_the_python_of_the_readme_works(project: Path) -> None:
+    (code,) = [text for kind, text in BLOCKS if kind == "python"]
+    label, confidence = run(["-"], project, code).split()
+    assert label in {"circle", "heart", "line", "square", "triangle"}
+    assert 0 <= float(confidence) <= 1
