@@ -78,9 +78,7 @@ def _ask(client: Client, steps: Steps, key: str | None) -> None:
         steps.terminal.say("\nAsk it yourself (a square):\n")
         steps.terminal.say(_curl(f"{client.url}/api/endpoints/{NAME}/predict", key))
     steps.terminal.say()
-    steps.terminal.then(
-        f"volano explain {answer.id}", "volano data import --format omniglot FILE.zip"
-    )
+    steps.terminal.then(f"volano explain {answer.id}", "volano turn strokes_background_small1.zip")
 
 
 _SQUARE = [(20, 20), (80, 20), (80, 80), (20, 80), (20, 20)]

@@ -9,7 +9,7 @@ from volano.spec.errors import Conflict, Invalid, Missing
 State = Literal["scheduled", "queued", "running", "done", "dead", "cancelled"]
 
 
-class JobInfo(Struct):
+class JobInfo(Struct, frozen=True, kw_only=True):
     """One piece of background work."""
 
     id: str
@@ -28,7 +28,7 @@ class JobInfo(Struct):
     finished_at: datetime | None
 
 
-class DeadLetters(Struct):
+class DeadLetters(Struct, frozen=True, kw_only=True):
     """Jobs that failed alike: requeue them together once the cause is gone."""
 
     signature: str
