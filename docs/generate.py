@@ -33,7 +33,8 @@ def settings() -> str:
 def problems() -> str:
     """Every error that a caller can see, by status."""
     assert app.ROUTES  # every stage is loaded, so every error is known
-    found = {cls.code: cls for cls in _below(errors.VolanoError) if cls.__module__ != errors.__name__}
+    every = _below(errors.VolanoError)
+    found = {cls.code: cls for cls in every if cls.__module__ != errors.__name__}
     order = sorted(found.values(), key=lambda cls: (cls.status, cls.code))
     rows = [
         f"| {cls.status} | `{cls.code}` | {_line(cls.__doc__)} | {_line(cls.remedy)} |"
@@ -44,8 +45,8 @@ def problems() -> str:
             "# Errors",
             "",
             "The server answers `application/problem+json` (RFC 9457) with a stable `code`, the",
-            "refused values as `facts`, and a `remedy`. The client raises the class of the same name",
-            "(`drawing-id-reused` is `DrawingIdReused`). Words in braces are facts.",
+            "refused values as `facts`, and a `remedy`. The client raises the class of the same",
+            "name (`drawing-id-reused` is `DrawingIdReused`). Words in braces are facts.",
             "",
             "| status | code | what happened | what to do |",
             "|---|---|---|---|",

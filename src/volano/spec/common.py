@@ -17,7 +17,9 @@ T = TypeVar("T")
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$(?!\n)")]
 """The name of one thing: `run_…`, `ver_…`, `snap_…`; a UUID for records and predictions."""
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9_.-]*$(?!\n)")]
+Name = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9_.-]*$(?!\n)")
+]
 """A name that a person gives: lower case, digits, `_ . -`."""
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
