@@ -151,7 +151,10 @@ async def connect(
             httpx.AsyncClient(
                 transport=httpx.ASGITransport(api),
                 base_url="http://test/api/v1",
-                headers={"authorization": f"Bearer {await credential(role)}"},
+                headers={
+                    "authorization": f"Bearer {await credential(role)}",
+                    "content-type": "application/json",
+                },
             )
         )
         return opened[-1]

@@ -1,0 +1,165 @@
+"""What the wire brings becomes a row, or an error with a stable code."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.stages import drawing
+from volano.core.segments.inbox import Row, Stored
+from volano.core.settings import Settings
+from volano.data.formats import drawings
+from volano.data.ingest import head_of
+from volano.labeling import intake
+from volano.labeling.intake import Giver, PackedDrawing
+from volano.spec.common import UnreadableBody
+from volano.spec.data import NewDrawing, Point, Stroke
+from volano.spec.errors import VolanoError
+from volano.spec.labeling import DrawingIdReused
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ADA = Giver("ada")
+
+
+def _row(new: intake.Incoming, **settings: Any) -> Row:
+    return intake.row(new, ADA, intake.limits(Settings(**settings)), NOW)
+
+
+def _packed(new: NewDrawing) -> PackedDrawing:
+    return PackedDrawing(new.id, new.shape, drawings.encode(new).payload)
+
+
+def _line(*points: Point) -> NewDrawing:
+    return drawing(strokes=[Stroke(points=list(points))])
+
+
+def _at(x: float = 5.0, y: float = 5.0, timestamp: float = 0.0) -> Point:
+    return Point(x=x, y=y, timestamp=timestamp)
+
+
+def test_a_drawing_and_its_packed_twin_are_one_row() -> None:
+    new = drawing("circle", seed=3)
+    assert _row(new) == _row(_packed(new))
+
+
+def test_the_giver_is_in_the_head_and_the_subject() -> None:
+    row = intake.row(drawing(), Giver("ada", "elsewhere"), intake.limits(Settings()), NOW)
+    head = head_of(row)
+    assert ("ada", "ada", "elsewhere") == (row.subject, head.contributor, head.origin)
+
+
+@pytest.mark.parametrize(
+    ("new", "code"),
+    [
+        (drawing(id="1"), "bad-drawing-id"),
+        (drawing(id=str(uuid.uuid4()).upper()), "bad-drawing-id"),
+        (drawing(strokes=[]), "drawing-empty"),
+        (_line(), "drawing-empty"),
+        (_line(_at(x=float("nan"))), "point-not-finite"),
+        (_line(_at(y=float("inf"))), "point-not-finite"),
+        (_line(_at(x=-5_000)), "point-off-canvas"),
+        (_line(_at(timestamp=-1)), "bad-timestamp"),
+        (_line(_at(), _at(timestamp=48 * 3600 * 1000)), "drawing-too-long"),
+    ],
+)
+def test_what_is_refused_has_a_stable_code_and_a_remedy(new: NewDrawing, code: str) -> None:
+    with pytest.raises(VolanoError) as refused:
+        _row(new)
+    assert code == refused.value.code
+    assert refused.value.advice
+
+
+@pytest.mark.parametrize(
+    ("limit", "code"),
+    [
+        ({"drawing_max_points": 10}, "too-many-points"),
+        ({"drawing_max_strokes": 1}, "too-many-strokes"),
+        ({"drawing_max_bytes": 20}, "drawing-too-large"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True], ids=["json", "packed"])
+def test_the_limits_of_the_server_hold_for_both_forms(
+    limit: dict[str, int], code: str, packed: bool
+) -> None:
+    points = [_at(x=x * 7 % 150, timestamp=x * 10) for x in range(12)]
+    new = drawing(strokes=[Stroke(points=points[:6]), Stroke(points=points[6:])])
+    with pytest.raises(VolanoError) as refused:
+        _row(_packed(new) if packed else new, **limit)
+    assert code == refused.value.code
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x01", b"nonsense", bytes(1000)])
+def test_bytes_that_are_no_drawing_are_refused(payload: bytes) -> None:
+    with pytest.raises(VolanoError) as refused:
+        _row(PackedDrawing(drawing().id, "square", payload))
+    assert 422 == refused.value.status
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        (datetime(2025, 5, 5, 5, 5, 5, 125_000, UTC), datetime(2025, 5, 5, 5, 5, 5, 125_000, UTC)),
+        (NOW + timedelta(hours=23), NOW + timedelta(hours=23)),
+        (NOW + timedelta(hours=25), NOW),
+        (datetime(1970, 1, 1, 0, 1, tzinfo=UTC), NOW),
+    ],
+    ids=["a date", "a fast clock", "the future", "since page load"],
+)
+def test_a_drawing_is_of_when_it_was_drawn_where_its_clock_shows_a_date(
+    start: datetime, expected: datetime
+) -> None:
+    first = start.timestamp() * 1000
+    new = _line(_at(timestamp=first), _at(timestamp=first + 500))
+    assert {expected} == {head_of(_row(one)).captured_at for one in (new, _packed(new))}
+
+
+def test_a_moment_has_whole_milliseconds_as_it_is_stored() -> None:
+    odd = NOW.replace(microsecond=123_456)
+    row = intake.row(drawing(), ADA, intake.limits(Settings()), odd)
+    assert 123_000 == head_of(row).captured_at.microsecond
+
+
+def _body(*batch: Any) -> bytes:
+    return msgspec.msgpack.encode(batch)
+
+
+def test_a_binary_batch_is_a_list_of_id_shape_and_payload() -> None:
+    one = _packed(drawing())
+    assert [one, one] == intake.unpack(_body(*[[one.id, one.shape, one.payload]] * 2))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xc1",
+        b"{}",
+        _body(),
+        _body(*[["id", "square", b""]] * 51),
+        _body(["id", "square"]),
+        _body(["id", 5, b""]),
+        msgspec.msgpack.encode([["id", "s", b"x"]])[:-1],
+        b"\x91\x93\xa2\xff\xfe\xa1s\xc4\x01x",
+    ],
+    ids=["empty", "no msgpack", "a map", "none", "51", "short", "types", "torn", "no UTF-8"],
+)
+def test_a_body_that_is_no_batch_is_refused(body: bytes) -> None:
+    with pytest.raises(UnreadableBody):
+        intake.unpack(body)
+
+
+def test_the_same_id_for_other_strokes_is_an_error() -> None:
+    row = _row(drawing())
+    assert intake.stored(row, Stored(True, row.content)).duplicate
+    with pytest.raises(DrawingIdReused):
+        intake.stored(row, Stored(True, bytes(32)))
+
+
+def test_an_outcome_of_a_refusal_says_what_an_error_would() -> None:
+    error = DrawingIdReused(id="x")
+    outcome = intake.refused("x", error)
+    assert (False, "drawing-id-reused", error.message, error.advice) == (
+        outcome.stored, outcome.code, outcome.detail, outcome.remedy,
+    )  # fmt: skip

@@ -1,0 +1,200 @@
+"""Drawings are counted once, from the moment they are acknowledged."""
+
+import asyncio
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from tests.stages import Hire, ask_for, claimed, drawing, imports
+from volano.core.context import Context
+from volano.data.formats.drawings import encode
+from volano.data.service import COMPACT
+from volano.data.store import records
+from volano.labeling import service, store
+from volano.spec.accounts import NameTaken, Who
+from volano.spec.data import Point, Stroke
+from volano.spec.labeling import DrawingIdReused, NewShape, Shape, UnknownShape
+
+
+@pytest.fixture
+async def ada(server: Context, boss: Who, hire: Hire) -> Who:
+    """Somebody with an invitation, where squares and circles are asked for."""
+    await ask_for(server, boss, "square", "circle")
+    return await hire("contributor")
+
+
+async def _compact(ctx: Context, who: Who) -> int:
+    return await service.compact(ctx, await claimed(ctx, who.workspace, COMPACT, {}))
+
+
+async def _shapes(ctx: Context, who: Who) -> dict[str, int]:
+    page = await service.shapes(ctx, who, after=None, limit=100)
+    return {shape.name: shape.drawings for shape in page.items}
+
+
+async def test_a_shape_is_asked_for_once(server: Context, boss: Who) -> None:
+    new = NewShape(name="square", description="four corners", difficulty="hard")
+    made = await service.add_shape(server, boss, new)
+    assert Shape(name="square", description="four corners", difficulty="hard") == made
+    with pytest.raises(NameTaken):
+        await service.add_shape(server, boss, new)
+
+
+async def test_shapes_come_by_name_in_pages(server: Context, boss: Who) -> None:
+    await ask_for(server, boss, "square", "circle", "line")
+    first = await service.shapes(server, boss, after=None, limit=2)
+    rest = await service.shapes(server, boss, after=first.next, limit=2)
+    names = [[shape.name for shape in page.items] for page in (first, rest)]
+    assert [["circle", "line"], ["square"]] == names
+    assert rest.next is None
+
+
+async def test_shapes_of_another_workspace_cannot_be_drawn(
+    server: Context, boss: Who, outsider: Who
+) -> None:
+    await ask_for(server, boss, "square")
+    with pytest.raises(UnknownShape):
+        await service.submit(server, outsider, drawing("square"))
+
+
+async def test_a_shape_of_a_moment_ago_can_be_drawn_at_once(
+    server: Context, ada: Who, boss: Who
+) -> None:
+    with pytest.raises(UnknownShape):
+        await service.submit(server, ada, drawing("line"))
+    await ask_for(server, boss, "line")
+    assert (await service.submit(server, ada, drawing("line"))).stored
+
+
+async def test_stats_know_what_was_acknowledged_a_moment_ago(server: Context, ada: Who) -> None:
+    nothing = await service.stats(server, ada)
+    assert (0, {}, None) == (nothing.total_drawings, nothing.by_shape, nothing.first_at)
+    for shape in ("square", "square", "circle"):
+        await service.submit(server, ada, drawing(shape))
+    found = await service.stats(server, ada)
+    assert (ada.contributor, 3, {"circle": 1, "square": 2}) == (
+        found.contributor, found.total_drawings, found.by_shape,
+    )  # fmt: skip
+    assert found.first_at is not None
+    assert found.first_at <= (found.last_at or found.first_at)
+
+
+async def test_stats_stay_the_same_while_drawings_move(server: Context, ada: Who) -> None:
+    for _ in range(3):
+        await service.submit(server, ada, drawing("square"))
+    before = await service.stats(server, ada)
+    assert 3 == await _compact(server, ada)
+    assert before == await service.stats(server, ada)
+    await service.submit(server, ada, drawing("square"))
+    assert 4 == (await service.stats(server, ada)).total_drawings
+    await _compact(server, ada)
+    assert 4 == (await service.stats(server, ada)).total_drawings
+
+
+async def test_a_drawing_sent_twice_counts_once_before_and_after_it_moved(
+    server: Context, ada: Who
+) -> None:
+    new = drawing("square")
+    outcomes = [await service.submit(server, ada, new) for _ in range(2)]
+    await _compact(server, ada)
+    outcomes.append(await service.submit(server, ada, new))
+    await _compact(server, ada)
+    assert [False, True, True] == [one.duplicate for one in outcomes]
+    assert 1 == (await service.stats(server, ada)).total_drawings
+    assert {"circle": 0, "square": 1} == await _shapes(server, ada)
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["in the inbox", "on the shelf"])
+async def test_an_id_stands_for_its_first_strokes(server: Context, ada: Who, moved: bool) -> None:
+    new = drawing("square", seed=1)
+    await service.submit(server, ada, new)
+    if moved:
+        await _compact(server, ada)
+    with pytest.raises(DrawingIdReused):
+        await service.submit(server, ada, drawing("square", seed=2, id=new.id))
+
+
+async def test_of_a_batch_each_drawing_is_stored_or_refused_by_itself(
+    server: Context, ada: Who
+) -> None:
+    good = [drawing("square"), drawing("circle")]
+    reused = drawing("square", seed=9, id=good[0].id)
+    far = drawing(strokes=[Stroke(points=[Point(x=9e9, y=0, timestamp=0)])])
+    batch = [good[0], drawing("unheard-of"), far, reused, good[1], good[1]]
+    outcomes = await service.submit_many(server, ada, batch)
+    assert [one.id for one in batch] == [one.id for one in outcomes]
+    codes = ["", "unknown-shape", "point-off-canvas", "drawing-id-reused", "", ""]
+    assert codes == [one.code for one in outcomes]
+    assert [True, False, False, False, True, True] == [one.stored for one in outcomes]
+    assert [False, True] == [one.duplicate for one in outcomes[4:]]
+    assert 2 == (await service.stats(server, ada)).total_drawings
+
+
+async def test_a_batch_of_nothing_good_is_no_error(server: Context, ada: Who) -> None:
+    outcomes = await service.submit_many(server, ada, [drawing("none"), drawing("none")])
+    assert ["unknown-shape"] * 2 == [one.code for one in outcomes]
+
+
+async def test_imported_drawings_are_counted_for_those_who_drew_them(
+    server: Context, boss: Who
+) -> None:
+    await ask_for(server, boss, "square")
+    await service.import_drawings(server, boss, imports(["square"], ["ada", "bob"], each=2))
+    await _compact(server, boss)
+    assert 0 == (await service.stats(server, boss)).total_drawings
+    assert 2 == await _given(server, boss, "bob")
+
+
+async def _given(ctx: Context, boss: Who, contributor: str) -> int:
+    async with ctx.db.read(boss.workspace) as tx:
+        return sum(gift.drawings for gift in await store.given(tx, contributor))
+
+
+async def test_counters_are_what_counting_gives_however_many_send_and_move_at_once(
+    server: Context, other_process: Context, boss: Who
+) -> None:
+    await ask_for(server, boss, "square", "circle")
+    people = ["ada", "bob", "eve"]
+
+    async def send(ctx: Context) -> None:
+        for _ in range(5):
+            given = imports(["square", "circle"], people)
+            await service.import_drawings(ctx, boss, given)
+            await service.import_drawings(ctx, boss, given)  # a retry
+
+    turn = asyncio.Lock()
+
+    async def move(ctx: Context, worker: str) -> None:
+        for _ in range(8):
+            async with turn:  # so that each worker gets the job that it sent
+                job = await claimed(ctx, boss.workspace, COMPACT, {}, worker)
+            await asyncio.gather(service.compact(ctx, job), return_exceptions=True)
+
+    contexts = (server, other_process)
+    await asyncio.gather(
+        *map(send, contexts), *(move(c, f"wrk_{n}") for n, c in enumerate(contexts))
+    )
+    await _compact(server, boss)
+    # Both processes sent 5 imports of 6 drawings.
+    assert {"circle": 30, "square": 30} == await _shapes(server, boss)
+    assert [20] * 3 == [await _given(server, boss, name) for name in people]
+    async with server.db.read(boss.workspace) as tx:
+        assert 60 == await tx.scalar(tx.select(sa.func.count()).select_from(records))
+
+
+async def test_moved_drawings_have_a_score_between_0_and_1(server: Context, ada: Who) -> None:
+    assert {True} == {0 <= service.score(one).score <= 1 for one in _payloads()}
+
+
+def _payloads() -> list[bytes]:
+    return [encode(drawing("circle", seed=seed)).payload for seed in range(5)]
+
+
+async def test_a_drawing_whose_flags_say_what_was_odd_is_stored(server: Context, ada: Who) -> None:
+    points = [Point(x=10, y=10, timestamp=t) for t in (0, 50, 20, 90)]
+    odd = drawing(strokes=[Stroke(points=points)])
+    first = await service.submit(server, ada, odd)
+    assert ["time-normalised"] == first.flags
+    again = await service.submit(server, ada, odd)
+    assert msgspec.structs.replace(first, duplicate=True) == again
