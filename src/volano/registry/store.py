@@ -139,9 +139,12 @@ async def points_of(tx: Tx, run_id: str, attempt: int) -> list[bytes]:
 async def add_version(tx: Tx, row: dict[str, Any]) -> int:
     """Keep a version under the next number of its model; that number."""
     highest = tx.select(sa.func.max(versions.c.number)).where(versions.c.model == row["model"])
-    number = (await tx.scalar(highest) or 0) + 1
-    await tx.run(tx.insert(versions), [row | {"number": number}])
-    return number
+    new = tx.upsert(versions, keys=["workspace", "model", "number"])
+    while True:
+        number = int(await tx.scalar(highest) or 0) + 1
+        # Whoever wants a number that another transaction took waits for it here, then goes on.
+        if await tx.run(new.values(row | {"number": number})) == 1:
+            return number
 
 
 async def version(tx: Tx, id: str) -> sa.Row[Any] | None:

@@ -1,0 +1,61 @@
+"""Runs and versions as training makes them, without training."""
+
+from typing import Any
+
+import msgspec
+
+from volano.core.context import Context
+from volano.registry import service
+from volano.registry.series import Made
+from volano.spec import registry as spec
+from volano.spec.accounts import Who
+from volano.spec.common import new_id, utc_now
+
+MODEL = "shapes"
+
+
+async def begun(ctx: Context, who: Who, **facts: Any) -> spec.Run:
+    """A run at its first attempt."""
+    given = spec.Run(
+        id=new_id("run"),
+        kind="training",
+        state="queued",
+        model=MODEL,
+        recipe="drawing",
+        snapshot="snap_1",
+        params={"width": 8},
+        seed=1,
+        seconds=60.0,
+        created_at=utc_now(),
+        created_by=who.member,
+    )
+    run = msgspec.structs.replace(given, **facts)
+    async with ctx.db.begin(who.workspace) as tx:
+        job = await ctx.jobs.send(tx, "run.of.nobody", {"run": run.id})
+        await service.add_run(tx, run, job)
+    there = await service.begin_attempt(ctx, who.workspace, run.id, 1)
+    assert there is not None
+    return there
+
+
+async def registered(
+    ctx: Context,
+    who: Who,
+    files: dict[str, bytes] | None = None,
+    artefact: spec.Artefact | None = None,
+    *,
+    metrics: dict[str, float] | None = None,
+    **facts: Any,
+) -> spec.Version:
+    """A version of these files, made by a run that is over."""
+    run = await begun(ctx, who, **facts)
+    kept = [
+        spec.File(name=name, blob=await ctx.blobs.put(who.workspace, data), bytes=len(data))
+        for name, data in (files or {"model.onnx": b"graph"}).items()
+    ]
+    made = Made(source="src_1", metrics=metrics or {"accuracy": 0.5}, environment={"python": "3"})
+    shown = artefact or spec.Artefact(classes=["circle", "square"])
+    async with ctx.db.begin(who.workspace) as tx:
+        id = await service.register(tx, run, shown, kept, made)
+        await service.end_run(tx, run.id, metrics=made.metrics, version=id)
+    return await service.version(ctx, who, id)
