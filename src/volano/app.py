@@ -23,6 +23,7 @@ from volano.core.compute import open_compute
 from volano.core.context import Context
 from volano.core.db import Database
 from volano.core.http import app as http_app
+from volano.core.http import idempotency
 from volano.core.http.server import About
 from volano.core.jobs import Handlers, Ledger, Worker
 from volano.core.metrics import Metrics
@@ -64,6 +65,8 @@ log = structlog.get_logger("app")
 
 Role = Literal["all", "api", "worker"]
 """What one `volano up` runs."""
+
+_FORGET_EVERY_S = 3600.0
 
 WORKSPACE = "default"
 """The workspace that a new server begins with."""
@@ -186,7 +189,11 @@ async def work(ctx: Context, stop: asyncio.Event) -> None:
 
 async def _sweep(ctx: Context) -> None:
     """What no message asks for: rows that got old in an inbox, runs that nobody will end."""
+    forget_at = 0.0
     while True:
+        if (now := asyncio.get_running_loop().time()) >= forget_at:
+            await _unless_refused(idempotency.sweep(ctx.db), "old answers not forgotten")
+            forget_at = now + _FORGET_EVERY_S
         await _unless_refused(training.settle(ctx), "runs not settled")
         for stream, topic in STREAMS.items():
             asked = compact.request_due(ctx, stream, topic, now_ms=_now_ms())

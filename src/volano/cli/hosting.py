@@ -3,10 +3,14 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from volano import __version__, app
 from volano.app import Role, Settings
@@ -38,18 +42,19 @@ def up(order: Order, terminal: Terminal) -> int:
     steps = Steps(terminal)
     steps.title(f"Volano {__version__}")
     with ExitStack() as stack:
+        server = stack.enter_context(_started(order.role))
         if order.real:
             settings = stack.enter_context(app.real_services(settings))
             steps.done("PostgreSQL and S3 answer")
         key = asyncio.run(app.prepare(settings))
         steps.done("database ready")
-        served = stack.enter_context(_serving(settings, order.role))
-        url = f"http://{'localhost' if served.host == '127.0.0.1' else served.host}:{served.port}"
+        port = server.serve(settings)
+        url = f"http://{'localhost' if settings.host == '127.0.0.1' else settings.host}:{port}"
         steps.done("worker ready" if order.role == "worker" else f"server at {url}")
         _turn(settings, steps, url, key, order)
         if order.once:
-            served.stop()
-        return served.wait()
+            server.stop()
+        return server.wait()
 
 
 def migrate(home: Path | None) -> str:
@@ -88,53 +93,73 @@ def _turn(settings: Settings, steps: Steps, url: str, key: str | None, order: Or
     steps.end()
 
 
-class _Served:
-    """The server's processes, below one child of this one."""
+class _Server:
+    """The server in a program of its own, which loads while this one prepares the database.
 
-    def __init__(self, pid: int, host: str, port: int) -> None:
-        self.pid, self.host, self.port = pid, host, port
-        self.code: int | None = None
+    Not a fork: this process has run the object store's client, whose threads a fork would lose.
+    """
+
+    def __init__(self, role: Role) -> None:
+        told, tell = os.pipe()
+        command = [sys.executable, "-m", "volano.cli.hosting", role, str(tell), str(os.getpid())]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(tell,))
+        os.close(tell)
+        self._told = told
+
+    def serve(self, settings: Settings) -> int:
+        """Let it serve with these settings; the port, once it is ready.
+
+        Raises: SystemExit (it ended instead, and has said why).
+        """
+        assert self.process.stdin is not None
+        with self.process.stdin as pipe:
+            pipe.write(msgspec.json.encode(settings))
+        with os.fdopen(self._told) as told:
+            port = told.readline()
+        if not port:
+            raise SystemExit(self.wait())
+        return int(port)
 
     def stop(self) -> None:
         """Ask it to drain and end."""
-        if self.code is None:
-            os.kill(self.pid, signal.SIGTERM)
+        if self.process.poll() is None:
+            self.process.terminate()
 
     def wait(self) -> int:
         """The exit code, once it has ended; Ctrl-C reaches it by the terminal."""
-        while self.code is None:
+        while True:
             with suppress(KeyboardInterrupt):
-                _, status = os.waitpid(self.pid, 0)
-                self.code = os.waitstatus_to_exitcode(status)
-        return self.code
+                return self.process.wait()
 
 
 @contextmanager
-def _serving(settings: Settings, role: Role) -> Iterator[_Served]:
-    """The server, ready; it ends with the block, and with this process however that ends."""
-    told, tell = os.pipe()
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        os.close(told)
-        os._exit(app.serve(settings, role, parent, lambda port: _say(tell, port)))
-    os.close(tell)
-    with os.fdopen(told) as pipe:
-        port = pipe.readline()
-    served = _Served(pid, settings.host, int(port or settings.port))
+def _started(role: Role) -> Iterator[_Server]:
+    """A server that ends with the block, and with this process however that ends."""
+    server = _Server(role)
     # Without a handler this process would be gone before its server has drained, and as the first
     # process of a container it would not hear the signal at all.
-    before = signal.signal(signal.SIGTERM, lambda number, frame: served.stop())
+    before = signal.signal(signal.SIGTERM, lambda number, frame: server.stop())
     try:
-        if not port:
-            raise SystemExit(served.wait())
-        yield served
+        yield server
     finally:
-        served.stop()
-        served.wait()
+        server.stop()
+        server.wait()
         signal.signal(signal.SIGTERM, before)
+
+
+def _serve(role: Role, tell: int, parent: int) -> int:
+    """The program of the server: settings from standard input, its port to the pipe `tell`."""
+    text = sys.stdin.buffer.read()
+    if not text:
+        return 0
+    settings = msgspec.json.decode(text, type=Settings)
+    return app.serve(settings, role, parent, lambda port: _say(tell, port))
 
 
 def _say(pipe: int, port: int) -> None:
     os.write(pipe, f"{port}\n".encode())
     os.close(pipe)
+
+
+if __name__ == "__main__":
+    sys.exit(_serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))  # type: ignore[arg-type] # a Role: this program's own argument
