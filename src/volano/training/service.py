@@ -13,14 +13,15 @@ import msgspec
 
 from volano.core.compute import Exit, Handle, ProcessSpec
 from volano.data import service as data
-from volano.harness import source
+from volano.harness import artefacts, source
 from volano.registry import service as registry
 from volano.registry.series import Made, scalars
 from volano.spec import registry as spec
 from volano.spec.accounts import Who
+from volano.spec.blobs import BlobMissing
 from volano.spec.common import new_id, utc_now
-from volano.spec.errors import Invalid, Missing, TooMuch, VolanoError
-from volano.spec.harness import Finished, Limits, Point, Points, Reached, RunOrder
+from volano.spec.errors import Invalid, Missing, TooMuch
+from volano.spec.harness import ContractBroken, Finished, Limits, Point, Points, Reached, RunOrder
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -97,19 +98,30 @@ async def carry_out(ctx: Context, job: Job) -> None:
         await _carry_out(ctx, job, run, folder, staged)
     except (Invalid, Missing, TooMuch) as error:
         # It would fail the same way again: the person who asked for the run can change it.
-        await _end_failed(ctx, job, run, spec.Failure(class_="user.data", message=error.message))
+        lost = isinstance(error, BlobMissing)  # ours to keep, so not a fault of the user's data
+        failure = spec.Failure(
+            class_="system.storage" if lost else "user.data", message=error.message
+        )
+        await _end_failed(ctx, job, run, failure)
     finally:
         await asyncio.to_thread(_remove, folder, staged)
 
 
 async def settle(ctx: Context) -> int:
-    """End the runs whose jobs will not be carried out any more (dead or cancelled); how many."""
-    ended = 0
-    for workspace, run, job in await registry.open_runs(ctx):
+    """End the runs whose jobs will not be carried out any more (dead or cancelled); how many.
+
+    Also removes from this machine what a killed worker left of runs that are over.
+    """
+    left = await asyncio.to_thread(_folders, ctx.settings.home_path / "runs")
+    ended, still_open = 0, await registry.open_runs(ctx)
+    for workspace, run, job in still_open:
         async with ctx.db.begin(workspace) as tx:
             state = (await ctx.jobs.find(tx, job)).state
             if state in _GONE:
                 ended += await registry.end_run(tx, run, failure=_GONE[state])
+    # Listed before the runs were read: the folder of a run that began since is not among them.
+    names = {run for _, run, _ in still_open}
+    await asyncio.to_thread(_remove, *(folder for folder in left if folder.name not in names))
     return ended
 
 
@@ -160,6 +172,7 @@ async def _watch(ctx: Context, job: Job, run: spec.Run, handle: Handle) -> Exit:
     finally:
         stop.cancel()
         handle.cancel()  # harmless once it has ended; a lost lease must not leave it running
+        await handle.wait()
         await report.flush()
 
 
@@ -214,20 +227,18 @@ async def _end_finished(
 ) -> None:
     """Files first, then the one transaction that makes the version exist."""
     try:
-        artefact = msgspec.json.decode(
-            await asyncio.to_thread((folder / "version.json").read_bytes), type=spec.Artefact
-        )
-    except (OSError, msgspec.DecodeError) as error:
-        refusal = spec.ArtefactRefused(reason=f"version.json: {error}")
-        await _end_failed(ctx, job, run, _contract(refusal), log)
+        artefact, names = await asyncio.to_thread(_artefact, folder, ctx.settings.run_max_artefact)
+    except (spec.ArtefactRefused, ContractBroken) as error:
+        failure = spec.Failure(class_="user.contract", message=error.message)
+        await _end_failed(ctx, job, run, failure, log)
         return
     files = [
         spec.File(
-            name=file.name,
-            blob=await ctx.blobs.put_file(job.workspace, folder / file.name),
-            bytes=file.bytes,
+            name=name,
+            blob=await ctx.blobs.put_file(job.workspace, folder / name),
+            bytes=(folder / name).stat().st_size,
         )
-        for file in finished.files
+        for name in names
     ]
     figures = scalars(finished.figures)
     made = Made(source=finished.source, metrics=figures, environment=finished.environment)
@@ -236,8 +247,20 @@ async def _end_finished(
         await registry.end_run(tx, run.id, metrics=figures, version=version, log=log)
 
 
-def _contract(error: VolanoError) -> spec.Failure:
-    return spec.Failure(class_="user.contract", message=error.message)
+def _artefact(folder: Path, limit: int) -> tuple[spec.Artefact, list[str]]:
+    """What `version.json` says, and the names of all files.
+
+    Looked at here again: what the run's process tells of its files may be made up by the user's
+    code, and a link in the folder could name any file of this machine.
+
+    Raises: ArtefactRefused, ContractBroken.
+    """
+    names = [file.name for file in artefacts.listed(folder, total_bytes=limit)]
+    try:
+        content = (folder / "version.json").read_bytes()
+        return msgspec.json.decode(content, type=spec.Artefact), names
+    except (OSError, msgspec.DecodeError) as error:
+        raise spec.ArtefactRefused(reason=f"version.json: {error}") from None
 
 
 def _log(ended: Exit) -> bytes:
@@ -248,12 +271,17 @@ def _log(ended: Exit) -> bytes:
     return b"".join(parts)
 
 
+def _folders(path: Path) -> list[Path]:
+    return list(path.iterdir()) if path.exists() else []
+
+
 def _remove(*folders: Path) -> None:
     for folder in folders:
         # The staged data is read-only on purpose; its folders must be writable to be removed.
-        for path in (folder, *folder.rglob("*")):
-            if path.is_dir():
-                path.chmod(0o700)
+        with suppress(FileNotFoundError):  # two may remove it at once
+            for path in (folder, *folder.rglob("*")):
+                if path.is_dir():
+                    path.chmod(0o700)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,0 +1,329 @@
+"""A run in a process of its own: what it leaves is registered once, and every end is told."""
+
+import asyncio
+import textwrap
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.stages import claim, collect, imports, until, work_until, working
+from volano.core.context import Context
+from volano.core.jobs import Worker
+from volano.core.jobs.lease import give_back
+from volano.data import service as data
+from volano.registry import service as registry
+from volano.spec.accounts import Who
+from volano.spec.common import new_id, utc_now
+from volano.spec.data import NewSnapshot, Snapshot
+from volano.spec.errors import Missing
+from volano.spec.jobs import LeaseLost
+from volano.spec.model import BadParam
+from volano.spec.registry import NewRun, Run, RunOver, UnknownRecipe
+from volano.training import service
+from volano.training.worker import handlers
+
+GOOD = """
+    (run.artefact / "model.onnx").write_bytes(b"graph")
+    (run.artefact / "version.json").write_text('{"classes": ["circle", "square"]}')
+"""
+FOR_EVER = """
+    import time
+    while True:
+        run.progress(1, 2)
+        time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+async def snapshot(server: Context, boss: Who) -> Snapshot:
+    """Two shapes by six people, frozen."""
+    people = ["ada", "bob", "eve", "kim", "max", "zoe"]
+    await collect(server, boss, imports(["square", "circle"], people, each=2))
+    async with working(server):
+        return await data.freeze(server, boss, NewSnapshot(name="first"))
+
+
+Start = Callable[..., Awaitable[Run]]
+
+
+@pytest.fixture
+def start(server: Context, boss: Who, snapshot: Snapshot) -> Start:
+    """`await start(body)` queues a run of a model whose `train` has this body (or several).
+
+    Its file lies where its process will start; the recipes that are installed are found by name.
+    """
+
+    async def start(*bodies: str, figures: str = "{'accuracy': 0.5}", **facts: Any) -> Run:
+        given = Run(
+            id=new_id("run"),
+            kind="training",
+            state="queued",
+            model="tiny",
+            recipe="model.py",
+            snapshot=snapshot.id,
+            params={},
+            seed=3,
+            seconds=60.0,
+            created_at=utc_now(),
+            created_by=boss.member,
+        )
+        run = msgspec.structs.replace(given, **facts)
+        async with server.db.begin(boss.workspace) as tx:
+            job = await server.jobs.send(tx, service.REQUESTED, {"run": run.id})
+            await registry.add_run(tx, run, job)
+        for attempt in ("1", "2"):
+            folder = server.settings.home_path / "runs" / run.id / attempt
+            folder.mkdir(parents=True)
+            (folder / "model.py").write_text(_source(bodies, figures))
+        return run
+
+    return start
+
+
+def _source(bodies: Iterable[str], figures: str) -> str:
+    train = textwrap.indent("\n".join(map(textwrap.dedent, bodies)).strip(), " " * 8)
+    return (
+        "from volano.spec.model import Model\n\n\nclass Tiny(Model):\n"
+        f"    def train(self, run):\n{train}\n\n    def evaluate(self, run):\n"
+        f"        return {figures}\n"
+    )
+
+
+async def _ended(ctx: Context, who: Who, id: str) -> Run | None:
+    run = await registry.run(ctx, who, id)
+    return None if run.state in ("queued", "running") else run
+
+
+async def _carried_out(ctx: Context, who: Who, run: Run) -> Run:
+    found: Run = await work_until(ctx, lambda: _ended(ctx, who, run.id))
+    return found
+
+
+async def test_the_drawing_recipe_becomes_a_version(
+    server: Context, boss: Who, snapshot: Snapshot
+) -> None:
+    params = {"seconds": 0.5, "width": 4, "epochs": 1}
+    new = NewRun(snapshot=snapshot.name, model="shapes", params=params, seconds=100)
+    run = await _carried_out(server, boss, await service.request(server, boss, new))
+    assert ("finished", None, 4) == (run.state, run.failure, run.params["width"])
+    version = await registry.version(server, boss, run.version or "")
+    assert ("shapes", 1, run.id, snapshot.id) == (
+        version.model, version.number, version.run, version.snapshot,
+    )  # fmt: skip
+    assert {"model.onnx", "version.json", "evaluation.json"} <= {one.name for one in version.files}
+    assert ["circle", "square"] == version.artefact.classes
+    assert version.artefact.golden
+    assert 0 <= version.metrics["accuracy"] <= 1
+    assert {"accuracy"} <= {one.metric for one in await registry.run_series(server, boss, run.id)}
+
+
+async def test_what_a_run_logs_prints_and_measures_is_kept(
+    server: Context, boss: Who, start: Start
+) -> None:
+    body = 'print("hello")\nfor step in range(3): run.log(step, loss=1 / (1 + step))'
+    run = await _carried_out(server, boss, await start(body, GOOD))
+    assert ("finished", {"loss": 1 / 3, "accuracy": 0.5}) == (run.state, run.metrics)
+    assert b"hello" in await registry.run_log(server, boss, run.id)
+    (loss,) = await registry.run_series(server, boss, run.id)
+    assert [1.0, 0.5, 1 / 3] == loss.values
+
+
+async def test_a_run_reads_its_data_and_nothing_of_the_server(
+    server: Context, boss: Who, start: Start, snapshot: Snapshot
+) -> None:
+    body = """
+    import json, os
+    frozen = json.loads((run.data / "snapshot.json").read_text())
+    seen = sorted(name for name in os.environ if "SECRET" in name or "KEY" in name)
+    print(frozen["hash"], sorted(path.name for path in run.data.iterdir()), seen)
+    try:
+        (run.data / "new").write_text("x")
+    except OSError:
+        print("read-only")
+    """
+    run = await _carried_out(server, boss, await start(body, GOOD))
+    told = (await registry.run_log(server, boss, run.id)).decode()
+    names = ["snapshot.json", "test.parquet", "train.parquet", "valid.parquet"]
+    assert f"{snapshot.hash} {names} []" in told
+
+
+async def test_nothing_of_a_run_is_left_on_the_machine(
+    server: Context, boss: Who, start: Start
+) -> None:
+    run = await _carried_out(server, boss, await start(GOOD))
+    left = server.settings.home_path / "runs" / run.id
+    assert not (left / "1").exists()
+    assert not (left / "data-1").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "class_", "words"),
+    [
+        ("raise KeyError('weights')", "user.code", "weights"),
+        ("import no_such_library", "user.dependency", "no_such_library"),
+        ("pass", "user.contract", "left nothing"),
+        ("(run.artefact / 'notes').write_text('x')", "user.contract", "version.json"),
+        ("(run.artefact / 'version.json').write_text('{}')", "user.contract", "version.json"),
+        ("run.log(0, loss=float('nan'))", "user.contract", "nan"),
+        ("import os; os.abort()", "user.code", "SIGABRT"),
+        ("(run.artefact / 'link').symlink_to('/etc/passwd')", "user.contract", "regular"),
+    ],
+    ids=["bug", "import", "nothing", "no facts", "bad facts", "diverged", "crash", "link"],
+)
+async def test_a_failure_says_whose_turn_it_is(
+    server: Context, boss: Who, start: Start, body: str, class_: str, words: str
+) -> None:
+    run = await _carried_out(server, boss, await start(body))
+    assert run.failure is not None
+    assert ("failed", class_, None) == (run.state, run.failure.class_, run.version)
+    assert words in run.failure.message
+
+
+async def test_names_that_user_code_makes_up_are_not_followed(
+    server: Context, boss: Who, start: Start
+) -> None:
+    """User code can write to the pipe of events: what it tells there of files is not believed."""
+    body = """
+    import json, os, sys
+    forged = {"kind": "finished", "at_s": 0, "figures": {}, "seconds": {}, "environment": {},
+              "source": "x", "files": [{"name": "../../../volano.db", "bytes": 1, "sha256": ""}]}
+    os.write(int(sys.argv[2]), json.dumps(forged).encode() + b"\\n")
+    os._exit(0)
+    """
+    run = await _carried_out(server, boss, await start(GOOD, body))
+    version = await registry.version(server, boss, run.version or "")
+    assert ["model.onnx", "version.json"] == [one.name for one in version.files]
+
+
+async def test_a_run_that_takes_too_long_is_ended(server: Context, boss: Who, start: Start) -> None:
+    run = await _carried_out(server, boss, await start(FOR_EVER, seconds=0.5))
+    assert run.failure is not None
+    assert ("failed", "user.timeout") == (run.state, run.failure.class_)
+
+
+async def test_a_run_that_takes_too_much_memory_is_ended(
+    server: Context, boss: Who, start: Start
+) -> None:
+    small = replace(server, settings=replace(server.settings, run_max_memory=150 << 20))
+    body = "import time\nheld = bytearray(300 << 20)\ntime.sleep(60)"
+    run = await _carried_out(small, boss, await start(body))
+    assert run.failure is not None
+    assert "user.resource" == run.failure.class_
+
+
+async def test_a_snapshot_that_is_too_large_is_the_askers_turn(
+    server: Context, boss: Who, start: Start
+) -> None:
+    small = replace(server, settings=replace(server.settings, run_max_data=100))
+    run = await _carried_out(small, boss, await start(GOOD))
+    assert run.failure is not None
+    assert ("failed", "user.data") == (run.state, run.failure.class_)
+    assert "VOLANO_RUN_MAX_DATA" not in run.failure.message
+
+
+async def test_a_queued_run_is_cancelled_at_once(server: Context, boss: Who, start: Start) -> None:
+    run = await start(GOOD)
+    assert "cancelled" == (await service.cancel(server, boss, run.id)).state
+    with pytest.raises(RunOver):
+        await service.cancel(server, boss, run.id)
+    assert [] == await registry.open_runs(server)
+
+
+async def test_a_running_run_is_cancelled_at_its_next_report(
+    server: Context, boss: Who, start: Start
+) -> None:
+    run = await start(FOR_EVER)
+
+    async def is_going() -> bool:
+        return (await registry.run(server, boss, run.id)).progress.total == 2
+
+    async with working(server):
+        await until(is_going)
+        await service.cancel(server, boss, run.id)
+        ended = await until(lambda: _ended(server, boss, run.id))
+    assert ("cancelled", None) == (ended.state, ended.version)
+    assert not (server.settings.home_path / "runs" / run.id / "1").exists()
+
+
+async def test_a_run_whose_job_died_is_ended(server: Context, boss: Who, start: Start) -> None:
+    run = await start(GOOD)
+    async with server.db.begin(boss.workspace) as tx:
+        _, job = await registry.job_of(tx, run.id)
+        await server.jobs.cancel(tx, job)
+    assert 1 == await service.settle(server)
+    assert 0 == await service.settle(server)
+    assert "cancelled" == (await registry.run(server, boss, run.id)).state
+
+
+async def test_a_worker_that_lost_its_lease_registers_nothing(
+    server: Context, boss: Who, start: Start
+) -> None:
+    run = await start(GOOD)
+    async with server.db.begin(boss.workspace) as tx:
+        _, job_id = await registry.job_of(tx, run.id)
+    late = await claim(server, job_id, "wrk_late")
+    async with server.db.begin(boss.workspace) as tx:
+        await give_back(tx, late.lease)
+    in_time = await claim(server, job_id, "wrk_in_time")
+    with pytest.raises(LeaseLost):
+        await service.carry_out(server, late)
+    assert None is (await registry.run(server, boss, run.id)).version
+    await service.carry_out(server, in_time)
+    ended = await registry.run(server, boss, run.id)
+    assert ("finished", 2) == (ended.state, ended.attempt)
+    page = await registry.versions(server, boss, model=None, after=None, limit=9)
+    assert [ended.version] == [version.id for version in page.items]
+
+
+async def test_a_message_about_a_run_that_is_over_does_nothing(
+    server: Context, boss: Who, start: Start
+) -> None:
+    run = await start(GOOD)
+    async with server.db.begin(boss.workspace) as tx:
+        _, job_id = await registry.job_of(tx, run.id)
+        await registry.end_run(tx, run.id)
+    await service.carry_out(server, await claim(server, job_id))
+    assert None is (await registry.run(server, boss, run.id)).version
+
+
+async def test_a_worker_that_stops_gives_its_run_to_the_next_one(
+    server: Context, boss: Who, start: Start
+) -> None:
+    run = await start("import time\nif run.artefact.parts[-2] == '1': time.sleep(60)", GOOD)
+    stopping = Worker(server, handlers, drain_s=0.0)
+    task = asyncio.create_task(stopping.run())
+
+    async def has_begun() -> bool:
+        return (await registry.run(server, boss, run.id)).state == "running"
+
+    await until(has_begun)
+    stopping.stop()
+    await task
+    ended = await _carried_out(server, boss, run)
+    assert ("finished", 2) == (ended.state, ended.attempt)
+
+
+async def test_what_cannot_be_carried_out_is_not_queued(
+    server: Context, boss: Who, snapshot: Snapshot
+) -> None:
+    asked: list[tuple[NewRun, type[Exception]]] = [
+        (NewRun(snapshot=snapshot.id, recipe="none"), UnknownRecipe),
+        (NewRun(snapshot=snapshot.id, params={"width": -1}), BadParam),
+        (NewRun(snapshot=snapshot.id, params={"colour": 1}), BadParam),
+        (NewRun(snapshot="snap_none"), Missing),
+    ]
+    for new, error in asked:
+        with pytest.raises(error):
+            await service.request(server, boss, new)
+    assert [] == await registry.open_runs(server)
+
+
+async def test_a_run_of_another_workspace_cannot_be_cancelled(
+    server: Context, outsider: Who, start: Start
+) -> None:
+    run = await start(GOOD)
+    with pytest.raises(Missing):
+        await service.cancel(server, outsider, run.id)
