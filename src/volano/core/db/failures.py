@@ -15,6 +15,15 @@ _RETRIED = ("40001", "40P01")  # serialization_failure, deadlock_detected
 _GONE = ("08", "53", "57", "55P03")  # connection, resources, operator intervention, lock timeout
 _FULL = "53100"
 
+CONNECTION_GONE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # told of its end while idle, and not yet closed
+    asyncio.IncompleteReadError,
+    OSError,
+)
+
 
 @contextmanager
 def translated() -> Iterator[None]:
@@ -29,7 +38,7 @@ def translated() -> Iterator[None]:
         if meaning is None:
             raise
         raise meaning from error
-    except (asyncpg.InterfaceError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+    except (*CONNECTION_GONE, TimeoutError) as error:
         raise DatabaseUnavailable(reason=_reason(error)) from error
 
 
@@ -42,7 +51,7 @@ def _meaning(error: BaseException) -> VolanoError | None:
         return StorageFull(reason=_reason(cause))
     if code in _RETRIED:
         return DatabaseContended(reason=_reason(cause))
-    lost = (OSError, TimeoutError, asyncpg.InterfaceError, sa.exc.TimeoutError)
+    lost = (*CONNECTION_GONE, TimeoutError, sa.exc.TimeoutError)
     if code.startswith(_GONE) or isinstance(cause, lost) or _is_disconnect(error):
         return DatabaseUnavailable(reason=_reason(cause))
     return None
@@ -71,4 +80,5 @@ def _is_disconnect(error: BaseException) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__
+    """A word for callers; the text, which may name hosts and values, stays with the cause."""
+    return type(error).__name__

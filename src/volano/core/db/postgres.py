@@ -11,17 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from volano.core.db.append import postgresql_insert
-from volano.core.db.failures import translated
+from volano.core.db.failures import CONNECTION_GONE, translated
 from volano.core.db.scope import checked
 from volano.core.db.session import Answer, Controls, Rows
 from volano.spec.common import DatabaseUnavailable
-
-_GONE = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.AdminShutdownError,
-    OSError,
-)
 
 
 class _Session:
@@ -66,7 +59,7 @@ class _Session:
             if self._raw is not None:
                 async with asyncio.timeout(5.0):
                     await self._raw.execute("ROLLBACK")
-        except (asyncpg.PostgresError, *_GONE, TimeoutError):
+        except (asyncpg.PostgresError, *CONNECTION_GONE, TimeoutError):
             await self._connection.invalidate()
         finally:
             await self.release()
@@ -82,7 +75,7 @@ class _Session:
             return
         try:
             await self._begin(controls)
-        except _GONE:
+        except CONNECTION_GONE:
             # A connection that died while it lay in the pool; nothing has run on it yet.
             await self._connection.invalidate()
             await self._begin(controls)

@@ -248,7 +248,9 @@ class Sqlite:
     async def _turn(self) -> None:
         """Wait until this task alone may use the writer."""
         if self._failed is not None:
-            raise DatabaseUnavailable(reason=f"the disk failed, restart: {self._failed}")
+            raise DatabaseUnavailable(
+                reason="the disk failed; restart the server"
+            ) from self._failed
         if not self._taken:
             self._taken = True
             return

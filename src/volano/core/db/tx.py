@@ -51,7 +51,7 @@ class _Fate:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None:
-            self._reason = self._reason or str(error) or type(error).__name__
+            self._reason = self._reason or f"{type(error).__name__} in a statement"
 
 
 class Tx:
