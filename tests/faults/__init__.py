@@ -1,0 +1,1 @@
+"""What must survive: processes killed at random points, and power cuts."""
