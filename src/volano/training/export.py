@@ -90,12 +90,17 @@ def _pictures(graph: Graph, form: raster.Raster) -> str:
     way = graph("Sub", graph("Gather", ends, 1, axis=2), begin)
     steps = graph("Mul", graph("Unsqueeze", way, [2]), form.places.numpy()[:, None])
     dots = graph("Add", graph("Unsqueeze", begin, [2]), steps)
-    columns, rows = (_spread(graph, form, dots, axis) for axis in (0, 1))
+    x, y = (graph("Reshape", graph("Gather", dots, axis, axis=3), [0, -1]) for axis in (0, 1))
+    centres = form.centres.numpy()
+    columns = _spread(graph, form, graph("Sub", graph("Unsqueeze", x, [2]), centres))
+    rows = _spread(graph, form, graph("Sub", graph("Unsqueeze", y, [1]), centres[:, None]))
     weights = graph("Unsqueeze", _weights(graph, form, way, there), [3])
     weights = graph("Expand", weights, [1, 1, 1, raster.DOTS])
     weights = graph("Reshape", weights, [0, raster.CHANNELS, 1, -1])
-    heights = graph("Unsqueeze", graph("Transpose", rows, perm=[0, 2, 1]), [1])
-    return graph("MatMul", graph("Mul", heights, weights), graph("Unsqueeze", columns, [1]))
+    heights = graph("Mul", weights, graph("Unsqueeze", rows, [1]))
+    heights = graph("Reshape", heights, [0, raster.CHANNELS * form.size_px, -1])
+    pictures = graph("MatMul", heights, columns)
+    return graph("Reshape", pictures, [0, raster.CHANNELS, form.size_px, form.size_px])
 
 
 def _normalised(graph: Graph, form: raster.Raster, there: str) -> str:
@@ -110,11 +115,9 @@ def _normalised(graph: Graph, form: raster.Raster, there: str) -> str:
     return graph("Add", graph("Mul", graph("Sub", ends, middle), scale), form.size_px / 2)
 
 
-def _spread(graph: Graph, form: raster.Raster, dots: str, axis: int) -> str:
-    """`Raster._spread` of the dots along one axis: (B, dots, size)."""
-    at = graph("Reshape", graph("Gather", dots, axis, axis=3), [0, -1, 1])
-    off = graph("Sub", at, form.centres.numpy())
-    return graph("Exp", graph("Mul", graph("Mul", off, off), -1 / (2 * form.spread**2)))
+def _spread(graph: Graph, form: raster.Raster, off: str) -> str:
+    """`Raster._spread`."""
+    return graph("Exp", graph("Mul", graph("Mul", off, off), -0.5 / form.spread**2))
 
 
 def _weights(graph: Graph, form: raster.Raster, way: str, there: str) -> str:

@@ -42,10 +42,12 @@ class Raster(nn.Module):
         ends = self._normalised(segments.unflatten(2, (2, 2)), there)
         begin, way = ends[:, :, 0], ends[:, :, 1] - ends[:, :, 0]
         dots = begin[:, :, None] + way[:, :, None] * self.places[:, None]
-        rows = self._spread(dots[..., 1].flatten(1))
-        columns = self._spread(dots[..., 0].flatten(1))
+        columns = self._spread(dots[..., 0].flatten(1)[:, :, None] - self.centres)
+        rows = self._spread(dots[..., 1].flatten(1)[:, None] - self.centres[:, None])
         weights = _weights(way, there).repeat_interleave(DOTS, dim=2) / self.ink_of_line
-        return (rows[:, None] * weights[..., None]).transpose(2, 3) @ columns[:, None]
+        # One product per drawing: the rows of all channels below each other.
+        heights = (weights[:, :, None] * rows[:, None]).flatten(1, 2)
+        return (heights @ columns).unflatten(1, (CHANNELS, self.size_px))
 
     def _normalised(self, ends: Tensor, there: Tensor) -> Tensor:
         """Ends in px of the picture: the box of the drawing centred, its larger side at FILL."""
@@ -55,8 +57,8 @@ class Raster(nn.Module):
         scale = FILL * self.size_px / (high - low).amax(3, keepdim=True).clamp_min(1e-3)
         return (ends - (low + high) / 2) * scale + self.size_px / 2
 
-    def _spread(self, at: Tensor) -> Tensor:
-        return torch.exp(-((at[..., None] - self.centres) ** 2) / (2 * self.spread**2))
+    def _spread(self, off: Tensor) -> Tensor:
+        return torch.exp(off.square() * (-0.5 / self.spread**2))
 
 
 def turned(pictures: Tensor) -> Tensor:
