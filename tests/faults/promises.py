@@ -1,0 +1,94 @@
+"""A process that promises: appends rows, moves them into segments, keeps blobs, and says so.
+
+`python -m tests.faults.promises FOLDER ACKS SECONDS SEED`, below power_loss.so. Each promise is one
+line in ACKS, written once the call that makes it has returned.
+"""
+
+import asyncio
+import dataclasses
+import os
+import random
+import sys
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+from volano import app
+from volano.core.context import Context
+from volano.core.segments.inbox import Row
+from volano.core.settings import Settings
+from volano.data import service as data
+from volano.labeling import intake
+from volano.labeling.intake import Giver
+from volano.sdk import synthetic
+from volano.spec.common import utc_now, uuid7
+from volano.spec.errors import VolanoError
+
+WORKSPACE = "ws_0000000000000000000000000000000a"
+APPENDERS = 6
+
+
+def settings(folder: Path) -> Settings:
+    """A server whose database and blobs lie in `folder`, and all else beside it."""
+    return Settings(
+        home=str(folder.with_name(f"{folder.name}-home")),
+        db=f"sqlite:///{folder / 'volano.db'}",
+        blobs=f"file://{folder / 'blobs'}",
+        segment_age_s=0.1,
+        jobs_sweep_s=0.05,
+        log="error",
+    )
+
+
+class Promises:
+    """The file of promises, and the rows to promise."""
+
+    def __init__(self, ctx: Context, acks: BinaryIO, seconds: float, rng: random.Random) -> None:
+        self.ctx, self.acks, self.rng = ctx, acks, rng
+        self.until = time.monotonic() + seconds
+        given = [one.drawing for one in synthetic.drawings(synthetic.SHAPES, 3, seed=1)]
+        limits, now = intake.limits(ctx.settings), utc_now()
+        self.rows = [intake.row(one, Giver("somebody"), limits, now) for one in given]
+
+    def _fresh(self) -> Row:
+        return dataclasses.replace(self.rng.choice(self.rows), key=str(uuid7()))
+
+    def _note(self, lines: list[str]) -> None:
+        self.acks.write("".join(f"{line}\n" for line in lines).encode())
+
+    async def append(self) -> None:
+        """Rows through the inbox."""
+        while time.monotonic() < self.until:
+            rows = [self._fresh() for _ in range(self.rng.choice((1, 1, 5, 20)))]
+            await data.append(self.ctx, WORKSPACE, rows)
+            self._note([f"record {row.key}" for row in rows])
+
+    async def keep(self) -> None:
+        """Blobs of up to some hundred kilobytes."""
+        while time.monotonic() < self.until:
+            content = self.rng.randbytes(self.rng.choice((10, 5_000, 300_000)))
+            self._note([f"blob {await self.ctx.blobs.put(WORKSPACE, content)}"])
+            await asyncio.sleep(0.02)
+
+
+async def main(folder: Path, acks: BinaryIO, seconds: float, seed: int) -> None:
+    """Promise for some seconds; every other time end without closing anything."""
+    chosen, rng = settings(folder), random.Random(seed)
+    await app.migrate(chosen.db_url)
+    async with app.open_context(chosen) as ctx:
+        promises, stop = Promises(ctx, acks, seconds, rng), asyncio.Event()
+        working = asyncio.create_task(app.work(ctx, stop))
+        try:
+            await asyncio.gather(promises.keep(), *(promises.append() for _ in range(APPENDERS)))
+        except (VolanoError, OSError) as error:  # the disk failed on purpose: no promise any more
+            print(type(error).__name__, flush=True)
+            os._exit(3)
+        if seed % 2:
+            os._exit(0)
+        stop.set()
+        await working
+
+
+if __name__ == "__main__":
+    with open(sys.argv[2], "ab", buffering=0) as promised:
+        asyncio.run(main(Path(sys.argv[1]), promised, float(sys.argv[3]), int(sys.argv[4])))
