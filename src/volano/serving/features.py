@@ -45,8 +45,10 @@ def _strokes(given: DrawingInput) -> Strokes:
     counts = [len(stroke.points) for stroke in given.strokes]
     if 0 in counts:
         raise InputUnusable(reason=f"stroke {counts.index(0)} has no points")
-    xy = np.array([(p.x, p.y) for stroke in given.strokes for p in stroke.points], np.float64)
-    if not np.isfinite(xy).all() or np.abs(xy).max() > _FARTHEST_PX:
+    points = [point for stroke in given.strokes for point in stroke.points]
+    xy = np.array(([p.x for p in points], [p.y for p in points])).T
+    # Not `>`: a comparison with NaN is false, so this refuses NaN and infinity too.
+    if not np.abs(xy).max() <= _FARTHEST_PX:
         raise InputUnusable(reason="a coordinate is not a finite number of pixels")
     return Strokes(
         xy=(np.floor(xy * STEPS_PER_PX + 0.5) / STEPS_PER_PX).astype(np.float32),
