@@ -172,8 +172,10 @@ async def following(ctx: Context) -> AsyncIterator[None]:
 async def _follow(ctx: Context) -> None:
     async with ctx.bus.subscribe(serving.CHANGED) as changes:
         while True:
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes with a ring.
             with suppress(TimeoutError):  # a doorbell may be lost: look all the same
-                await asyncio.wait_for(anext(changes), ctx.settings.serving_poll_s)
+                async with asyncio.timeout(ctx.settings.serving_poll_s):
+                    await anext(changes)
             await _unless_refused(serving.follow_changes(ctx), "endpoints not followed")
 
 

@@ -31,8 +31,7 @@ async def begun(ctx: Context, who: Who, **facts: Any) -> spec.Run:
     )
     run = msgspec.structs.replace(given, **facts)
     async with ctx.db.begin(who.workspace) as tx:
-        job = await ctx.jobs.send(tx, "run.of.nobody", {"run": run.id})
-        await service.add_run(tx, run, job)
+        await service.add_run(tx, run, new_id("job"))
     there = await service.begin_attempt(ctx, who.workspace, run.id, 1)
     assert there is not None
     return there

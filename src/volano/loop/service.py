@@ -44,7 +44,7 @@ async def explain(ctx: Context, who: Who, kind: str, id: str) -> spec.Explanatio
         up=[_fact(node) for node in up.nodes],
         down=[_fact(node) for node in down.nodes],
         links=_links(up, down),
-        omitted={**up.omitted, **down.omitted},
+        omitted=dict(up.omitted + down.omitted),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,6 +52,7 @@ class PredictionLog:
         self._waiting: dict[str, list[Row]] = {}
         self._count = 0
         self._flush: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     def add(self, workspace: str, head: Head, prediction: str, given: DrawingInput) -> None:
         """Log one prediction; returns at once."""
@@ -68,9 +70,9 @@ class PredictionLog:
 
     async def close(self) -> None:
         """Commit what waits."""
-        if self._flush is not None and not self._flush.done():
-            self._flush.cancel()
-        await self.flush()
+        self._closing.set()
+        if self._flush is not None:
+            await self._flush
         await self.inbox.close()
 
     async def flush(self) -> None:
@@ -84,7 +86,9 @@ class PredictionLog:
 
     async def _flush_later(self) -> None:
         while self._waiting:
-            await asyncio.sleep(self.interval_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.interval_s):
+                    await self._closing.wait()
             await self.flush()
 
 

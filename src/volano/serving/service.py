@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow.compute as pc
 import sqlalchemy as sa
+import structlog
 
 from volano.core.db import EVERYWHERE, Tx
 from volano.core.segments import compact, inbox
@@ -23,7 +24,7 @@ from volano.serving.runtime import Loaded
 from volano.spec import serving as spec
 from volano.spec.accounts import Who
 from volano.spec.common import Page, is_uuid, utc_now, uuid7
-from volano.spec.errors import Missing
+from volano.spec.errors import Missing, VolanoError
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -144,14 +145,22 @@ async def rollouts_of(ctx: Context, who: Who, version: str) -> list[tuple[str, s
 async def follow_changes(ctx: Context) -> None:
     """Load what was put on endpoints elsewhere, and forget nothing that still answers.
 
-    Called at start, on the doorbell and every `serving_poll_s`.
+    Called at start, on the doorbell and every `serving_poll_s`. What was never asked for here is
+    loaded while there is room; one endpoint that cannot be followed does not stop the others.
     """
     async with ctx.db.read(EVERYWHERE) as tx:
         rows = await store.all_endpoints(tx)
-    known = ctx.part(Routing).sequences()
-    for row in rows[: ctx.settings.serving_loaded]:
-        if known.get((row.workspace, row.name), 0) < row.sequence:
+    for row in rows:
+        known = ctx.part(Routing).sequences()
+        there = known.get((row.workspace, row.name))
+        has_room = len(known) < ctx.settings.serving_loaded
+        if not (has_room if there is None else there < row.sequence):
+            continue
+        try:
             await _follow(ctx, row)
+        except VolanoError as error:
+            facts = {"workspace": row.workspace, "endpoint": row.name, "version": row.version}
+            structlog.get_logger().warning("endpoint.not_followed", code=error.code, **facts)
 
 
 async def prediction(ctx: Context, who: Who, id: str) -> spec.LoggedPrediction:
@@ -197,10 +206,17 @@ async def latest_of(ctx: Context, who: Who, version: str, *, limit: int) -> log.
     for place in places:
         if len(ids) >= min(limit, total):
             break
-        columns = ["id", "version"]
-        async for batch in ctx.part(Segments).batches(who.workspace, place.blob, columns):
-            ids += batch.filter(pc.equal(batch["version"], version))["id"].to_pylist()[::-1]
+        ids += (await _answered_in(ctx, who, place, version))[::-1]
     return log.Answered(ids[:limit], total)
+
+
+async def _answered_in(ctx: Context, who: Who, place: compact.Segment, version: str) -> list[str]:
+    """The ids of a version's predictions in one segment, oldest first."""
+    ids: list[str] = []
+    columns = ["id", "version"]
+    async for batch in ctx.part(Segments).batches(who.workspace, place.blob, columns):
+        ids += batch.filter(pc.equal(batch["version"], version))["id"].to_pylist()
+    return ids
 
 
 async def _follow(ctx: Context, row: sa.Row[Any]) -> None:

@@ -1,0 +1,142 @@
+"""Everything can be asked where it came from and what it touched."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.serving.graphs import asked, version
+from tests.stages import Connect, Hire, collect, imports, working
+from volano.core.context import Context
+from volano.data import service as data
+from volano.loop import service
+from volano.serving import service as serving
+from volano.serving.log import PredictionLog
+from volano.spec.accounts import Who
+from volano.spec.data import NewSnapshot, Snapshot
+from volano.spec.errors import Missing
+from volano.spec.loop import Explanation, UnknownKind
+from volano.spec.registry import Version
+
+PEOPLE = ["ada", "bob", "eve", "kim"]
+
+
+class Turn:
+    """One turn of the wheel: its records, its snapshot, its version and what that answered."""
+
+    def __init__(self, records: list[str], snapshot: Snapshot, there: Version, said: list[str]):
+        self.records, self.snapshot, self.version, self.said = records, snapshot, there, said
+
+
+@pytest.fixture
+async def turn(server: Context, boss: Who) -> Turn:
+    """Eight drawings by four people, a version made of them, and seven predictions."""
+    given = imports(["square", "circle"], PEOPLE)
+    await collect(server, boss, given)
+    async with working(server):
+        snapshot = await data.freeze(server, boss, NewSnapshot(name="first"))
+    made = await version(server, boss, snapshot=snapshot.id)
+    await serving.activate(server, boss, "shapes", made.id)
+    inputs = [asked(n) for n in range(7)]
+    said = [one.id for one in serving.predict(server, boss, "shapes", inputs).predictions]
+    await server.part(PredictionLog).flush()
+    return Turn([one.drawing.id for one in given.drawings], snapshot, made, said)
+
+
+Explain = Callable[[str, str], Awaitable[Explanation]]
+
+
+@pytest.fixture
+def explain(server: Context, boss: Who) -> Explain:
+    """`await explain("run", id)` for the admin."""
+
+    async def explain(kind: str, id: str) -> Explanation:
+        return await service.explain(server, boss, kind, id)
+
+    return explain
+
+
+def _ids(facts: list, kind: str) -> list[str]:  # type: ignore[type-arg] # of Fact
+    return [fact.id for fact in facts if fact.kind == kind]
+
+
+async def test_a_prediction_leads_back_to_drawings_and_people(turn: Turn, explain: Explain) -> None:
+    found = await explain("prediction", turn.said[0])
+    kinds = ["version", "run", "snapshot", "record", "contributor"]
+    assert kinds == sorted({fact.kind for fact in found.up}, key=kinds.index)
+    assert [turn.version.id] == _ids(found.up, "version")
+    assert [turn.version.run] == _ids(found.up, "run")
+    assert [turn.snapshot.id] == _ids(found.up, "snapshot")
+    assert 5 == len(_ids(found.up, "record"))
+    assert set(_ids(found.up, "record")) <= set(turn.records)
+    assert {"record": 3} == found.omitted
+    assert [] == found.down
+
+
+async def test_a_drawing_leads_on_to_what_was_said_with_it(turn: Turn, explain: Explain) -> None:
+    found = await explain("record", turn.records[0])
+    assert ["ada"] == _ids(found.up, "contributor")
+    assert [turn.snapshot.id, turn.version.run, turn.version.id] == [
+        fact.id for fact in found.down[:3]
+    ]
+    assert turn.said[::-1][:5] == _ids(found.down, "prediction")
+    assert {"prediction": 2} == found.omitted
+
+
+@pytest.mark.parametrize("kind", ["version", "run", "snapshot"])
+async def test_what_lies_between_is_explained_both_ways(
+    turn: Turn, explain: Explain, kind: str
+) -> None:
+    id = {"version": turn.version.id, "run": turn.version.run, "snapshot": turn.snapshot.id}[kind]
+    found = await explain(kind, id)
+    assert (kind, id) == (found.about.kind, found.about.id)
+    assert 5 == len(_ids(found.up, "record"))
+    assert 5 == len(_ids(found.down, "prediction"))
+    assert {"record": 3, "prediction": 2} == found.omitted
+
+
+async def test_every_link_joins_two_things_that_are_shown(turn: Turn, explain: Explain) -> None:
+    found = await explain("version", turn.version.id)
+    shown = {fact.id for fact in [found.about, *found.up, *found.down]}
+    assert all({link.source, link.target} <= shown for link in found.links)
+    # `source` was made from `target`, whichever way the walk went.
+    pairs = {(link.source, link.target) for link in found.links}
+    assert (turn.version.id, turn.version.run) in pairs
+    assert (turn.said[-1], turn.version.id) in pairs
+
+
+async def test_a_thing_of_another_workspace_is_missing(
+    server: Context, outsider: Who, turn: Turn
+) -> None:
+    things = {
+        "prediction": turn.said[0],
+        "version": turn.version.id,
+        "run": turn.version.run,
+        "snapshot": turn.snapshot.id,
+        "record": turn.records[0],
+    }
+    for kind, id in things.items():
+        with pytest.raises(Missing):
+            await service.explain(server, outsider, kind, id)
+
+
+async def test_who_drew_is_told_to_those_who_may_know(
+    server: Context, hire: Hire, turn: Turn
+) -> None:
+    for role, expected in (("auditor", "ada"), ("developer", "a contributor")):
+        who = await hire(role)  # type: ignore[arg-type] # both are roles
+        found = await service.explain(server, who, "record", turn.records[0])
+        assert [expected] == [fact.title for fact in found.up]
+
+
+async def test_a_kind_that_nobody_knows_is_refused(explain: Explain) -> None:
+    with pytest.raises(UnknownKind) as refused:
+        await explain("weather", "today")
+    assert "prediction" in refused.value.advice
+
+
+async def test_an_explanation_is_there_over_http(connect: Connect, turn: Turn) -> None:
+    http = await connect("developer")
+    found = await http.get(f"/explain/prediction/{turn.said[0]}")
+    assert (200, turn.said[0]) == (found.status_code, found.json()["about"]["id"])
+    assert 404 == (await http.get("/explain/record/no-uuid")).status_code
+    assert 422 == (await http.get("/explain/weather/today")).status_code

@@ -1,0 +1,78 @@
+"""Tiny graphs that answer as a recogniser does, so that serving is tested without training."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.registry.versions import registered
+from tests.stages import drawing
+from volano.core.context import Context
+from volano.serving import runtime
+from volano.serving.features import padded
+from volano.spec.accounts import Who
+from volano.spec.registry import Artefact, Golden, Version
+from volano.spec.serving import DrawingInput
+
+CLASSES = ["circle", "square", "triangle"]
+SEGMENTS = [[10.0, 10.0, 20.0, 20.0], [20.0, 20.0, 30.0, 10.0]]
+
+
+def graph(favourite: int = 0) -> bytes:
+    """Softmax of a linear map of the mean segment; `favourite` is the class it leans to."""
+    weights = np.linspace(-0.002, 0.002, 12, dtype=np.float32).reshape(4, 3)
+    bias = np.zeros(3, np.float32)
+    bias[favourite] = 3.0
+    float_, batch = TensorProto.FLOAT, "batch"
+    nodes = [
+        helper.make_node("ReduceMean", ["segments"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("MatMul", ["mean", "weights"], ["linear"]),
+        helper.make_node("Add", ["linear", "bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        # The number of segments is not used, but is an input that every graph has.
+        helper.make_node("Identity", ["count"], ["counted"]),
+    ]
+    made = helper.make_graph(
+        nodes,
+        "tiny",
+        [
+            helper.make_tensor_value_info("segments", float_, [batch, "segments", 4]),
+            helper.make_tensor_value_info("count", TensorProto.INT32, [batch]),
+        ],
+        [
+            helper.make_tensor_value_info("probabilities", float_, [batch, 3]),
+            helper.make_tensor_value_info("logits", float_, [batch, 3]),
+            helper.make_tensor_value_info("counted", TensorProto.INT32, [batch]),
+        ],
+        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(bias, "bias")],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    data: bytes = model.SerializeToString()
+    onnx.checker.check_model(data)
+    return data
+
+
+def artefact(data: bytes, **changes: Any) -> Artefact:
+    """The facts of a graph, with its own answers as the golden ones."""
+    answered = runtime.run(runtime._session(data), padded([np.array(SEGMENTS, np.float32)]))
+    golden = [Golden(input=SEGMENTS, scores=answered[0].tolist())]
+    return msgspec.structs.replace(Artefact(classes=CLASSES, golden=golden), **changes)
+
+
+def wrong(data: bytes) -> Artefact:
+    """The facts of another graph, whose answers this one does not give."""
+    return artefact(data, golden=[Golden(input=SEGMENTS, scores=[0.0, 0.0, 1.0])])
+
+
+async def version(ctx: Context, who: Who, favourite: int = 0, **facts: Any) -> Version:
+    """A version that leans to one class."""
+    data = graph(favourite)
+    return await registered(ctx, who, {"model.onnx": data}, artefact(data), **facts)
+
+
+def asked(seed: int = 0) -> DrawingInput:
+    """A drawing to recognise."""
+    given = drawing("square", seed=seed)
+    return DrawingInput(canvas=given.canvas, strokes=given.strokes)

@@ -1,0 +1,85 @@
+"""Serving over HTTP."""
+
+import httpx
+import msgspec
+import pytest
+
+from tests.serving.graphs import asked, version
+from tests.stages import Connect
+from volano.core.context import Context
+from volano.serving.log import PredictionLog
+from volano.spec.accounts import Who
+
+ONE = msgspec.to_builtins(asked())
+
+
+@pytest.fixture
+async def http(server: Context, boss: Who, connect: Connect) -> httpx.AsyncClient:
+    """A client, where one version answers on `shapes`."""
+    developer = await connect("developer")
+    made = (await version(server, boss)).id
+    answer = await developer.post("/endpoints/shapes/activate", json={"version": made})
+    assert 200 == answer.status_code
+    return developer
+
+
+async def test_one_input_and_a_list_of_them_are_answered(http: httpx.AsyncClient) -> None:
+    one = await http.post("/endpoints/shapes/predict", json={"input": ONE})
+    many = await http.post("/endpoints/shapes/predict", json={"inputs": [ONE] * 32})
+    assert [1, 32] == [len(answer.json()["predictions"]) for answer in (one, many)]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({}, 422, "one-or-many"),
+        ({"input": ONE, "inputs": [ONE]}, 422, "one-or-many"),
+        ({"inputs": []}, 422, "invalid-values"),
+        ({"inputs": [ONE] * 33}, 422, "invalid-values"),
+        ({"input": ONE | {"strokes": [{"points": []}]}}, 422, "input-unusable"),
+        ({"input": ONE | {"strokes": []}}, 422, "invalid-values"),
+    ],
+)
+async def test_what_cannot_be_answered_says_why(
+    http: httpx.AsyncClient, body: object, status: int, code: str
+) -> None:
+    answer = await http.post("/endpoints/shapes/predict", json=body)
+    assert (status, code) == (answer.status_code, answer.json()["code"])
+
+
+async def test_an_endpoint_that_is_not_there_is_missing(http: httpx.AsyncClient) -> None:
+    answers = [
+        await http.post("/endpoints/none/predict", json={"input": ONE}),
+        await http.get("/endpoints/none"),
+        await http.post("/endpoints/none/rollback"),
+        await http.get("/predictions/no-uuid"),
+    ]
+    assert [404] * 4 == [answer.status_code for answer in answers]
+
+
+async def test_a_rollback_answers_with_what_answers_from_then_on(
+    http: httpx.AsyncClient, server: Context, boss: Who
+) -> None:
+    """In the one transaction of a request with an Idempotency-Key, and repeated once."""
+    first = (await http.get("/endpoints/shapes")).json()["version"]
+    other = (await version(server, boss, 1)).id
+    await http.post("/endpoints/shapes/activate", json={"version": other})
+    headers = {"idempotency-key": "once"}
+    answers = [await http.post("/endpoints/shapes/rollback", headers=headers) for _ in range(2)]
+    assert [(200, first, 3)] * 2 == [
+        (answer.status_code, answer.json()["version"], answer.json()["sequence"])
+        for answer in answers
+    ]
+    said = await http.post("/endpoints/shapes/predict", json={"input": ONE})
+    assert first == said.json()["version"]
+
+
+async def test_a_prediction_is_shown_as_it_was_logged(
+    http: httpx.AsyncClient, server: Context
+) -> None:
+    said = (await http.post("/endpoints/shapes/predict", json={"input": ONE})).json()
+    await server.part(PredictionLog).flush()
+    logged = (await http.get(f"/predictions/{said['predictions'][0]['id']}")).json()
+    assert (said["version"], said["predictions"][0]["label"], ONE) == (
+        logged["version"], logged["label"], logged["input"],
+    )  # fmt: skip

@@ -1,0 +1,52 @@
+"""Which version answers where: the newest change wins, the least recently used goes."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from volano.serving.routing import Active, Address, Routing
+from volano.serving.runtime import Loaded
+from volano.spec.registry import Artefact
+
+
+def _active(sequence: int, version: str = "ver_1") -> Active:
+    return Active(sequence, Loaded(version, Artefact(classes=["a"]), None, 0.0))
+
+
+def _at(name: str) -> Address:
+    return ("ws_a", name)
+
+
+@given(st.permutations(range(1, 7)))
+def test_changes_may_arrive_in_any_order(order: list[int]) -> None:
+    routing = Routing(4)
+    taken = [routing.put(_at("a"), _active(sequence)) for sequence in order]
+    found = routing.find(_at("a"))
+    assert found is not None
+    assert 6 == found.sequence
+    assert taken == [all(n < s for n in order[:at]) for at, s in enumerate(order)]
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    routing = Routing(2)
+    for name in ("a", "b"):
+        routing.put(_at(name), _active(1))
+    routing.find(_at("a"))
+    routing.put(_at("c"), _active(1))
+    assert {_at("a"): 1, _at("c"): 1} == routing.sequences()
+    assert routing.find(_at("b")) is None
+
+
+def test_a_version_that_answers_elsewhere_in_the_workspace_is_found() -> None:
+    routing = Routing(2)
+    routing.put(_at("a"), _active(1, "ver_7"))
+    assert routing.loaded("ws_a", "ver_7") is not None
+    assert routing.loaded("ws_b", "ver_7") is None
+    assert routing.loaded("ws_a", "ver_8") is None
+
+
+def test_what_was_dropped_does_not_answer() -> None:
+    routing = Routing(2)
+    routing.put(_at("a"), _active(1))
+    for _ in range(2):
+        routing.drop(_at("a"))
+    assert routing.find(_at("a")) is None

@@ -1,0 +1,386 @@
+"""What answers is warm and checked, swaps without a failure, and everything said is kept."""
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.registry.versions import registered
+from tests.serving.graphs import CLASSES, asked, graph, version, wrong
+from tests.stages import claimed, until
+from volano import app
+from volano.core.bus import open_bus
+from volano.core.context import Context
+from volano.core.segments.inbox import Row, of_subject
+from volano.registry import service as registry
+from volano.serving import log, service, store
+from volano.serving.log import PredictionLog
+from volano.serving.routing import Routing
+from volano.spec.accounts import Who
+from volano.spec.common import uuid7
+from volano.spec.data import Stroke
+from volano.spec.errors import Missing
+from volano.spec.registry import ArtefactRefused
+from volano.spec.serving import (
+    DrawingInput,
+    GoldenMismatch,
+    InputUnusable,
+    NoEarlierVersion,
+    NothingActive,
+    PredictResponse,
+)
+
+NAME = "shapes"
+
+
+def _ask(ctx: Context, who: Who, *inputs: DrawingInput, name: str = NAME) -> PredictResponse:
+    return service.predict(ctx, who, name, inputs or [asked()])
+
+
+async def _flushed(ctx: Context) -> None:
+    await ctx.part(PredictionLog).flush()
+
+
+async def _compact(ctx: Context, who: Who) -> int:
+    return await service.compact_log(ctx, await claimed(ctx, who.workspace, service.COMPACT, {}))
+
+
+async def _has(ctx: Context, who: Who, version: str, name: str = NAME) -> bool:
+    found = ctx.part(Routing).find((who.workspace, name))
+    return found is not None and found.loaded.version == version
+
+
+async def test_an_activated_version_answers_at_once(server: Context, boss: Who) -> None:
+    there = await version(server, boss, favourite=1)
+    endpoint = await service.activate(server, boss, NAME, there.id)
+    assert (NAME, "shapes", there.id, 1) == (
+        endpoint.name, endpoint.model, endpoint.version, endpoint.sequence,
+    )  # fmt: skip
+    answer = _ask(server, boss, *(asked(n) for n in range(3)))
+    assert (NAME, there.id, 3) == (answer.endpoint, answer.version, len(answer.predictions))
+    for one in answer.predictions:
+        assert ("square", max(one.scores.values())) == (one.label, one.confidence)
+        assert set(CLASSES) == set(one.scores)
+        assert abs(sum(one.scores.values()) - 1) < 1e-5
+    assert 3 == len({one.id for one in answer.predictions})
+
+
+async def test_several_inputs_are_answered_as_each_alone(server: Context, boss: Who) -> None:
+    await service.activate(server, boss, NAME, (await version(server, boss)).id)
+    inputs = [asked(n) for n in range(5)]
+    together = [one.scores for one in _ask(server, boss, *inputs).predictions]
+    for given, scores in zip(inputs, together, strict=True):
+        alone = _ask(server, boss, given).predictions[0].scores
+        assert np.allclose(list(alone.values()), list(scores.values()), atol=1e-2)
+
+
+async def test_nothing_answers_where_nothing_was_activated(
+    server: Context, boss: Who, outsider: Who
+) -> None:
+    with pytest.raises(NothingActive):
+        _ask(server, boss)
+    with pytest.raises(Missing):
+        await service.ensure_loaded(server, boss, NAME)
+    await service.activate(server, boss, NAME, (await version(server, boss)).id)
+    with pytest.raises(NothingActive):
+        _ask(server, outsider)
+
+
+@pytest.mark.parametrize("points", [[], [float("nan")], [float("inf")], [1e9]])
+async def test_an_input_that_is_no_drawing_is_refused(
+    server: Context, boss: Who, points: list[float]
+) -> None:
+    await service.activate(server, boss, NAME, (await version(server, boss)).id)
+    stroke = Stroke(points=[msgspec.structs.replace(asked().strokes[0].points[0], x=x)
+                            for x in points])  # fmt: skip
+    with pytest.raises(InputUnusable):
+        _ask(server, boss, msgspec.structs.replace(asked(), strokes=[stroke]))
+
+
+async def test_a_version_that_answers_otherwise_than_when_trained_is_not_let_on(
+    server: Context, boss: Who
+) -> None:
+    good, data = await version(server, boss), graph(2)
+    await service.activate(server, boss, NAME, good.id)
+    bad = await registered(server, boss, {"model.onnx": data}, wrong(data))
+    with pytest.raises(GoldenMismatch):
+        await service.activate(server, boss, NAME, bad.id)
+    assert good.id == _ask(server, boss).version
+    assert 1 == (await service.endpoint(server, boss, NAME)).sequence
+
+
+async def test_a_version_that_cannot_be_checked_is_not_let_on(server: Context, boss: Who) -> None:
+    unchecked = await registered(server, boss, {"model.onnx": graph()})
+    with pytest.raises(ArtefactRefused):
+        await service.activate(server, boss, NAME, unchecked.id)
+
+
+async def test_a_version_of_another_workspace_is_missing(
+    server: Context, boss: Who, outsider: Who
+) -> None:
+    there = await version(server, boss)
+    with pytest.raises(Missing):
+        await service.activate(server, outsider, NAME, there.id)
+
+
+async def test_rolling_back_puts_the_version_before_back_on(server: Context, boss: Who) -> None:
+    first, second = [await version(server, boss, n) for n in range(2)]
+    for there in (first, second):
+        await service.activate(server, boss, NAME, there.id)
+    back = await service.roll_back(server, boss, NAME)
+    assert (first.id, 3) == (back.version, back.sequence)
+    assert first.id == _ask(server, boss).version
+    assert [first.id, second.id, first.id] == [one.version for one in back.history]
+    assert [3, 2, 1] == [one.sequence for one in back.history]
+    assert second.id in back.history[0].reason
+    assert {boss.member} == {one.by for one in back.history}
+
+
+async def test_there_must_be_an_earlier_version_to_roll_back_to(server: Context, boss: Who) -> None:
+    there = await version(server, boss)
+    for _ in range(2):
+        await service.activate(server, boss, NAME, there.id)
+    with pytest.raises(NoEarlierVersion):
+        await service.roll_back(server, boss, NAME)
+
+
+async def test_no_request_fails_while_versions_are_swapped(server: Context, boss: Who) -> None:
+    versions = [await version(server, boss, n) for n in range(2)]
+    await service.activate(server, boss, NAME, versions[0].id)
+    answers: Counter[str] = Counter()
+    done = asyncio.Event()
+
+    async def ask() -> None:
+        while not done.is_set():
+            answers[_ask(server, boss).version] += 1
+            await asyncio.sleep(0)
+
+    asking = [asyncio.create_task(ask()) for _ in range(4)]
+    for number in range(1, 7):
+        await service.activate(server, boss, NAME, versions[number % 2].id)
+    done.set()
+    await asyncio.gather(*asking)
+    assert {one.id for one in versions} == set(answers)
+    assert versions[0].id == _ask(server, boss).version
+
+
+async def test_another_process_follows_by_the_doorbell(
+    server: Context, other_process: Context, boss: Who
+) -> None:
+    slow = replace(other_process, settings=replace(other_process.settings, serving_poll_s=3600.0))
+    first, second = [await version(server, boss, n) for n in range(2)]
+    await service.activate(server, boss, NAME, first.id)
+    async with app.following(slow):
+        assert await _has(slow, boss, first.id)
+
+        async def swapped() -> bool:
+            # The bell may ring before the other process listens: ring it as often as it takes.
+            await service.activate(server, boss, NAME, second.id)
+            return await _has(slow, boss, second.id)
+
+        await until(swapped)
+    assert second.id == _ask(slow, boss).version
+
+
+async def test_another_process_follows_without_the_doorbell(
+    server: Context, other_process: Context, boss: Who, tmp_path: Path
+) -> None:
+    """The two listen to different bells: what one rings, the other does not hear."""
+    another = open_bus("local:", folder=tmp_path / "another bus")
+    quick = replace(other_process, settings=replace(other_process.settings, serving_poll_s=0.01))
+    there = await version(server, boss)
+    async with app.following(quick):
+        await service.activate(replace(server, bus=another), boss, NAME, there.id)
+        await until(lambda: _has(quick, boss, there.id))
+    await another.aclose()
+
+
+async def test_a_process_with_little_room_follows_what_it_has_loaded(
+    server: Context, other_process: Context, boss: Who
+) -> None:
+    """Its room is taken by the endpoint that comes last in every order."""
+    small = replace(
+        other_process,
+        settings=replace(other_process.settings, serving_loaded=1),
+        parts={**other_process.parts, Routing: Routing(1)},
+    )
+    old, new = [await version(server, boss, n) for n in range(2)]
+    for name in ("a", "z"):
+        await service.activate(server, boss, name, old.id)
+    await service.ensure_loaded(small, boss, "z")
+    await service.activate(server, boss, "z", new.id)
+    await service.follow_changes(small)
+    assert new.id == _ask(small, boss, name="z").version
+    await service.ensure_loaded(small, boss, "a")
+    assert old.id == _ask(small, boss, name="a").version
+
+
+async def test_an_endpoint_that_cannot_be_followed_does_not_stop_the_others(
+    server: Context, other_process: Context, boss: Who
+) -> None:
+    lost, there = await version(server, boss, 0), await version(server, boss, 1)
+    await service.activate(server, boss, "a", lost.id)
+    await service.activate(server, boss, "z", there.id)
+    (file,) = lost.files
+    await server.blobs.delete(boss.workspace, file.blob)
+    await service.follow_changes(other_process)
+    assert there.id == _ask(other_process, boss, name="z").version
+
+
+async def test_a_prediction_is_found_before_and_after_it_moved(server: Context, boss: Who) -> None:
+    there = await version(server, boss)
+    await service.activate(server, boss, NAME, there.id)
+    given = [asked(n) for n in range(3)]
+    made = _ask(server, boss, *given).predictions
+    await _flushed(server)
+    waiting = [await service.prediction(server, boss, one.id) for one in made]
+    assert 3 == await _compact(server, boss)
+    moved = [await service.prediction(server, boss, one.id) for one in made]
+    assert waiting == moved
+    assert given == [one.input for one in moved]
+    for one, logged in zip(made, moved, strict=True):
+        assert (NAME, there.id, one.label, one.scores) == (
+            logged.endpoint, logged.version, logged.label, logged.scores,
+        )  # fmt: skip
+
+
+async def test_predictions_are_committed_without_being_asked(server: Context, boss: Who) -> None:
+    await service.activate(server, boss, NAME, (await version(server, boss)).id)
+    (made,) = _ask(server, boss).predictions
+
+    async def logged() -> bool:
+        try:
+            return bool(await service.prediction(server, boss, made.id))
+        except Missing:
+            return False
+
+    await until(logged)
+
+
+@pytest.mark.parametrize("id", ["none", "00000000-0000-7000-8000-000000000000"])
+async def test_a_prediction_that_is_not_there_is_missing(
+    server: Context, boss: Who, id: str
+) -> None:
+    with pytest.raises(Missing):
+        await service.prediction(server, boss, id)
+
+
+async def test_a_prediction_of_another_workspace_is_missing(
+    server: Context, boss: Who, outsider: Who
+) -> None:
+    await service.activate(server, boss, NAME, (await version(server, boss)).id)
+    (made,) = _ask(server, boss).predictions
+    await _flushed(server)
+    with pytest.raises(Missing):
+        await service.prediction(server, outsider, made.id)
+
+
+async def test_what_waits_at_the_end_of_a_process_is_committed(
+    settings: Any, server: Context, boss: Who, outsider: Who
+) -> None:
+    """Of every workspace, also while the log is just being written."""
+    made: list[tuple[Who, str]] = []
+    async with app.open_context(settings) as ending:
+        for who in (boss, outsider):
+            await service.activate(ending, who, NAME, (await version(ending, who)).id)
+        for _ in range(3):
+            for who in (boss, outsider):
+                made.append((who, _ask(ending, who).predictions[0].id))
+            await asyncio.sleep(ending.settings.serving_log_ms / 1000)
+    for who, id in made:
+        assert id == (await service.prediction(server, who, id)).id
+
+
+async def test_predictions_beyond_the_bound_are_counted_not_kept(
+    server: Context, boss: Who
+) -> None:
+    inbox = service.open_inbox(server.db, server.settings)
+    kept = PredictionLog(inbox, server.metrics, interval_s=3600.0)
+    for _ in range(log._LIMIT + 3):
+        kept.add(boss.workspace, _head("ver_1"), str(uuid7()), asked(1))
+    assert "volano_predictions_unlogged_total 3" in server.metrics.exposition()
+    await kept.close()
+    async with server.db.read(boss.workspace) as tx:
+        assert log._LIMIT == len(await of_subject(tx, log.STREAM, "ver_1"))
+
+
+def _head(version: str) -> log.Head:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return log.Head(NAME, version, at, "square", 1.0, {"square": 1.0})
+
+
+async def test_the_latest_predictions_of_a_version_come_newest_first(
+    server: Context, boss: Who
+) -> None:
+    """In the inbox, in several segments, and in several row groups of one."""
+    there, other = await version(server, boss, 0), await version(server, boss, 1)
+    rows: list[Row] = []
+    inbox = server.part(PredictionLog).inbox
+    for moved in (1500, 5, 3):
+        batch = [_row(there.id if n % 2 else other.id) for n in range(2 * moved)]
+        await inbox.append(boss.workspace, batch, now_ms=len(rows) + 1)
+        rows += batch
+        if moved > 3:
+            await _compact(server, boss)
+    mine = [row.key for row in rows if row.subject == there.id][::-1]
+    found = await service.latest_of(server, boss, there.id, limit=20)
+    assert (mine[:20], 1508) == (found.ids, found.total)
+    few = await service.latest_of(server, boss, there.id, limit=2)
+    assert (mine[:2], 1508) == (few.ids, few.total)
+
+
+def _row(version: str) -> Row:
+    head = msgspec.msgpack.encode(_head(version))
+    return Row(str(uuid7()), bytes(32), head, b"\x80", version)
+
+
+async def test_where_and_when_a_version_answered_is_told(server: Context, boss: Who) -> None:
+    there = await version(server, boss)
+    for name in ("a", "b", "a"):
+        await service.activate(server, boss, name, there.id)
+    found = await service.rollouts_of(server, boss, there.id)
+    assert Counter({"a": 2, "b": 1}) == Counter(endpoint for endpoint, _ in found)
+
+
+async def test_endpoints_come_by_name_in_pages(server: Context, boss: Who, outsider: Who) -> None:
+    there = await version(server, boss)
+    for name in ("b", "a", "c"):
+        await service.activate(server, boss, name, there.id)
+    first = await service.endpoints(server, boss, after=None, limit=2)
+    rest = await service.endpoints(server, boss, after=first.next, limit=2)
+    names = [[one.name for one in page.items] for page in (first, rest)]
+    assert ([["a", "b"], ["c"]], None) == (names, rest.next)
+    assert [] == (await service.endpoints(server, outsider, after=None, limit=9)).items
+
+
+async def test_two_activations_at_once_are_two_rollouts(
+    server: Context, other_process: Context, boss: Who
+) -> None:
+    versions = [await version(server, boss, n) for n in range(2)]
+    contexts = (server, other_process)
+    await asyncio.gather(
+        *(service.activate(c, boss, NAME, v.id) for c, v in zip(contexts, versions, strict=True))
+    )
+    endpoint = await service.endpoint(server, boss, NAME)
+    assert [2, 1] == [one.sequence for one in endpoint.history]
+    for ctx in contexts:
+        await service.follow_changes(ctx)
+        assert endpoint.version == _ask(ctx, boss).version
+    assert endpoint.version == (await registry.version(server, boss, endpoint.version)).id
+
+
+async def test_counters_of_answers_add_up(server: Context, boss: Who) -> None:
+    there = await version(server, boss)
+    await service.activate(server, boss, NAME, there.id)
+    for _ in range(2):
+        _ask(server, boss, *(asked(n) for n in range(4)))
+        await _flushed(server)
+        await _compact(server, boss)
+    async with server.db.read(boss.workspace) as tx:
+        assert 8 == await store.answered(tx, there.id)
