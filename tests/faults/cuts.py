@@ -172,7 +172,7 @@ def look(root: Path, promised: Iterable[str], losses: Losses) -> None:
 def _look_at_rows(root: Path, ids: list[str], losses: Losses) -> None:
     # Migrated first, as every start does: the light may have gone out during the first one.
     asyncio.run(app.migrate(settings(root).db_url))
-    with closing(sqlite3.connect(root / "volano.db")) as connection:
+    with closing(sqlite3.connect(root / "new" / "volano.db")) as connection:
         (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
         if verdict != "ok":
             losses.blame(verdict)
@@ -185,7 +185,7 @@ def _look_at_rows(root: Path, ids: list[str], losses: Losses) -> None:
 async def _look_at_blobs(root: Path, ids: list[str], losses: Losses) -> None:
     """Blobs that were promised, and those that rows on the shelf stand in, by their hashes."""
     async with app.open_context(settings(root)) as ctx:
-        with closing(sqlite3.connect(root / "volano.db")) as connection:
+        with closing(sqlite3.connect(root / "new" / "volano.db")) as connection:
             named = [blob for blob, _ in connection.execute(SEGMENTS)]
         for id in {*ids, *named}:
             losses.lost_blobs += not await _is_whole(ctx, id)

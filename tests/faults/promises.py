@@ -32,8 +32,8 @@ def settings(folder: Path) -> Settings:
     """A server whose database and blobs lie in `folder`, and all else beside it."""
     return Settings(
         home=str(folder.with_name(f"{folder.name}-home")),
-        db=f"sqlite:///{folder / 'volano.db'}",
-        blobs=f"file://{folder / 'blobs'}",
+        db=f"sqlite:///{folder / 'new' / 'volano.db'}",
+        blobs=f"file://{folder / 'new' / 'blobs'}",
         segment_age_s=0.1,
         jobs_sweep_s=0.05,
         log="error",

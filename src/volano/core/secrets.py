@@ -5,6 +5,7 @@ import os
 import secrets
 from pathlib import Path
 
+from volano.core.durable import make_folder, sync, sync_folder
 from volano.core.settings import Settings
 from volano.spec.accounts import BadSecret
 
@@ -37,7 +38,7 @@ def pepper(settings: Settings) -> Pepper:
         return _checked("VOLANO_SECRET", settings.secret.encode())
     path = settings.home_path / "secret"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         _put_if_absent(path, secrets.token_hex(32))
     return _checked(str(path), path.read_bytes())
 
@@ -54,7 +55,7 @@ def _put_if_absent(path: Path, text: str) -> None:
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
         file.flush()
-        os.fsync(file.fileno())
+        sync(file.fileno())
     try:
         # A link appears whole or not at all, and never replaces what is there.
         path.hardlink_to(draft)
@@ -62,12 +63,4 @@ def _put_if_absent(path: Path, text: str) -> None:
         pass
     finally:
         draft.unlink()
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(path.parent)

@@ -11,6 +11,7 @@ from alembic.config import Config
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from volano.core.db.failures import translated
+from volano.core.durable import make_folder
 
 _LOCK = 0x766F6C616E6F  # "volano": the advisory lock that migrating processes wait for
 
@@ -41,7 +42,7 @@ async def within(url: str, step: Step) -> None:
 
 def _within_sqlite(url: str, step: Step) -> None:
     path = Path(sa.make_url(url).database or "")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     engine = sa.create_engine(
         "sqlite://",
         # Foreign keys stay off: a table is changed by copying it, which would fail on them.

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from volano.core.durable import make_folder, sync, sync_folder
 from volano.spec.common import StorageFull
 
 CHUNK = 2**20
@@ -24,7 +25,6 @@ ABANDONED_S = 86_400.0
 """No write takes a day, so a temporary file of that age has no writer any more."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 _KNOWN_FOLDERS = 2**16
 
 
@@ -36,7 +36,8 @@ class FileBackend:
         self._incoming = self._root / ".incoming"
         self._lock = self._root / ".lock"
         self._durable: set[Path] = set()
-        self._incoming.mkdir(parents=True, exist_ok=True)
+        make_folder(self._root)
+        self._incoming.mkdir(exist_ok=True)
         self._lock.touch()
         self._sweep_incoming()
 
@@ -98,11 +99,11 @@ class FileBackend:
                 with temporary.open("xb") as out:
                     fill(out)
                     out.flush()
-                    _sync(out.fileno())
+                    sync(out.fileno())
                 # Renaming over an equal blob renews its age and repairs it where it was damaged.
                 with self._locked(fcntl.LOCK_SH):
                     temporary.replace(final)
-                _sync_folder(final.parent)
+                sync_folder(final.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -112,7 +113,7 @@ class FileBackend:
             return
         folder.mkdir(parents=True, exist_ok=True)
         for above in folder.relative_to(self._root.parent).parents:
-            _sync_folder(self._root.parent / above)
+            sync_folder(self._root.parent / above)
         if len(self._durable) >= _KNOWN_FOLDERS:
             self._durable.clear()
         self._durable.add(folder)
@@ -126,7 +127,7 @@ class FileBackend:
                 path.unlink()
             except FileNotFoundError:
                 return False
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return True
 
     @contextmanager
@@ -164,19 +165,3 @@ def _full_is_our_error() -> Iterator[None]:
         if error.errno in _FULL:
             raise StorageFull(reason=os.strerror(error.errno)) from error
         raise
-
-
-def _sync(descriptor: int) -> None:
-    """To the platter: fsync alone stops at the drive's cache on macOS."""
-    if _FULL_SYNC is None:
-        os.fsync(descriptor)
-    else:
-        fcntl.fcntl(descriptor, _FULL_SYNC)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        _sync(descriptor)
-    finally:
-        os.close(descriptor)
