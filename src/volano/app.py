@@ -81,6 +81,8 @@ ROUTES: list[http.Routes] = [
     *loop_api.routes,
 ]
 
+_OPERATIONS = sum(len(routes.operations) for routes in ROUTES)
+
 HANDLERS = Handlers(labeling_worker.handlers, training_worker.handlers, serving_worker.handlers)
 
 STREAMS = {data.STREAM: data.COMPACT, STREAM: serving.COMPACT}
@@ -157,8 +159,14 @@ class Server:
 
 def build_api(ctx: Context, *, fallback: ASGIApp | None = None) -> http_app.Api:
     """The HTTP side of every stage on one Context."""
-    about = About(version=__version__, roles=("api",))
+    text = "Collect, store, train, serve and explain, on one server of your own."
+    about = About(version=__version__, text=text, roles=("api",), counts=_counts)
     return http_app.build(ctx, ROUTES, about=about, fallback=fallback)
+
+
+async def _counts(ctx: Context) -> dict[str, int]:
+    """What the first page says that runs here: nothing that tells who stores how much."""
+    return {"operations": _OPERATIONS, "endpoints answering": len(ctx.part(Routing).sequences())}
 
 
 @asynccontextmanager
