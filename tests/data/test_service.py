@@ -110,30 +110,30 @@ async def test_pages_cover_everything_once_in_order(server: Context, boss: Who) 
     assert sorted(set(found)) == found
 
 
-@pytest.mark.parametrize(
-    ("facts", "expected"),
-    [
-        ({"labels": ["circle"]}, 4),
-        ({"labels": ["circle", "square"]}, 8),
-        ({"contributors": ["a*"]}, 4),
-        ({"contributors": ["ad?", "b_b"]}, 2),
-        ({"contributors": ["%"]}, 0),
-        ({"origins": ["elsewhere"]}, 8),
-        ({"origins": ["nowhere"]}, 0),
-        ({"min_quality": 0.0}, 8),
-        ({"min_quality": 1.0, "labels": ["none"]}, 0),
-        ({"without_flags": ["off-canvas"]}, 8),
-        ({"received_before": "2001-01-01T00:00:00Z"}, 0),
-    ],
-    ids=str,
-)
-async def test_every_condition_of_a_filter_holds(
-    server: Context, boss: Who, facts: dict[str, object], expected: int
-) -> None:
+FILTERS: list[tuple[dict[str, object], int]] = [
+    ({"labels": ["circle"]}, 4),
+    ({"labels": ["circle", "square"]}, 8),
+    ({"contributors": ["a*"]}, 4),
+    ({"contributors": ["ad?", "b_b"]}, 2),
+    ({"contributors": ["%"]}, 0),
+    ({"origins": ["elsewhere"]}, 8),
+    ({"origins": ["nowhere"]}, 0),
+    ({"min_quality": 0.0}, 8),
+    ({"min_quality": 1.0, "labels": ["none"]}, 0),
+    ({"without_flags": ["off-canvas"]}, 8),
+    ({"received_before": "2001-01-01T00:00:00Z"}, 0),
+]
+"""Conditions, and how many of the drawings of two shapes by ada, ann, bob and eve fit them."""
+
+
+async def test_every_condition_of_a_filter_holds(server: Context, boss: Who) -> None:
     await _fill(server, boss, "ada", "ann", "bob", "eve")
-    wanted = msgspec.convert(facts, RecordFilter)
-    found = await service.page(server, boss, wanted, after=None, limit=100)
-    assert expected == len(found.items)
+    found = []
+    for facts, _ in FILTERS:
+        wanted = msgspec.convert(facts, RecordFilter)
+        page = await service.page(server, boss, wanted, after=None, limit=100)
+        found.append((facts, len(page.items)))
+    assert FILTERS == found
 
 
 async def test_every_payload_of_a_filter_comes_once(server: Context, boss: Who) -> None:
