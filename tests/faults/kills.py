@@ -135,6 +135,7 @@ class _Storm:
         for role in roles:
             up = self.server.roles[role]
             await asyncio.to_thread(wait_for, up.leaves, f"{role} after its last end")
+        self.server.remember()
         for role in roles:
             self.below += self.server.roles[role].kill(whole=whole)
         self.report.kills += 1
@@ -190,6 +191,6 @@ class _Storm:
             if code != 0:
                 self.report.wrong.append(f"{role} ended with {code}")
         for process in self.server.processes():
-            self.report.wrong.append(f"left behind: {process.cmdline()}")
+            self.report.wrong.append(f"left behind: {process}")
         left = (self.server.home / "runs").glob("*")
         self.report.wrong += [f"left behind: {path}" for path in left]

@@ -89,6 +89,13 @@ class Up:
             self._ended()
         return below
 
+    def everybody(self) -> list[psutil.Process]:
+        """The command and all below it."""
+        if self._process is None:
+            return []
+        command = psutil.Process(self._process.pid)
+        return [command, *command.children(recursive=True)]
+
     def running(self) -> bool:
         """Whether the command is up."""
         return self._process is not None
@@ -135,6 +142,7 @@ class Fleet:
             "worker": Up("worker", self.home, settings),
         }
         self.key = ""
+        self._seen: set[psutil.Process] = set()
 
     def start(self) -> None:
         """Start what is not there; the API first, as it makes the database."""
@@ -148,6 +156,7 @@ class Fleet:
 
     def stop(self) -> dict[Role, int | None]:
         """Ask both to drain; their exit codes."""
+        self.remember()
         return {role: up.stop() for role, up in self.roles.items()}
 
     def query(self, sql: str) -> list[Any]:
@@ -158,14 +167,19 @@ class Fleet:
         with closing(sqlite3.connect(self.home / "volano.db", timeout=30)) as connection:
             return connection.execute(sql).fetchall()
 
+    def remember(self) -> None:
+        """Note who runs now, to find them again when their parents are gone."""
+        for up in self.roles.values():
+            self._seen |= set(up.everybody())
+
     def processes(self) -> list[psutil.Process]:
-        """Everything that runs for this home, whoever its parent is."""
-        found = []
+        """Everything that still runs for this home, whoever its parent is."""
+        found = {process for process in self._seen if process.is_running()}
         for process in psutil.process_iter():
             with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
                 if any(str(self.home) in word for word in process.cmdline()):
-                    found.append(process)
-        return found
+                    found.add(process)
+        return list(found)
 
 
 async def _query(url: str, sql: str) -> list[Any]:
