@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from volano.data.formats import strokes
+from volano.data.formats import strokes, varints
 from volano.data.formats.strokes import Strokes
 from volano.spec.data import (
     DEFAULT_COLOR,
@@ -158,6 +158,104 @@ def test_one_damaged_byte_is_refused_or_still_canonical(drawing, data):
     assert verdict == outcome(strokes.validate, damaged)
     if verdict == "sound":
         assert damaged == strokes.encode(strokes.decode(damaged))
+
+
+def verdict_alone(payload):
+    try:
+        return strokes.validate(payload)
+    except CodecError as error:
+        return error
+
+
+def told(verdicts):
+    return [(type(v), v.facts) if isinstance(v, CodecError) else v for v in verdicts]
+
+
+@st.composite
+def payloads(draw) -> bytes:
+    """Sound ones, ones with a damaged byte, and anything at all."""
+    payload = bytearray(strokes.encode(draw(drawings())))
+    kind = draw(st.sampled_from(["sound", "sound", "damaged", "cut", "longer", "strange"]))
+    at = draw(st.integers(0, len(payload) - 1))
+    if kind == "damaged":
+        payload[at] = draw(st.integers(0, 255))
+    elif kind == "cut":
+        del payload[at:]
+    elif kind == "longer":
+        payload += draw(st.binary(max_size=9))
+    elif kind == "strange":
+        payload = bytearray(draw(st.binary(max_size=300)))
+    return bytes(payload)
+
+
+@given(st.lists(payloads(), max_size=6))
+def test_many_payloads_are_judged_as_each_alone_is(batch):
+    alone = [verdict_alone(payload) for payload in batch]
+    assert told(alone) == told(strokes.validate_all(batch))
+
+
+@given(st.lists(drawings().map(strokes.encode), min_size=2, max_size=4), st.data())
+def test_bytes_that_move_to_the_neighbour_are_refused(batch, data):
+    whole = b"".join(batch)
+    cut = data.draw(st.integers(1, len(whole) - 1))
+    halves = [whole[:cut], whole[cut:]]
+    alone = [verdict_alone(payload) for payload in halves]
+    assert told(alone) == told(strokes.validate_all(halves))
+
+
+@given(payloads())
+def test_a_payload_is_sound_exactly_if_it_can_be_decoded(payload):
+    assert outcome(strokes.decode, payload) == outcome(strokes.validate, payload)
+
+
+def far(*, step: int, points: int) -> bytes:
+    """A payload whose x goes up by `step` quarter pixels at every point."""
+    line = bytearray(b"\x01\x00\x00\x04\x04\x00\x01")
+    varints.append(line, points)
+    for _ in range(points):
+        varints.append(line, step * 2)
+    return bytes(line) + bytes(2 * points)
+
+
+@pytest.mark.parametrize(
+    ("step", "points", "expected"),
+    [
+        (2**20, 16, "sound"),
+        (2**20, 17, "payload-malformed"),
+        (2**24, 1, "sound"),
+        (2**31, 1, "payload-malformed"),
+        (2**35, 1, "payload-malformed"),
+    ],
+)
+def test_a_coordinate_is_bounded_however_it_is_reached(step, points, expected):
+    payload = far(step=step, points=points)
+    assert [expected] * 2 == [outcome(read, payload) for read in (strokes.decode, strokes.validate)]
+
+
+def test_a_long_walk_that_comes_back_is_sound():
+    xy = np.array([[0, 0], [2**22, 0], [0, 0], [-(2**22), 0], [0, 0]], np.float32)
+    payload = strokes.encode(a_drawing(xy=xy, t=np.arange(5), starts=np.array([0, 5], np.int32)))
+    assert 5 == strokes.validate(payload).points
+
+
+def test_large_payloads_in_one_batch_cost_the_memory_of_one():
+    n = 60_000
+    big = a_drawing(
+        xy=np.zeros((n, 2), np.float32), t=np.zeros(n, np.int64), starts=np.array([0, n], np.int32)
+    )
+    payload = strokes.encode(big)
+    one, many = (
+        _peak(lambda size=size: strokes.validate_all([payload] * size)) for size in (5, 50)
+    )
+    assert many < 1.5 * one
+
+
+def _peak(call):
+    tracemalloc.start()
+    call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 @given(drawings(), st.data())

@@ -14,15 +14,19 @@ have equal bytes. Differences run through the whole drawing, from 0, over stroke
 
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
+from volano.data.formats import varints
 from volano.spec.data import (
     DEFAULT_COLOR,
     DEFAULT_WIDTH_PX,
+    CodecError,
     Device,
     PayloadMalformed,
     PayloadTooLarge,
@@ -74,8 +78,7 @@ class Strokes:
         return int(self.t[-1])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(Struct, frozen=True, kw_only=True, gc=False):
     """The facts about a payload that is known to be sound."""
 
     width: float
@@ -98,13 +101,13 @@ def encode(drawing: Strokes) -> bytes:
     pressure = drawing.pressure
     marks = _PRESSURE * (pressure is not None) | _STYLES * bool(styles)
     head = bytearray((VERSION, marks, _DEVICES.index(drawing.device)))
-    _write(head, _steps(drawing.width, STEPS_PER_PX, "width"))
-    _write(head, _steps(drawing.height, STEPS_PER_PX, "height"))
-    _write(head, drawing.t0_ms)
-    _write(head, len(counts))
+    varints.append(head, _steps(drawing.width, STEPS_PER_PX, "width"))
+    varints.append(head, _steps(drawing.height, STEPS_PER_PX, "height"))
+    varints.append(head, drawing.t0_ms)
+    varints.append(head, len(counts))
     for number in (*counts, *itertools.chain.from_iterable(styles)):
-        _write(head, number)
-    payload = head + _varints(columns)
+        varints.append(head, number)
+    payload = head + varints.encode(columns)
     if pressure is not None:
         payload += _pressure_bytes(pressure, len(drawing.xy))
     if len(payload) > MAX_BYTES:
@@ -118,7 +121,7 @@ def decode(payload: bytes) -> Strokes:
     Raises: CodecError (anything but what `encode` makes; memory stays within 100 x the payload).
     """
     head = _Head(payload)
-    xy, t = _unpack(payload, head)
+    xy, t = _unpack(head)
     return Strokes(
         xy=xy.T.astype(np.float32, order="C") * np.float32(1 / STEPS_PER_PX),
         t=t,
@@ -138,8 +141,29 @@ def validate(payload: bytes) -> Header:
 
     Raises: CodecError.
     """
-    head = _Head(payload)
-    _, t = _unpack(payload, head)
+    (verdict,) = validate_all((payload,))
+    if isinstance(verdict, CodecError):
+        raise verdict
+    return verdict
+
+
+def validate_all(payloads: Sequence[bytes]) -> list[Header | CodecError]:
+    """What `validate` returns or raises for each of these payloads, for less than one by one."""
+    heads = [_head(payload) for payload in payloads]
+    durations = iter(_durations([head for head in heads if isinstance(head, _Head)]))
+    return [_header(head, next(durations)) if isinstance(head, _Head) else head for head in heads]
+
+
+def _head(payload: bytes) -> "_Head | CodecError":
+    try:
+        return _Head(payload)
+    except CodecError as error:
+        return error
+
+
+def _header(head: "_Head", duration_ms: int | CodecError) -> Header | CodecError:
+    if isinstance(duration_ms, CodecError):
+        return duration_ms
     return Header(
         width=head.width,
         height=head.height,
@@ -147,16 +171,39 @@ def validate(payload: bytes) -> Header:
         strokes=head.strokes,
         points=head.points,
         t0_ms=head.t0_ms,
-        duration_ms=int(t[-1]),
+        duration_ms=duration_ms,
         has_pressure=head.has_pressure,
     )
+
+
+def _durations(heads: "list[_Head]") -> list[int | CodecError]:
+    """How long each drawing took, or what is wrong with its columns."""
+    bodies = [head.payload[head.at : head.end] for head in heads]
+    # Large ones gain nothing by company, and memory stays that of one.
+    if not bodies or sum(map(len, bodies)) > MAX_BYTES:
+        return [_duration(head) for head in heads]
+    sums = varints.sums(bodies, [head.points for head in heads])
+    # No coordinate is beyond the sum of all moves, and no number beyond the sum of its column.
+    if sums is None or any(
+        x > _LARGEST_STEP or y > _LARGEST_STEP or t >= _LARGEST_COLUMN_NUMBER for x, y, t in sums
+    ):
+        return [_duration(head) for head in heads]
+    return [t for _, _, t in sums]
+
+
+def _duration(head: "_Head") -> int | CodecError:
+    """The exact check, which also tells what is wrong."""
+    try:
+        return int(_unpack(head)[1][-1])
+    except CodecError as error:
+        return error
 
 
 class _Head:
     """Everything before the columns, read byte by byte: few numbers, so a loop is fastest."""
 
     __slots__ = (
-        "at", "colors", "counts", "device", "has_pressure", "height", "payload", "points",
+        "at", "colors", "counts", "device", "end", "has_pressure", "height", "payload", "points",
         "strokes", "t0_ms", "width", "widths",
     )  # fmt: skip
 
@@ -176,6 +223,9 @@ class _Head:
         if not self.points or 0 in self.counts:
             raise PayloadMalformed(reason="a drawing or a stroke without points")
         self.colors, self.widths = self._read_styles() if marks & _STYLES else ((), ())
+        self.end = len(payload) - self.points * self.has_pressure  # of the varints
+        if self.end - self.at < 3 * self.points:
+            raise PayloadTruncated(part="columns")
 
     def _opening(self) -> int:
         payload = self.payload
@@ -210,6 +260,13 @@ class _Head:
         return colors, tuple(width / WIDTH_STEPS_PER_PX for _, width in styles)
 
     def _number(self, largest: int, what: str) -> int:
+        at, payload = self.at, self.payload
+        if at < len(payload) and payload[at] < 128 and payload[at] <= largest:
+            self.at = at + 1
+            return payload[at]
+        return self._long_number(largest, what)
+
+    def _long_number(self, largest: int, what: str) -> int:
         value = shift = 0
         for at in range(self.at, min(self.at + 8, len(self.payload))):
             byte = self.payload[at]
@@ -225,13 +282,10 @@ class _Head:
         raise PayloadTruncated(part=what)
 
 
-def _unpack(payload: bytes, head: _Head) -> tuple[Ints, Ints]:
+def _unpack(head: _Head) -> tuple[Ints, Ints]:
     """x and y in steps (2, points), t in ms (points,)."""
     points = head.points
-    end = len(payload) - points * head.has_pressure
-    if end - head.at < 3 * points:
-        raise PayloadTruncated(part="columns")
-    values = _numbers(np.frombuffer(payload, np.uint8, end - head.at, head.at))
+    values = varints.decode(np.frombuffer(head.payload, np.uint8, head.end - head.at, head.at))
     if len(values) != 3 * points:
         raise PayloadMalformed(reason=f"{len(values)} numbers for {points} points")
     if values[2 * points]:
@@ -245,54 +299,6 @@ def _unpack(payload: bytes, head: _Head) -> tuple[Ints, Ints]:
     if largest * points > _LARGEST_STEP and abs(xy).max() > _LARGEST_STEP:
         raise PayloadMalformed(reason="a coordinate out of range")
     return xy, values[2 * points :].cumsum()
-
-
-def _numbers(body: NDArray[np.uint8]) -> Ints:
-    """The varints of `body`, each of at most 32 bits."""
-    values = body.astype(np.int64)
-    goes_on = body >= 128
-    at = goes_on.nonzero()[0]
-    if not len(at):
-        return values
-    if goes_on[-1]:
-        raise PayloadTruncated(part="columns")
-    if not body[at + 1].all():
-        raise PayloadMalformed(reason="a padded number")
-    values[at] -= 128
-    # Only the first byte of each long number is kept, and gathers the bytes after it. For byte 0
-    # the look back wraps around to the last byte, which never goes on.
-    first = at[~goes_on[at - 1]]
-    for index in range(1, 5):
-        values[first] += values[first + index] << 7 * index
-        first = first[goes_on[first + index]]
-        if not len(first):
-            break
-    keep = np.ones(len(body), np.bool_)
-    keep[at + 1] = False
-    if len(first):
-        raise PayloadMalformed(reason="a number longer than 5 bytes")
-    return values[keep]
-
-
-def _write(head: bytearray, number: int) -> None:
-    while number > 127:
-        head.append(number & 127 | 128)
-        number >>= 7
-    head.append(number)
-
-
-def _varints(values: Ints) -> bytes:
-    """Numbers of at most 32 bits as varints."""
-    bits = int(values.view(np.uint64).max()).bit_length()  # a negative number is beyond all
-    if bits > 32:
-        raise PayloadMalformed(reason="time runs backwards, or stands still for seven weeks")
-    if bits <= 7:
-        return values.astype(np.uint8).tobytes()
-    groups = values[:, None] >> np.arange(0, bits, 7)
-    written = groups > 0
-    written[:, 0] = True
-    body = groups.astype(np.uint8) & 127 | (groups > 127).view(np.uint8) << 7
-    return body[written].tobytes()
 
 
 def _counts(drawing: Strokes) -> list[int]:
