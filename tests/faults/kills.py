@@ -18,6 +18,9 @@ FIRST = 80
 """Drawings before the first kill: enough people for a snapshot."""
 
 QUIET_S = 90.0
+CALM_S, STRIKE_S = 240.0, 30.0
+"""A storm takes no longer than the first and as many of the second as there are kills."""
+
 ORPHAN_S = 10.0
 
 TINY = {"seconds": 1.5, "epochs": 2, "width": 4, "threads": 1, "reserve": 0.5}
@@ -81,7 +84,7 @@ def storm(backend: Backend, *, kills: int, runs: int, seed: int) -> Report:
         report = Report(backend, seed)
         with fleet(backend, folder) as server:
             made = _Storm(server, folder, report, random.Random(seed))
-            asyncio.run(made.blow(kills, runs))
+            asyncio.run(asyncio.wait_for(made.blow(kills, runs), CALM_S + STRIKE_S * kills))
             made.stop()
         if report.wrong:
             report.logs = [_end(log) for log in sorted(folder.glob("*.log"))]
