@@ -90,6 +90,30 @@ def test_the_limits_of_the_server_hold_for_both_forms(
     assert code == refused.value.code
 
 
+def test_of_many_drawings_each_is_a_row_or_says_why_not() -> None:
+    good, packed = drawing("circle", seed=1), _packed(drawing("square", seed=2))
+    given: list[intake.Incoming] = [
+        good,
+        PackedDrawing(drawing().id, "square", b"nonsense"),
+        packed,
+        drawing(id="1"),
+        PackedDrawing("1", "square", packed.payload),
+        PackedDrawing(drawing().id, "square", bytes(1 << 20)),
+        packed,
+    ]
+    found = intake.rows([(new, ADA) for new in given], intake.limits(Settings()), NOW)
+    told = [one.key if isinstance(one, Row) else one.code for one in found]
+    assert [
+        good.id,
+        "unknown-codec-version",
+        packed.id,
+        "bad-drawing-id",
+        "bad-drawing-id",
+        "drawing-too-large",
+        packed.id,
+    ] == told
+
+
 @pytest.mark.parametrize("payload", [b"", b"\x01", b"nonsense", bytes(1000)])
 def test_bytes_that_are_no_drawing_are_refused(payload: bytes) -> None:
     with pytest.raises(VolanoError) as refused:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
 import msgspec
 from blake3 import blake3
@@ -13,7 +15,7 @@ from volano.core.settings import Settings
 from volano.data.formats import drawings, strokes
 from volano.data.ingest import Head, head_of
 from volano.spec.common import UnreadableBody
-from volano.spec.data import DrawingTooLarge, NewDrawing, TooManyPoints, TooManyStrokes
+from volano.spec.data import CodecError, DrawingTooLarge, NewDrawing, TooManyPoints, TooManyStrokes
 from volano.spec.errors import VolanoError
 from volano.spec.labeling import DrawingIdReused, Outcome
 
@@ -39,6 +41,7 @@ class Giver:
 
 
 Incoming = NewDrawing | PackedDrawing
+Headers = Mapping[bytes, strokes.Header | CodecError]
 
 _unpack = msgspec.msgpack.Decoder(list[PackedDrawing]).decode
 
@@ -59,11 +62,14 @@ def unpack(body: bytes) -> list[PackedDrawing]:
 
 def limits(settings: Settings) -> drawings.Limits:
     """How much one drawing may be on this server."""
-    return drawings.Limits(
-        strokes=settings.drawing_max_strokes,
-        points=settings.drawing_max_points,
-        payload_bytes=settings.drawing_max_bytes,
+    return _limits(
+        settings.drawing_max_strokes, settings.drawing_max_points, settings.drawing_max_bytes
     )
+
+
+@cache
+def _limits(strokes: int, points: int, payload_bytes: int) -> drawings.Limits:
+    return drawings.Limits(strokes=strokes, points=points, payload_bytes=payload_bytes)
 
 
 def row(new: Incoming, giver: Giver, bounds: drawings.Limits, now: datetime) -> Row:
@@ -71,8 +77,37 @@ def row(new: Incoming, giver: Giver, bounds: drawings.Limits, now: datetime) -> 
 
     Raises: Invalid, TooMuch (what the limits and the codec refuse).
     """
-    if isinstance(new, PackedDrawing):
-        return _packed_row(new, giver, bounds, now)
+    (found,) = rows([(new, giver)], bounds, now)
+    if isinstance(found, VolanoError):
+        raise found
+    return found
+
+
+def rows(
+    given: Sequence[tuple[Incoming, Giver]], bounds: drawings.Limits, now: datetime
+) -> list[Row | VolanoError]:
+    """Each drawing as a row for the inbox, or why it is refused."""
+    now_ms = now.timestamp() * 1000
+    headers = _headers([new for new, _ in given if isinstance(new, PackedDrawing)], bounds)
+    found: list[Row | VolanoError] = []
+    for new, giver in given:
+        try:
+            if isinstance(new, PackedDrawing):
+                found.append(_packed_row(new, giver, bounds, now_ms, headers))
+            else:
+                found.append(_drawn_row(new, giver, bounds, now_ms))
+        except VolanoError as error:
+            found.append(error)
+    return found
+
+
+def _headers(packed: Sequence[PackedDrawing], bounds: drawings.Limits) -> Headers:
+    """What is in the payloads that are not too large to look at."""
+    payloads = [new.payload for new in packed if len(new.payload) <= bounds.payload_bytes]
+    return dict(zip(payloads, strokes.validate_all(payloads), strict=True))
+
+
+def _drawn_row(new: NewDrawing, giver: Giver, bounds: drawings.Limits, now_ms: float) -> Row:
     encoded = drawings.encode(new, bounds)
     head = Head(
         kind="drawing",
@@ -80,7 +115,7 @@ def row(new: Incoming, giver: Giver, bounds: drawings.Limits, now: datetime) -> 
         contributor=giver.contributor,
         origin=giver.origin,
         device=new.device,
-        captured_at=_captured(new.strokes[0].points[0].timestamp, now),
+        captured_at=_captured(new.strokes[0].points[0].timestamp, now_ms),
         strokes=encoded.strokes,
         points=encoded.points,
         duration_ms=encoded.duration_ms,
@@ -89,11 +124,15 @@ def row(new: Incoming, giver: Giver, bounds: drawings.Limits, now: datetime) -> 
     return _row(new.id, head, encoded.payload)
 
 
-def _packed_row(new: PackedDrawing, giver: Giver, bounds: drawings.Limits, now: datetime) -> Row:
+def _packed_row(
+    new: PackedDrawing, giver: Giver, bounds: drawings.Limits, now_ms: float, headers: Headers
+) -> Row:
     drawings.check_id(new.id)
-    if len(new.payload) > bounds.payload_bytes:
+    header = headers.get(new.payload)
+    if header is None:
         raise DrawingTooLarge(size=len(new.payload), limit=bounds.payload_bytes)
-    header = strokes.validate(new.payload)
+    if isinstance(header, CodecError):
+        raise header
     if header.strokes > bounds.strokes:
         raise TooManyStrokes(strokes=header.strokes, limit=bounds.strokes)
     if header.points > bounds.points:
@@ -104,7 +143,7 @@ def _packed_row(new: PackedDrawing, giver: Giver, bounds: drawings.Limits, now: 
         contributor=giver.contributor,
         origin=giver.origin,
         device=header.device,
-        captured_at=_captured(header.t0_ms, now),
+        captured_at=_captured(header.t0_ms, now_ms),
         strokes=header.strokes,
         points=header.points,
         duration_ms=header.duration_ms,
@@ -117,12 +156,11 @@ def _row(id: str, head: Head, payload: bytes) -> Row:
     return Row(id, blake3(payload).digest(), head.encode(), payload, head.contributor)
 
 
-def _captured(start_ms: float, now: datetime) -> datetime:
+def _captured(start_ms: float, now_ms: float) -> datetime:
     """When it was drawn: by the client's clock where that shows a date, else on arrival.
 
     A tablet's clock may be a day ahead; what is later than that is no date.
     """
-    now_ms = now.timestamp() * 1000
     shows_a_date = _YEAR_2000_MS <= start_ms <= now_ms + 86_400_000
     # Whole milliseconds, as they are stored: a record reads the same before and after it moves.
     return datetime.fromtimestamp(int(start_ms if shows_a_date else now_ms) / 1000, UTC)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
+from volano.core.segments.inbox import Row, Stored
 from volano.data import service as data
 from volano.data.formats import strokes
 from volano.labeling import intake, quality, store
@@ -18,7 +19,8 @@ from volano.spec.labeling import NewShape, Outcome, Shape, UnknownShape, UserSta
 if TYPE_CHECKING:
     from volano.core.context import Context
     from volano.core.jobs import Job
-    from volano.core.segments.inbox import Row
+
+Given = Sequence[tuple[Incoming, Giver]]
 
 
 class KnownShapes:
@@ -27,14 +29,13 @@ class KnownShapes:
     def __init__(self) -> None:
         self._names: dict[str, set[str]] = {}
 
-    async def check(self, ctx: Context, workspace: str, name: str) -> None:
-        """Raises: UnknownShape."""
-        if name in self._names.get(workspace, ()):
-            return
+    async def among(self, ctx: Context, workspace: str, names: Set[str]) -> Set[str]:
+        """Those of these names that are shapes."""
+        if names <= self._names.get(workspace, frozenset()):
+            return names
         async with ctx.db.read(workspace) as tx:
             self._names[workspace] = await store.shape_names(tx)
-        if name not in self._names[workspace]:
-            raise UnknownShape(shape=name)
+        return names & self._names[workspace]
 
 
 async def shapes(ctx: Context, who: Who, *, after: str | None, limit: int) -> Page[Shape]:
@@ -73,7 +74,9 @@ async def submit(ctx: Context, who: Who, drawing: Incoming) -> Outcome:
     Raises: UnknownShape, DrawingIdReused, what intake.row refuses, what data.append raises.
     """
     giver = Giver(who.contributor)
-    row = await _admit(ctx, who.workspace, drawing, giver)
+    (row,) = await _admit(ctx, who.workspace, [(drawing, giver)])
+    if isinstance(row, VolanoError):
+        raise row
     (there,) = await data.append(ctx, who.workspace, [row])
     return intake.stored(row, there)
 
@@ -128,26 +131,30 @@ def score(payload: bytes) -> Quality:
     return quality.score(strokes.decode(payload))
 
 
-async def _take(
-    ctx: Context, workspace: str, given: Sequence[tuple[Incoming, Giver]]
-) -> list[Outcome]:
-    outcomes: dict[int, Outcome] = {}
-    rows: dict[int, Row] = {}
-    for place, (drawing, giver) in enumerate(given):
-        try:
-            rows[place] = await _admit(ctx, workspace, drawing, giver)
-        except VolanoError as error:
-            outcomes[place] = intake.refused(drawing.id, error)
-    if rows:
-        there = await data.append(ctx, workspace, list(rows.values()))
-        for (place, row), found in zip(rows.items(), there, strict=True):
-            try:
-                outcomes[place] = intake.stored(row, found)
-            except VolanoError as error:
-                outcomes[place] = intake.refused(row.key, error)
-    return [outcomes[place] for place in range(len(given))]
+async def _take(ctx: Context, workspace: str, given: Given) -> list[Outcome]:
+    admitted = await _admit(ctx, workspace, given)
+    rows = [row for row in admitted if isinstance(row, Row)]
+    there = iter(await data.append(ctx, workspace, rows) if rows else ())
+    return [
+        _outcome(row, next(there)) if isinstance(row, Row) else intake.refused(drawing.id, row)
+        for row, (drawing, _) in zip(admitted, given, strict=True)
+    ]
 
 
-async def _admit(ctx: Context, workspace: str, drawing: Incoming, giver: Giver) -> Row:
-    await ctx.part(KnownShapes).check(ctx, workspace, drawing.shape)
-    return intake.row(drawing, giver, intake.limits(ctx.settings), utc_now())
+def _outcome(row: Row, there: Stored) -> Outcome:
+    try:
+        return intake.stored(row, there)
+    except VolanoError as error:
+        return intake.refused(row.key, error)
+
+
+async def _admit(ctx: Context, workspace: str, given: Given) -> list[Row | VolanoError]:
+    """Each drawing as a row, or why it is refused."""
+    names = {drawing.shape for drawing, _ in given}
+    known = await ctx.part(KnownShapes).among(ctx, workspace, names)
+    asked_for = given if known == names else [one for one in given if one[0].shape in known]
+    rows = iter(intake.rows(asked_for, intake.limits(ctx.settings), utc_now()))
+    return [
+        next(rows) if drawing.shape in known else UnknownShape(shape=drawing.shape)
+        for drawing, _ in given
+    ]

@@ -42,6 +42,12 @@ async def test_append_stores_what_insert_stores(db: Database) -> None:
         assert await tx.all(null) == [(other,)]
 
 
+@pytest.mark.parametrize("text", ["", "01890a5d", ID + "00", "x" * 36])
+def test_what_is_no_uuid_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no UUID|hexadecimal"):
+        Uuid16().process_bind_param(text, sqlite.dialect())
+
+
 async def test_the_database_clock_is_in_milliseconds(db: Database) -> None:
     async with db.read(EVERYWHERE) as tx:
         before = datetime.now(UTC) - timedelta(seconds=5)

@@ -37,7 +37,12 @@ class Uuid16(sa.TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> bytes | None:
-        return None if value is None else uuid.UUID(value).bytes
+        if value is None:
+            return None
+        data = bytes.fromhex(value.replace("-", ""))  # a fifth of what uuid.UUID takes
+        if len(data) != 16:
+            raise ValueError(f"{value!r} is no UUID")
+        return data
 
     def process_result_value(self, value: bytes | None, dialect: sa.Dialect) -> str | None:
         return None if value is None else str(uuid.UUID(bytes=value))

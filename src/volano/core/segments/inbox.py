@@ -173,7 +173,7 @@ def _answers(group: Sequence[_Waiting], outcomes: Mapping[str, Stored]) -> list[
     def told(key: str) -> Stored:
         there, again = outcomes[key], key in seen
         seen.add(key)
-        return Stored(there.duplicate or again, there.content)
+        return Stored(True, there.content) if again else there
 
     return [[told(row.key) for row in waiting.rows] for waiting in group]
 

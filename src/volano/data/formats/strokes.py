@@ -260,24 +260,16 @@ class _Head:
         return colors, tuple(width / WIDTH_STEPS_PER_PX for _, width in styles)
 
     def _number(self, largest: int, what: str) -> int:
-        at, payload = self.at, self.payload
-        if at < len(payload) and payload[at] < 128 and payload[at] <= largest:
-            self.at = at + 1
-            return payload[at]
-        return self._long_number(largest, what)
-
-    def _long_number(self, largest: int, what: str) -> int:
         value = shift = 0
-        for at in range(self.at, min(self.at + 8, len(self.payload))):
-            byte = self.payload[at]
+        for byte in self.payload[self.at : self.at + 8]:
             value |= (byte & 127) << shift
-            if byte < 128:
-                if value > largest or (shift and not byte):
-                    raise PayloadMalformed(reason=f"{what} out of range or padded")
-                self.at = at + 1
-                return value
             shift += 7
-        if self.at + 8 <= len(self.payload):
+            if byte < 128:
+                if value > largest or (not byte and shift > 7):
+                    raise PayloadMalformed(reason=f"{what} out of range or padded")
+                self.at += shift // 7
+                return value
+        if shift == 56:
             raise PayloadMalformed(reason=f"{what} is longer than 8 bytes")
         raise PayloadTruncated(part=what)
 
