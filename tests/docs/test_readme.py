@@ -45,13 +45,12 @@ def run(arguments: list[str], folder: Path, text: str | None = None) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(
-    "command", [c for k, text in BLOCKS if k == "console" for c in text.split("\n") if c]
-)
-def test_a_command_of_the_readme_works(project: Path, command: str) -> None:
-    program, *arguments = shlex.split(command.removeprefix("$ "))
-    assert program == "volano"
-    assert run(["-m", "volano", *arguments], project)
+def test_the_commands_of_the_readme_work_in_their_order(project: Path) -> None:
+    commands = [line for kind, text in BLOCKS if kind == "console" for line in text.splitlines()]
+    for command in commands:
+        program, *arguments = shlex.split(command.removeprefix("$ "))
+        assert program == "volano"
+        assert run(["-m", "volano", *arguments], project)
 
 
 def test_the_python_of_the_readme_works(project: Path) -> None:

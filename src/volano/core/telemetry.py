@@ -24,6 +24,8 @@ FIELDS = frozenset({
     # what
     "method", "route", "path", "status", "code", "error", "topic", "job", "attempt", "endpoint",
     "version", "snapshot", "dataset", "segment", "model", "kind", "reason", "url", "role",
+    # why a job failed
+    "class", "type", "message", "signature", "delay_ms", "at",
     # how much
     "ms", "seconds", "count", "rows", "bytes", "queued", "retry_in_s", "signal", "exit_code",
 })  # fmt: skip

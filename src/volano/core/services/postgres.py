@@ -17,7 +17,7 @@ from volano.core.sockets import socket_folder
 SOCKET_NAME = ".s.PGSQL.5432"
 # The last one keeps shared memory in the data folder, where a test that kills leaves nothing else.
 UNSAFE_BUT_FAST = (
-    "fsync=off", "full_page_writes=off", "synchronous_commit=off",
+    "fsync=off", "full_page_writes=off", "synchronous_commit=off", "autovacuum=off",
     "dynamic_shared_memory_type=mmap",
 )  # fmt: skip
 
