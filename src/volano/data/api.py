@@ -19,7 +19,7 @@ snapshots = Routes("/snapshots", tag="data")
 
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 Size = Annotated[int, Meta(ge=render.LEAST_PX, le=render.MOST_PX)]
-Words = Annotated[tuple[str, ...], Meta(max_length=100)]
+Words = Annotated[tuple[spec.Pattern, ...], Meta(max_length=100)]
 
 _IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}
 

@@ -231,16 +231,19 @@ class Record(Struct, frozen=True, kw_only=True):
     received_at: datetime
 
 
+Pattern = Annotated[str, Meta(max_length=200)]
+"""A name, or a pattern with `*` and `?`."""
+
+
 class RecordFilter(Input, frozen=True, kw_only=True):
     """Which records: every condition given must hold, an empty one holds for all."""
 
-    labels: list[Name] = []
-    origins: list[str] = []
-    contributors: Annotated[list[str], Meta(max_length=200)] = []
-    """Names or patterns with `*` and `?`."""
+    labels: Annotated[list[Name], Meta(max_length=5000)] = []
+    origins: Annotated[list[str], Meta(max_length=200)] = []
+    contributors: Annotated[list[Pattern], Meta(max_length=200)] = []
     min_quality: Annotated[float, Meta(ge=0, le=1)] | None = None
-    without_flags: list[str] = []
-    received_before: datetime | None = None
+    without_flags: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=50)] = []
+    received_before: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 class SplitRule(Input, frozen=True, kw_only=True):
@@ -253,7 +256,7 @@ class SplitRule(Input, frozen=True, kw_only=True):
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     valid: Annotated[float, Meta(ge=0, le=0.5)] = 0.1
     test: Annotated[float, Meta(ge=0, le=0.5)] = 0.2
-    test_contributors: Annotated[list[str], Meta(max_length=200)] = []
+    test_contributors: Annotated[list[Pattern], Meta(max_length=200)] = []
 
 
 Split = Literal["train", "valid", "test"]
