@@ -36,6 +36,8 @@ _PRAGMAS = (
     "journal_size_limit=67108864",
     "cache_size=-32768",
     "temp_store=MEMORY",
+    # As on PostgreSQL: a filter must choose the same rows on both.
+    "case_sensitive_like=ON",
 )
 
 
