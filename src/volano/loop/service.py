@@ -119,7 +119,10 @@ class _Teller:
             "by_split": snapshot.by_split,
             "contributors": snapshot.contributors,
         }
-        return Node(("snapshot", id), f"{snapshot.name}: {snapshot.records} records", facts)
+        # Its id, also where it was asked for by name: runs know it by that alone.
+        return Node(
+            ("snapshot", snapshot.id), f"{snapshot.name}: {snapshot.records} records", facts
+        )
 
     async def snapshot_up(self, id: str) -> Sequence[Edge]:
         snapshot = await data.frozen(self.ctx, self.who, id)
