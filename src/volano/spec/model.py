@@ -154,7 +154,7 @@ class Model:
     input_kind: ClassVar[str] = "json"
     """What its endpoint takes: `drawing` or `json`."""
 
-    def __init__(self, **overrides: object) -> None:
+    def __init__(self, /, **overrides: object) -> None:
         known = self.declared()
         for name in overrides:
             if name not in known:
