@@ -76,8 +76,8 @@ async def cancel(ctx: Context, who: Who, id: str) -> spec.Run:
         run, job = await registry.job_of(tx, id)
         if run.state not in ("queued", "running"):
             raise spec.RunOver(id=id, state=run.state)
-        await ctx.jobs.cancel(tx, job)
-        if run.state == "queued":
+        # The ledger's word, not the run's state: a worker may have begun it a moment ago.
+        if await ctx.jobs.cancel(tx, job):
             await registry.end_run(tx, id, failure=_GONE["cancelled"])
     return await registry.run(ctx, who, id)
 
@@ -280,7 +280,7 @@ def _remove(*folders: Path) -> None:
         # The staged data is read-only on purpose; its folders must be writable to be removed.
         with suppress(FileNotFoundError):  # two may remove it at once
             for path in (folder, *folder.rglob("*")):
-                if path.is_dir():
+                if path.is_dir() and not path.is_symlink():
                     path.chmod(0o700)
         shutil.rmtree(folder, ignore_errors=True)
 
