@@ -1,0 +1,201 @@
+"""No request, however it is made, is answered with a failure of ours or with what is no answer."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+from typing import get_args
+from urllib.parse import quote, urlencode
+
+import httpx
+import msgspec
+import pytest
+from msgspec import inspect
+
+from tests.attacks.hostile import HEADERS, Writer
+from tests.registry.versions import registered
+from tests.serving.graphs import artefact as facts_of
+from tests.serving.graphs import asked, graph
+from tests.stages import Connect, collect, imports
+from volano.app import ROUTES
+from volano.core.context import Context
+from volano.core.http.operation import Operation, result_shape
+from volano.core.jobs import Handlers, Worker
+from volano.data import service as data
+from volano.labeling import worker as labeling_worker
+from volano.loop import service as loop
+from volano.serving import service as serving
+from volano.serving import worker as serving_worker
+from volano.serving.log import PredictionLog
+from volano.spec.accounts import Who
+from volano.spec.common import uuid7
+from volano.spec.data import NewSnapshot, RecordFilter
+from volano.spec.loop import Kind
+from volano.spec.registry import NewRun
+from volano.training import service as training
+
+OPERATIONS = [operation for group in ROUTES for operation in group.operations]
+TRIES = 25
+"""Requests to each operation; all of them come from the seed."""
+
+
+@asynccontextmanager
+async def shelving(ctx: Context) -> AsyncIterator[None]:
+    """A worker that moves rows, and trains nothing."""
+    worker = Worker(ctx, Handlers(labeling_worker.handlers, serving_worker.handlers), drain_s=1)
+    task = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        worker.stop()
+        await task
+
+
+async def furnished(ctx: Context, boss: Who) -> dict[str, list[str]]:
+    """Put something of every kind there; the names of all of it, by what asks for them."""
+    people = [f"p{n}" for n in range(10)]
+    stored = await collect(ctx, boss, imports(["circle", "square"], people))
+    frozen = await data.freeze(ctx, boss, NewSnapshot(name="first"))
+    run = await training.request(ctx, boss, NewRun(snapshot=frozen.id))
+    content = graph()
+    made = await registered(ctx, boss, {"model.onnx": content}, facts_of(content, tolerance=0.1))
+    await serving.activate(ctx, boss, "shapes", made.id)
+    answer = serving.predict(ctx, boss, "shapes", [asked()])
+    await ctx.part(PredictionLog).flush()
+    ids = {
+        "records": [stored[0].id], "predictions": [answer.predictions[0].id],
+        "versions": [made.id], "version": [made.id], "runs": [run.id], "endpoints": ["shapes"],
+        "snapshots": [frozen.id, "first"], "snapshot": [frozen.id], "members": [boss.member],
+        "explain": list(get_args(Kind)),
+    }  # fmt: skip
+    words = {
+        "id": [str(uuid7()) for _ in range(50)], "shape": ["circle", "square"], "label": ["circle"],
+        "kind": list(get_args(Kind)), "split": ["train"], "contributor": people,
+        "color": ["#00ff00"], "recipe": ["drawing"], "labels": ["circle"],
+        "received_before": ["2030-01-01T00:00:00Z"], "name": ["model.onnx", "another"],
+    }  # fmt: skip
+    return words | ids
+
+
+def request(operation: Operation, writer: Writer) -> httpx.Request:
+    """One request to the operation, as the writer makes it."""
+    rng, path, query = writer.rng, operation.path, []
+    noun = path.split("/")[3]
+    for parameter in operation.parameters:
+        kind, name = inspect.type_info(parameter.type), parameter.name
+        if parameter.where == "path":
+            first = path.split("/")[4]
+            of = noun if first == f"{{{name}}}" else f"{first}s" if noun == "explain" else name
+            path = path.replace(f"{{{name}}}", quote(writer.text(of), safe="")[:2000] or "-")
+        elif parameter.where == "query" and (parameter.required or rng.random() < 0.4):
+            value = writer.value(kind, noun=noun if name == "id" else name)
+            query += [(parameter.wire, v) for v in (value if isinstance(value, list) else [value])]
+    headers = dict(rng.sample(HEADERS, 1)) if rng.random() < 0.05 else {}
+    content = b""
+    if operation.body is not None:
+        content = json.dumps(writer.value(inspect.type_info(operation.body.shape))).encode()
+        headers.setdefault(b"content-type", b"application/json")
+        if rng.random() < 0.02:
+            content = content[: rng.randrange(len(content) + 1)]
+    url = f"http://test{path}?{urlencode(query)[:20_000]}"
+    return httpx.Request(operation.method, url, content=content, headers=headers)
+
+
+def wrong(operation: Operation, answer: httpx.Response) -> str:
+    """What is wrong with an answer; empty when nothing is."""
+    if answer.status_code >= 500:
+        return "it is a failure of ours"
+    kind, shape = answer.headers.get("content-type", ""), result_shape(operation)
+    if answer.status_code >= 400:
+        document = answer.json() if kind == "application/problem+json" else {}
+        return "" if document.get("code") else "it is no problem document"
+    if shape is not None and kind == "application/json":
+        try:
+            msgspec.json.decode(answer.content, type=shape)
+        except msgspec.ValidationError as error:
+            return f"it does not fit its own type: {error}"
+    return ""
+
+
+@pytest.mark.parametrize("seed", [1])
+async def test_no_request_breaks_the_server(
+    server: Context, boss: Who, connect: Connect, seed: int
+) -> None:
+    client = await connect("admin")
+    found = []
+    async with shelving(server):
+        writer = Writer(Random(seed), await furnished(server, boss))
+        for operation in OPERATIONS:
+            for _ in range(TRIES):
+                asks = request(operation, writer)
+                asks.headers.setdefault("authorization", client.headers["authorization"])
+                answer = await client.send(asks)
+                if problem := wrong(operation, answer):
+                    found.append(
+                        f"{problem}: {asks.method} {asks.url} {asks.content[:300]!r} "
+                        f"{asks.headers} -> {answer.status_code} {answer.text[:300]}"
+                    )
+    assert [] == found
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"labels": ["a"] * 40_000},
+        {"contributors": ["a" * 60_000]},
+        {"without_flags": ["a"] * 1500},
+        {"received_before": "2030-01-01T00:00:00"},
+    ],
+)
+async def test_a_filter_no_database_takes_is_refused(
+    connect: Connect, wanted: dict[str, object]
+) -> None:
+    client = await connect("admin")
+    answer = await client.post("/snapshots", json={"name": "x", "filter": wanted})
+    assert 422 == answer.status_code, answer.text
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [(b"origin", b"http://["), (b"origin", b"\xff"), (b"host", b"[abc")],
+)
+async def test_a_header_that_is_no_address_is_refused(
+    connect: Connect, header: bytes, value: bytes
+) -> None:
+    client = await connect("admin")
+    answer = await client.post("/snapshots", json={"name": "x"}, headers={header: value})
+    assert 403 == answer.status_code, answer.text
+
+
+async def test_a_parameter_may_have_any_name(server: Context, boss: Who, connect: Connect) -> None:
+    client = await connect("admin")
+    answer = await client.post("/runs", json={"snapshot": "x", "params": {"self": 1}})
+    assert (422, "bad-param") == (answer.status_code, answer.json()["code"])
+
+
+async def test_a_name_that_looks_like_an_id_hides_no_snapshot(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["circle", "square"], [f"p{n}" for n in range(10)]))
+    async with shelving(server):
+        first = await data.freeze(server, boss, NewSnapshot(name="first"))
+        other = NewSnapshot(name=first.id, filter=RecordFilter(labels=["circle"]))
+        assert first.id != (await data.freeze(server, boss, other)).id
+    assert first.hash == (await data.frozen(server, boss, first.id)).hash
+
+
+async def test_a_filter_means_the_same_on_both_databases(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["circle"], ["anna", "Anna", *map(str, range(8))]))
+    async with shelving(server):
+        await data.freeze(server, boss, NewSnapshot(name="all"))
+    of_anna = RecordFilter(contributors=["A*"])
+    page = await data.page(server, boss, of_anna, after=None, limit=10)
+    assert ["Anna"] == [record.contributor for record in page.items]
+
+
+async def test_a_snapshot_asked_for_by_name_leads_to_its_runs(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["circle", "square"], [f"p{n}" for n in range(10)]))
+    async with shelving(server):
+        frozen = await data.freeze(server, boss, NewSnapshot(name="first"))
+    run = await training.request(server, boss, NewRun(snapshot=frozen.id))
+    told = await loop.explain(server, boss, "snapshot", "first")
+    assert (frozen.id, [run.id]) == (told.about.id, [fact.id for fact in told.down])
