@@ -14,7 +14,7 @@ import pytest
 from msgspec import inspect
 
 from tests.attacks.hostile import HEADERS, Writer
-from tests.registry.versions import registered
+from tests.registry.versions import begun, registered
 from tests.serving.graphs import artefact as facts_of
 from tests.serving.graphs import asked, graph
 from tests.stages import Connect, collect, imports
@@ -25,6 +25,7 @@ from volano.core.jobs import Handlers, Worker
 from volano.data import service as data
 from volano.labeling import worker as labeling_worker
 from volano.loop import service as loop
+from volano.registry import service as registry
 from volano.serving import service as serving
 from volano.serving import worker as serving_worker
 from volano.serving.log import PredictionLog
@@ -199,3 +200,11 @@ async def test_a_snapshot_asked_for_by_name_leads_to_its_runs(server: Context, b
     run = await training.request(server, boss, NewRun(snapshot=frozen.id))
     told = await loop.explain(server, boss, "snapshot", "first")
     assert (frozen.id, [run.id]) == (told.about.id, [fact.id for fact in told.down])
+
+
+async def test_a_run_whose_job_is_forgotten_is_ended_as_others_are(
+    server: Context, boss: Who
+) -> None:
+    run = await begun(server, boss)
+    assert 1 == await training.settle(server)
+    assert "failed" == (await registry.run(server, boss, run.id)).state

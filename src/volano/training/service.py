@@ -22,9 +22,11 @@ from volano.spec.blobs import BlobMissing
 from volano.spec.common import new_id, utc_now
 from volano.spec.errors import Invalid, Missing, TooMuch
 from volano.spec.harness import ContractBroken, Finished, Limits, Point, Points, Reached, RunOrder
+from volano.spec.jobs import JobMissing
 
 if TYPE_CHECKING:
     from volano.core.context import Context
+    from volano.core.db import Tx
     from volano.core.jobs import Job
 
 REQUESTED = "run.requested"
@@ -116,13 +118,20 @@ async def settle(ctx: Context) -> int:
     ended, still_open = 0, await registry.open_runs(ctx)
     for workspace, run, job in still_open:
         async with ctx.db.begin(workspace) as tx:
-            state = (await ctx.jobs.find(tx, job)).state
+            state = await _state(ctx, tx, job)
             if state in _GONE:
                 ended += await registry.end_run(tx, run, failure=_GONE[state])
     # Listed before the runs were read: the folder of a run that began since is not among them.
     names = {run for _, run, _ in still_open}
     await asyncio.to_thread(_remove, *(folder for folder in left if folder.name not in names))
     return ended
+
+
+async def _state(ctx: Context, tx: Tx, job: str) -> str:
+    try:
+        return (await ctx.jobs.find(tx, job)).state
+    except JobMissing:  # it ended weeks ago and was forgotten: one run must not stop all others
+        return "dead"
 
 
 async def _carry_out(ctx: Context, job: Job, run: spec.Run, folder: Path, staged: Path) -> None:
