@@ -44,7 +44,7 @@ async def test_append_stores_what_insert_stores(db: Database) -> None:
 
 @pytest.mark.parametrize("text", ["", "01890a5d", ID + "00", "x" * 36])
 def test_what_is_no_uuid_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no UUID|hexadecimal"):
+    with pytest.raises(ValueError, match=r"no UUID|hexadecimal"):
         Uuid16().process_bind_param(text, sqlite.dialect())
 
 

@@ -2,16 +2,18 @@
 
 import math
 import re
+from array import array
 from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from typing import Any
+from itertools import accumulate, chain, pairwise
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from volano.data.formats import strokes
-from volano.data.formats.strokes import Strokes
+from volano.data.formats.strokes import STEPS_PER_PX, Frame
+from volano.data.formats.varints import Ints
 from volano.spec.data import (
     DEFAULT_COLOR,
     DEFAULT_WIDTH_PX,
@@ -33,11 +35,12 @@ from volano.spec.data import (
     TooManyStrokes,
 )
 
-Columns = NDArray[np.float64]
+Values = NDArray[np.float64]
 
 _UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _LATEST_MS = 1 << 53
 _FIELDS = ("x", "y", "timestamp")
+_STEPS = np.array([[STEPS_PER_PX], [STEPS_PER_PX], [1.0]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,28 +88,26 @@ def encode(new: NewDrawing, limits: Limits = _DEFAULT_LIMITS) -> Encoded:
     """
     check_id(new.id)
     _check_canvas(new.canvas, limits)
-    starts = _starts(new, limits)
-    points = [point for stroke in new.strokes for point in stroke.points]
-    columns = np.array(
-        ([p.x for p in points], [p.y for p in points], [p.timestamp for p in points])
-    )
+    counts = _counts(new, limits)
+    points = list(chain.from_iterable([stroke.points for stroke in new.strokes]))
     flags: list[Flag] = []
-    _check_place(columns, starts, new.canvas, limits.margin, flags)
-    t0_ms, t = _times(columns, starts, flags)
-    drawn = Strokes(
-        xy=columns[:2].T,
-        t=t,
-        starts=np.array(starts, np.int32),
+    columns = _Columns(points, counts)
+    if columns.check_place(new.canvas, limits.margin):
+        flags.append("off-canvas")
+    steps, t0_ms = columns.steps(flags)
+    span_ms = int(steps[2, -1])
+    frame = Frame(
+        counts=counts,
         width=new.canvas.width,
         height=new.canvas.height,
-        pressure=_pressure(points, new.device, starts, flags),
         t0_ms=t0_ms,
         device=new.device,
-        colors=tuple(stroke.color for stroke in new.strokes),
-        widths=tuple(stroke.width for stroke in new.strokes),
+        colors=tuple([stroke.color for stroke in new.strokes]),
+        widths=tuple([stroke.width for stroke in new.strokes]),
+        pressure=None if new.device == "mouse" else _pressure(points, counts, flags),
     )
-    duration_ms = _duration_ms(new, drawn.duration_ms, limits, flags)
-    payload = strokes.encode(drawn)
+    duration_ms = _duration_ms(new, span_ms, limits, flags)
+    payload = strokes.pack(steps, frame)
     if len(payload) > limits.payload_bytes:
         raise DrawingTooLarge(size=len(payload), limit=limits.payload_bytes)
     return Encoded(
@@ -153,8 +154,8 @@ def _check_canvas(canvas: Canvas, limits: Limits) -> None:
         raise BadCanvas(width=canvas.width, height=canvas.height, least=least, most=most)
 
 
-def _starts(new: NewDrawing, limits: Limits) -> list[int]:
-    """Where each stroke starts in the row of all points, and where the last one ends."""
+def _counts(new: NewDrawing, limits: Limits) -> list[int]:
+    """How many points each stroke has."""
     if not new.strokes:
         raise DrawingEmpty(what="the drawing", missing="strokes")
     if len(new.strokes) > limits.strokes:
@@ -162,76 +163,103 @@ def _starts(new: NewDrawing, limits: Limits) -> list[int]:
     counts = [len(stroke.points) for stroke in new.strokes]
     if 0 in counts:
         raise DrawingEmpty(what=f"stroke {counts.index(0)}", missing="points")
-    starts = [0, *accumulate(counts)]
-    if starts[-1] > limits.points:
-        raise TooManyPoints(points=starts[-1], limit=limits.points)
-    return starts
+    if sum(counts) > limits.points:
+        raise TooManyPoints(points=sum(counts), limit=limits.points)
+    return counts
 
 
-def _place(starts: list[int], index: int) -> dict[str, int]:
+def _place(counts: list[int], index: int) -> dict[str, int]:
     """Which point of which stroke it is, both from 0, as facts of an error."""
+    starts = [0, *accumulate(counts)]
     stroke = bisect_right(starts, index) - 1
     return {"stroke": stroke, "point": index - starts[stroke]}
 
 
-def _check_place(
-    columns: Columns, starts: list[int], canvas: Canvas, margin: float, flags: list[Flag]
-) -> None:
-    """How far the worst point is off the canvas, in canvas sizes, decides."""
-    size = np.array(((canvas.width,), (canvas.height,)))
-    off = abs(columns[:2] / size - 0.5)
-    worst = float(off.max()) - 0.5
-    if not worst <= margin:  # so that NaN, which max() hands on, comes here too
-        _check_finite(columns, starts)
-        index = int(off.max(axis=0).argmax())
-        x, y = columns[:2, index].tolist()
-        raise PointOffCanvas(
-            **_place(starts, index), x=x, y=y, width=canvas.width, height=canvas.height
+class _Columns:
+    """x, y and timestamp of all points, (3, points), and the least and the most of each.
+
+    Most calls of numpy cost the same for three columns as for one, so there are few of them.
+    """
+
+    __slots__ = ("counts", "least", "most", "values")
+
+    def __init__(self, points: list[Point], counts: list[int]) -> None:
+        flat = [p.x for p in points]
+        flat += [p.y for p in points]
+        flat += [p.timestamp for p in points]
+        # `array` takes a list of floats in two thirds of the time that numpy takes.
+        self.values: Values = np.frombuffer(array("d", flat)).reshape(3, len(points))
+        self.least: list[float] = self.values.min(axis=1).tolist()
+        self.most: list[float] = self.values.max(axis=1).tolist()
+        self.counts = counts
+
+    def check_place(self, canvas: Canvas, margin: float) -> bool:
+        """Whether some point is off the canvas.
+
+        Raises: PointNotFinite, PointOffCanvas (farther than `margin` canvas sizes).
+        """
+        sizes = (canvas.width, canvas.height)
+        ends = zip((*self.least[:2], *self.most[:2]), sizes * 2, strict=True)
+        off = [abs(end / size - 0.5) - 0.5 for end, size in ends]
+        if not sum(off) < math.inf or max(off) > margin:  # not: so that NaN comes here too
+            self._check_finite()
+            self._refuse_place(canvas)
+        return max(off) > 0
+
+    def steps(self, flags: list[Flag]) -> tuple[Ints, int]:
+        """The columns in the codec's units, time never falling and from 0, and the first time.
+
+        Raises: PointNotFinite, BadTimestamp.
+        """
+        if not (self.least[2] >= 0 and self.most[2] <= _LATEST_MS):
+            self._check_finite()
+            self._refuse_time()
+        steps = np.floor(self.values * _STEPS + 0.5).astype(np.int64)
+        times = steps[2]
+        if (times[1:] < times[:-1]).any():
+            flags.append("time-normalised")
+            np.maximum.accumulate(times, out=times)
+        t0_ms = int(times[0])
+        times -= t0_ms
+        return steps, t0_ms
+
+    def _check_finite(self) -> None:
+        broken = np.argwhere(~np.isfinite(self.values))
+        if not len(broken):
+            return
+        field, index = (int(at) for at in broken[0])
+        raise PointNotFinite(
+            **_place(self.counts, index), field=_FIELDS[field], value=str(self.values[field, index])
         )
-    if worst > 0:
-        flags.append("off-canvas")
 
+    def _refuse_place(self, canvas: Canvas) -> NoReturn:
+        size = np.array(((canvas.width,), (canvas.height,)))
+        index = int(abs(self.values[:2] / size - 0.5).max(axis=0).argmax())
+        x, y = self.values[:2, index].tolist()
+        raise PointOffCanvas(
+            **_place(self.counts, index), x=x, y=y, width=canvas.width, height=canvas.height
+        )
 
-def _times(columns: Columns, starts: list[int], flags: list[Flag]) -> tuple[int, NDArray[np.int64]]:
-    """The first time, and the time of each point since then, never falling, in whole ms."""
-    timestamps = columns[2]
-    if not (timestamps.min() >= 0 and timestamps.max() <= _LATEST_MS):
-        _check_finite(columns, starts)
+    def _refuse_time(self) -> NoReturn:
+        timestamps = self.values[2]
         index = int(abs(timestamps - _LATEST_MS / 2).argmax())
-        raise BadTimestamp(**_place(starts, index), timestamp=float(timestamps[index]))
-    times = np.floor(timestamps + 0.5).astype(np.int64)
-    raised = np.maximum.accumulate(times)
-    if (raised != times).any():
-        flags.append("time-normalised")
-    t0_ms = int(raised[0])
-    return t0_ms, raised - t0_ms
+        raise BadTimestamp(**_place(self.counts, index), timestamp=float(timestamps[index]))
 
 
-def _check_finite(columns: Columns, starts: list[int]) -> None:
-    broken = np.argwhere(~np.isfinite(columns))
-    if not len(broken):
-        return
-    field, index = (int(at) for at in broken[0])
-    raise PointNotFinite(
-        **_place(starts, index), field=_FIELDS[field], value=str(columns[field, index])
-    )
-
-
-def _pressure(
-    points: list[Point], device: Device, starts: list[int], flags: list[Flag]
-) -> strokes.Floats | None:
-    """The pressure column; None without pressure and for a mouse, which reports a constant."""
+def _pressure(points: list[Point], counts: list[int], flags: list[Flag]) -> strokes.Floats | None:
+    """The pressure column; None without pressure. A mouse reports a constant: do not ask it."""
     found = [point.pressure for point in points]
     absent = found.count(None)
-    if absent == len(found) or device == "mouse":
+    if absent == len(found):
         return None
     if absent:
         flags.append("pressure-partial")
-    levels = [pressure or 0.0 for pressure in found]
-    for index, level in enumerate(levels):
-        if math.isnan(level):  # the wire shape bounds pressure, but NaN passes every bound
-            raise PointNotFinite(**_place(starts, index), field="pressure", value="nan")
-    return np.array(levels, np.float32)
+    levels = np.array([pressure or 0.0 for pressure in found], np.float32)
+    # The wire shape bounds pressure, but NaN passes every bound.
+    if np.isnan(levels.max()):
+        index = int(np.isnan(levels).argmax())
+        raise PointNotFinite(**_place(counts, index), field="pressure", value="nan")
+    return levels
 
 
 def _duration_ms(new: NewDrawing, span_ms: int, limits: Limits, flags: list[Flag]) -> float:

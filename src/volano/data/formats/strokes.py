@@ -23,6 +23,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from volano.data.formats import varints
+from volano.data.formats.varints import Ints
 from volano.spec.data import (
     DEFAULT_COLOR,
     DEFAULT_WIDTH_PX,
@@ -47,7 +48,6 @@ _LARGEST_STEP = 1 << 24  # float32 holds every quarter pixel up to here exactly
 _LARGEST_COLUMN_NUMBER = 1 << 32
 _LARGEST_TIME = 1 << 53  # and a JavaScript number every millisecond up to here
 
-Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 
@@ -91,28 +91,59 @@ class Header(Struct, frozen=True, kw_only=True, gc=False):
     has_pressure: bool
 
 
+class Frame(Struct, frozen=True, kw_only=True, gc=False):
+    """Everything of a drawing but its points; `counts` says how many each stroke has."""
+
+    counts: list[int]
+    width: float
+    height: float
+    t0_ms: int
+    device: Device
+    colors: tuple[str, ...]
+    widths: tuple[float, ...]
+    pressure: Floats | None
+
+
 def encode(drawing: Strokes) -> bytes:
     """The payload of a drawing; positions move by at most 1/8 px, times not at all.
 
     Raises: CodecError (no points, or a value that the format cannot hold).
     """
-    counts, columns = _counts(drawing), _columns(drawing)
-    styles = _styles(drawing, len(counts))
-    pressure = drawing.pressure
-    marks = _PRESSURE * (pressure is not None) | _STYLES * bool(styles)
-    head = bytearray((VERSION, marks, _DEVICES.index(drawing.device)))
-    varints.append(head, _steps(drawing.width, STEPS_PER_PX, "width"))
-    varints.append(head, _steps(drawing.height, STEPS_PER_PX, "height"))
-    varints.append(head, drawing.t0_ms)
-    varints.append(head, len(counts))
-    for number in (*counts, *itertools.chain.from_iterable(styles)):
+    frame = Frame(
+        counts=_counts(drawing),
+        width=drawing.width,
+        height=drawing.height,
+        t0_ms=drawing.t0_ms,
+        device=drawing.device,
+        colors=drawing.colors,
+        widths=drawing.widths,
+        pressure=drawing.pressure,
+    )
+    return pack(_columns(drawing), frame)
+
+
+def pack(columns: Ints, frame: Frame) -> bytes:
+    """The payload of a drawing whose points are in the units of the format.
+
+    `columns` is overwritten: x and y in 1/4 px, t in ms since the first point, (3, points).
+
+    Raises: CodecError (a value that the format cannot hold).
+    """
+    points = columns.shape[1]
+    body = varints.encode(_numbers(columns, frame.t0_ms))
+    styles = _styles(frame)
+    pressure = b"" if frame.pressure is None else _pressure_bytes(frame.pressure, points)
+    marks = _PRESSURE * bool(pressure) | _STYLES * bool(styles)
+    head = bytearray((VERSION, marks, _DEVICES.index(frame.device)))
+    width = _steps(frame.width, STEPS_PER_PX, "width")
+    height = _steps(frame.height, STEPS_PER_PX, "height")
+    rest = itertools.chain(frame.counts, *styles)
+    for number in (width, height, frame.t0_ms, len(frame.counts), *rest):
         varints.append(head, number)
-    payload = head + varints.encode(columns)
-    if pressure is not None:
-        payload += _pressure_bytes(pressure, len(drawing.xy))
+    payload = b"".join((head, body, pressure))
     if len(payload) > MAX_BYTES:
         raise PayloadTooLarge(size=len(payload), limit=MAX_BYTES)
-    return bytes(payload)
+    return payload
 
 
 def decode(payload: bytes) -> Strokes:
@@ -180,15 +211,12 @@ def _durations(heads: "list[_Head]") -> list[int | CodecError]:
     """How long each drawing took, or what is wrong with its columns."""
     bodies = [head.payload[head.at : head.end] for head in heads]
     # Large ones gain nothing by company, and memory stays that of one.
-    if not bodies or sum(map(len, bodies)) > MAX_BYTES:
-        return [_duration(head) for head in heads]
-    sums = varints.sums(bodies, [head.points for head in heads])
+    few = 0 < sum(map(len, bodies)) <= MAX_BYTES
+    sums = varints.sums(bodies, [head.points for head in heads]) if few else None
     # No coordinate is beyond the sum of all moves, and no number beyond the sum of its column.
-    if sums is None or any(
-        x > _LARGEST_STEP or y > _LARGEST_STEP or t >= _LARGEST_COLUMN_NUMBER for x, y, t in sums
-    ):
-        return [_duration(head) for head in heads]
-    return [t for _, _, t in sums]
+    if sums and all(max(x, y) <= _LARGEST_STEP and t < _LARGEST_COLUMN_NUMBER for x, y, t in sums):
+        return [t for _, _, t in sums]
+    return [_duration(head) for head in heads]
 
 
 def _duration(head: "_Head") -> int | CodecError:
@@ -303,18 +331,26 @@ def _counts(drawing: Strokes) -> list[int]:
 
 
 def _columns(drawing: Strokes) -> Ints:
-    """x, y and t after each other as the numbers to write, (3 x points,)."""
+    """x and y in steps, t in ms, (3, points)."""
     xy, t = drawing.xy, drawing.t
-    if len(t) != len(xy) or t[0] != 0 or not 0 <= drawing.t0_ms <= _LARGEST_TIME:
-        raise PayloadMalformed(reason="time does not start at 0, or not one time a point")
+    if len(t) != len(xy):
+        raise PayloadMalformed(reason="not one time a point")
     if not np.abs(xy).max() <= _LARGEST_STEP / STEPS_PER_PX:
         raise PayloadMalformed(reason="a coordinate out of range")
     # floor(v + 1/2), not rint: it is what Math.round does in the browser's twin.
-    columns = np.empty((3, len(xy)), np.int64)
-    np.floor(xy.T * np.float64(STEPS_PER_PX) + 0.5, out=columns[:2], casting="unsafe")
-    columns[2] = t
+    steps = np.floor(xy.T * np.float64(STEPS_PER_PX) + 0.5).astype(np.int64)
+    return np.vstack((steps, t))
+
+
+def _numbers(columns: Ints, t0_ms: int) -> Ints:
+    """The columns after each other as the numbers to write, (3 x points,), in their place."""
+    moves = columns[:2]
+    if columns[2, 0] != 0 or not 0 <= t0_ms <= _LARGEST_TIME:
+        raise PayloadMalformed(reason="time does not start at 0")
+    if np.abs(moves).max() > _LARGEST_STEP:
+        raise PayloadMalformed(reason="a coordinate out of range")
     columns[:, 1:] -= columns[:, :-1].copy()
-    columns[:2] = columns[:2] << 1 ^ columns[:2] >> 63
+    np.bitwise_xor(moves << 1, moves >> 63, out=moves)
     return columns.ravel()
 
 
@@ -333,12 +369,15 @@ def _pressure(payload: bytes, head: _Head) -> Floats | None:
     return changes.cumsum(dtype=np.uint8).astype(np.float32) / np.float32(255)
 
 
-def _styles(drawing: Strokes, strokes: int) -> list[tuple[int, int]]:
+def _styles(frame: Frame) -> list[tuple[int, int]]:
     """Colour and width of each stroke as numbers, or nothing when all are the default."""
-    colors = drawing.colors or (DEFAULT_COLOR,) * strokes
-    widths = drawing.widths or (DEFAULT_WIDTH_PX,) * strokes
+    strokes = len(frame.counts)
+    colors = frame.colors or (DEFAULT_COLOR,) * strokes
+    widths = frame.widths or (DEFAULT_WIDTH_PX,) * strokes
     if not len(colors) == len(widths) == strokes:
         raise PayloadMalformed(reason="not one style a stroke")
+    if set(colors) == {DEFAULT_COLOR} and set(widths) == {DEFAULT_WIDTH_PX}:
+        return []
     styles = [
         (_color_number(color), _steps(width, WIDTH_STEPS_PER_PX, "stroke width"))
         for color, width in zip(colors, widths, strict=True)
