@@ -76,3 +76,31 @@ def test_strokes_slip_as_a_whole_and_apart_from_each_other() -> None:
     np.testing.assert_allclose(moved[:50], np.tile(moved[0], (50, 1)), atol=1e-5)
     np.testing.assert_allclose(moved[50:], np.tile(moved[50], (50, 1)), atol=1e-5)
     assert np.abs(moved[0] - moved[50]).max() > 0.01
+
+
+def two_strokes() -> tuple[np.ndarray, np.ndarray]:
+    """Many drawings of a line across, then a line down."""
+    across = [(x, 0, x + 1, 0) for x in range(5)]
+    down = [(8, y, 8, y + 1) for y in range(5)]
+    return np.array([across + down + [(0, 0, 0, 0)] * 3] * 200, np.float32), np.full(200, 10)
+
+
+def test_strokes_are_drawn_from_their_other_end_as_often_as_told() -> None:
+    hand = dataclasses.replace(STILL, reversal=0.3)
+    found, _ = augment(np.random.default_rng(1), *two_strokes(), hand)
+    still, _ = augment(np.random.default_rng(1), *two_strokes(), STILL)
+    for stroke in (slice(0, 5), slice(5, 10)):
+        back = np.isclose(found[:, stroke], still[:, stroke][:, ::-1, [2, 3, 0, 1]]).all((1, 2))
+        same = np.isclose(found[:, stroke], still[:, stroke]).all((1, 2))
+        assert (back ^ same).all()
+        assert abs(back.mean() - 0.3) < 0.1
+
+
+def test_strokes_change_places_as_a_whole() -> None:
+    hand = dataclasses.replace(STILL, order=1.0)
+    found, _ = augment(np.random.default_rng(1), *two_strokes(), hand)
+    still, _ = augment(np.random.default_rng(1), *two_strokes(), STILL)
+    swapped = np.isclose(found[:, :10], np.roll(still[:, :10], 5, axis=1)).all((1, 2))
+    same = np.isclose(found[:, :10], still[:, :10]).all((1, 2))
+    assert (swapped ^ same).all()
+    assert 0.1 < swapped.mean() < 0.4

@@ -27,28 +27,33 @@ def test_answers_are_probabilities(recogniser, drawings) -> None:
     assert probabilities.sum(dim=1).tolist() == pytest.approx([1, 1, 1])
 
 
-def test_a_half_turn_of_the_drawing_is_a_half_turn_of_its_picture(recogniser, drawings) -> None:
+def test_a_half_turn_of_the_drawing_is_a_half_turn_of_its_views(recogniser, drawings) -> None:
     import torch
 
-    from volano.training.raster import turned
+    from volano.training.network import turned
 
     segments, count = drawings
-    expected = recogniser.raster(-segments, count)
-    torch.testing.assert_close(
-        turned(recogniser.raster(segments, count)), expected, atol=1e-4, rtol=0
-    )
+    expected = recogniser.views(-segments, count)
+    for found, view in zip(turned(recogniser.views(segments, count)), expected, strict=True):
+        torch.testing.assert_close(found, view, atol=1e-4, rtol=0)
 
 
 def test_turning_a_drawing_swaps_what_the_two_readings_say(recogniser, drawings) -> None:
     import torch
 
-    from volano.training.raster import turned
+    segments, count = drawings
+    upright = recogniser.network(*recogniser.views(segments, count))
+    upside_down = recogniser.network(*recogniser.views(-segments, count))
+    expected = (upright[:, :, :4] + upside_down[:, :, 4:]).mean(dim=0) / 2
+    torch.testing.assert_close(recogniser.logits(segments, count), expected, atol=1e-4, rtol=0)
+
+
+def test_padding_leaves_no_trace(recogniser, drawings) -> None:
+    import torch
 
     segments, count = drawings
-    pictures = recogniser.raster(segments, count)
-    upright, upside_down = recogniser.network(pictures), recogniser.network(turned(pictures))
-    expected = (upright[:, :4] + upside_down[:, 4:]) / 2
-    torch.testing.assert_close(recogniser.logits(segments, count), expected)
+    alone = [recogniser.logits(s[None, :n], n[None]) for s, n in zip(segments, count, strict=True)]
+    torch.testing.assert_close(recogniser.logits(*drawings), torch.cat(alone), atol=1e-5, rtol=0)
 
 
 def test_a_higher_temperature_is_less_sure_of_the_same(recogniser, drawings) -> None:

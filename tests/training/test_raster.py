@@ -11,11 +11,12 @@ def picture(size_px: int, drawing: np.ndarray, padding: int = 0) -> np.ndarray:
     # Here, not above: torch takes seconds to import, and collecting tests should not.
     import torch
 
-    from volano.training.raster import Raster
+    from volano.training.raster import Raster, normalised
 
     padded = np.concatenate([drawing, np.zeros((padding, 4), np.float32)])
-    count = torch.tensor([len(drawing)], dtype=torch.int32)
-    return Raster(size_px)(torch.from_numpy(padded[None]), count)[0].numpy()
+    there = (torch.arange(len(padded)) < len(drawing))[None]
+    ends = normalised(torch.from_numpy(padded[None]), there)
+    return Raster(size_px)(ends, there)[0].numpy()
 
 
 def picture_by_loop(size_px: int, drawing: np.ndarray) -> np.ndarray:

@@ -31,6 +31,10 @@ class Hand:
     """Standard deviation of each number of the matrix that turns and stretches a stroke."""
     jitter: float = 0.004
     """Standard deviation of each end of each segment."""
+    reversal: float = 0.3
+    """Share of the strokes that are drawn from their other end."""
+    order: float = 0.6
+    """Standard deviation of a stroke's place in the order of strokes."""
     gaps: float = 0.03
     """Mean share of segments left out."""
 
@@ -48,12 +52,43 @@ def augment(
     not varied here: the graph takes them out again.
     """
     there = np.arange(segments.shape[1]) < count[:, None]
+    segments = _redrawn(rng, segments, there, hand)
     points = _at_unit_scale(segments.reshape(len(segments), -1, 2), np.repeat(there, 2, axis=1))
     points = points + _slips(rng, points, _members(segments, there), hand)
     points = points + _field(rng, points, hand.bend)
     points = points @ _matrices(rng, len(points), hand)
     points += rng.normal(0, hand.jitter, points.shape)
     return _with_gaps(rng, points.reshape(segments.shape).astype(np.float32), there, hand.gaps)
+
+
+def _redrawn(
+    rng: np.random.Generator, segments: Floats, there: NDArray[np.bool_], hand: Hand
+) -> Floats:
+    """The same lines, with strokes drawn from their other end and in another order."""
+    begins = _begins(segments) | ~there
+    here = np.broadcast_to(np.arange(segments.shape[1]), begins.shape)
+    first = np.maximum.accumulate(np.where(begins, here, 0), axis=1)
+    ends = np.pad(begins[:, 1:], ((0, 0), (0, 1)), constant_values=True)
+    last = np.where(ends, here, here[0, -1])[:, ::-1]
+    last = np.minimum.accumulate(last, axis=1)[:, ::-1]
+    # A chance at each segment; that of its first one decides for a stroke.
+    back = np.take_along_axis(rng.random(here.shape) < hand.reversal, first, axis=1)
+    place = begins.cumsum(axis=1) + np.take_along_axis(
+        rng.normal(0, hand.order, here.shape), first, axis=1
+    )
+    source = np.where(back, first + last - here, here)
+    order = np.argsort(np.where(there, place, np.inf), axis=1, kind="stable")
+    source = np.take_along_axis(source, order, axis=1)
+    back = np.take_along_axis(back, order, axis=1)
+    lines = np.take_along_axis(segments, source[..., None], axis=1)
+    redrawn: Floats = np.where(back[..., None], lines[..., [2, 3, 0, 1]], lines)
+    return redrawn
+
+
+def _begins(segments: Floats) -> NDArray[np.bool_]:
+    """Which segments (B, N) start a stroke, for they do not start where the one before ended."""
+    jumps = (segments[:, 1:, :2] != segments[:, :-1, 2:]).any(axis=2)
+    return np.pad(jumps, ((0, 0), (1, 0)), constant_values=True)
 
 
 def _at_unit_scale(points: Floats, there: NDArray[np.bool_]) -> Floats:
@@ -67,8 +102,7 @@ def _at_unit_scale(points: Floats, there: NDArray[np.bool_]) -> Floats:
 
 def _members(segments: Floats, there: NDArray[np.bool_]) -> Floats:
     """Which end of a segment is of which stroke, 1 or 0: (B, 2 N, STROKES)."""
-    begins = (segments[:, 1:, :2] != segments[:, :-1, 2:]).any(axis=2)
-    stroke = np.minimum(np.pad(begins, ((0, 0), (1, 0))).cumsum(axis=1), STROKES - 1)
+    stroke = np.minimum(_begins(segments).cumsum(axis=1) - 1, STROKES - 1)
     member = (stroke[..., None] == np.arange(STROKES)) & there[..., None]
     return np.repeat(member, 2, axis=1).astype(np.float32)
 

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from volano.spec.registry import ArtefactRefused, Golden
-from volano.training import raster
+from volano.training import raster, trace
 from volano.training.network import Convolution, Recogniser
 
 OPSET, IR_VERSION = 18, 9
@@ -34,12 +34,14 @@ Counts = NDArray[np.integer]
 def write(recogniser: Recogniser, path: Path) -> None:
     """Export to `path`; `segments` (batch, segments, 4) and `count` (batch,), any lengths."""
     graph = Graph()
-    pictures = _pictures(graph, recogniser.raster)
-    both = graph("Concat", pictures, _turned(graph, pictures), axis=0)
-    answers = both
-    for layer in recogniser.network:
-        answers = _layer(graph, layer, answers)
-    _answers(graph, answers, recogniser)
+    there = _there(graph)
+    ends = _normalised(graph, there)
+    runs, length = _runs(graph, ends)
+    by_picture = _by_picture(
+        graph, recogniser, ends, _inks(graph, recogniser.raster, runs, length, there)
+    )
+    by_trace = _by_trace(graph, recogniser, _traces(graph, ends, runs, there))
+    _answers(graph, graph("Add", by_picture, by_trace), recogniser)
     classes = recogniser.classes
     inputs = [
         helper.make_tensor_value_info("segments", TensorProto.FLOAT, ["batch", "segments", 4]),
@@ -79,40 +81,53 @@ class Graph:
         return name
 
 
-def _pictures(graph: Graph, form: raster.Raster) -> str:
-    """`Raster.forward`, line by line."""
+def _there(graph: Graph) -> str:
+    """Which segments are no padding."""
     length = graph("Gather", graph("Shape", "segments"), 1)
     numbers = graph("Range", 0, length, 1)
-    count = graph("Unsqueeze", graph("Cast", "count", to=TensorProto.INT64), [1])
-    there = graph("Less", numbers, count)
-    ends = _normalised(graph, form, there)
-    begin = graph("Gather", ends, 0, axis=2)
-    way = graph("Sub", graph("Gather", ends, 1, axis=2), begin)
-    steps = graph("Mul", graph("Unsqueeze", way, [2]), form.places.numpy()[:, None])
-    dots = graph("Add", graph("Unsqueeze", begin, [2]), steps)
-    x, y = (graph("Reshape", graph("Gather", dots, axis, axis=3), [0, -1]) for axis in (0, 1))
-    centres = form.centres.numpy()
-    columns = _spread(graph, form, graph("Sub", graph("Unsqueeze", x, [2]), centres))
-    rows = _spread(graph, form, graph("Sub", graph("Unsqueeze", y, [1]), centres[:, None]))
-    weights = graph("Unsqueeze", _weights(graph, form, way, there), [3])
-    weights = graph("Expand", weights, [1, 1, 1, raster.DOTS])
-    weights = graph("Reshape", weights, [0, raster.CHANNELS, 1, -1])
-    heights = graph("Mul", weights, graph("Unsqueeze", rows, [1]))
-    heights = graph("Reshape", heights, [0, raster.CHANNELS * form.size_px, -1])
-    pictures = graph("MatMul", heights, columns)
-    return graph("Reshape", pictures, [0, raster.CHANNELS, form.size_px, form.size_px])
+    return graph(
+        "Less", numbers, graph("Unsqueeze", graph("Cast", "count", to=TensorProto.INT64), [1])
+    )
 
 
-def _normalised(graph: Graph, form: raster.Raster, there: str) -> str:
-    """`Raster._normalised`."""
+def _normalised(graph: Graph, there: str) -> str:
+    """`raster.normalised`."""
     ends = graph("Reshape", "segments", [0, 0, 2, 2])
     there = graph("Unsqueeze", there, [2, 3])
     low = graph("ReduceMin", graph("Where", there, ends, raster.FAR), [1, 2])
     high = graph("ReduceMax", graph("Where", there, ends, -raster.FAR), [1, 2])
-    side = graph("ReduceMax", graph("Sub", high, low), [3])
-    scale = graph("Div", raster.FILL * form.size_px, graph("Max", side, 1e-3))
+    side = graph("Max", graph("ReduceMax", graph("Sub", high, low), [3]), 1e-3)
     middle = graph("Mul", graph("Add", low, high), 0.5)
-    return graph("Add", graph("Mul", graph("Sub", ends, middle), scale), form.size_px / 2)
+    return graph("Div", graph("Sub", ends, middle), side)
+
+
+def _by_picture(graph: Graph, recogniser: Recogniser, ends: str, ink: str) -> str:
+    """What the picture network answers to both ways up."""
+    pictures = _pictures(graph, recogniser.raster, ends, ink)
+    answers = graph("Concat", pictures, _turned(graph, pictures), axis=0)
+    for layer in recogniser.network.picture:
+        answers = _layer(graph, layer, answers)
+    return answers
+
+
+def _pictures(graph: Graph, form: raster.Raster, ends: str, ink: str) -> str:
+    """`Raster.forward`, line by line."""
+    # All dots at once: the x and the y of a dot are sums of two numbers of a segment.
+    side, places = raster.FILL * form.size_px, form.places.numpy()
+    shares = side * np.stack([1 - places, places])
+    matrix = np.einsum("ed,ab->eabd", shares, np.eye(2)).reshape(4, -1)
+    dots = graph("MatMul", graph("Reshape", ends, [0, 0, 4]), matrix)
+    dots = graph("Transpose", graph("Add", dots, form.size_px / 2), perm=[0, 2, 1])
+    x = graph("Reshape", graph("Slice", dots, [0], [raster.DOTS], [1]), [0, -1, 1])
+    y = graph("Reshape", graph("Slice", dots, [raster.DOTS], [2 * raster.DOTS], [1]), [0, 1, -1])
+    centres = form.centres.numpy()
+    columns = _spread(graph, form, graph("Sub", x, centres))
+    rows = _spread(graph, form, graph("Sub", y, centres[:, None]))
+    weights = graph("Unsqueeze", graph("Concat", *[ink] * raster.DOTS, axis=2), [2])
+    heights = graph("Mul", weights, graph("Unsqueeze", rows, [1]))
+    heights = graph("Reshape", heights, [0, raster.CHANNELS * form.size_px, -1])
+    pictures = graph("MatMul", heights, columns)
+    return graph("Reshape", pictures, [0, raster.CHANNELS, form.size_px, form.size_px])
 
 
 def _spread(graph: Graph, form: raster.Raster, off: str) -> str:
@@ -120,18 +135,31 @@ def _spread(graph: Graph, form: raster.Raster, off: str) -> str:
     return graph("Exp", graph("Mul", graph("Mul", off, off), -0.5 / form.spread**2))
 
 
-def _weights(graph: Graph, form: raster.Raster, way: str, there: str) -> str:
-    """`raster._weights`, with the constant factors that follow it."""
-    square = graph("ReduceSum", graph("Mul", way, way), [2])
-    length = graph("Sqrt", graph("Add", square, 1e-6))
+def _runs(graph: Graph, ends: str) -> tuple[str, str]:
+    """`raster.runs`, as (B, N, 4) and (B, N, 1)."""
+    begin, end = (graph("Gather", ends, at, axis=2) for at in (0, 1))
+    way = graph("Sub", end, begin)
+    length = _length(graph, way)
     unit = graph("Div", way, length)
-    cos, sin = (graph("Gather", unit, axis, axis=2) for axis in (0, 1))
-    flat = graph("Max", graph("Squeeze", length, [2]), raster.DOT_PX)
-    ink = graph("Where", there, graph("Mul", flat, 1 / form.ink_of_line), 0.0)
+    cos, sin = (graph("Gather", unit, [axis], axis=2) for axis in (0, 1))
     cos_2 = graph("Sub", graph("Mul", cos, cos), graph("Mul", sin, sin))
     sin_2 = graph("Mul", graph("Mul", cos, sin), 2.0)
-    runs = [ink, *(graph("Mul", run, ink) for run in (cos, sin, cos_2, sin_2))]
-    return graph("Concat", *(graph("Unsqueeze", run, [1]) for run in runs), axis=1)
+    return graph("Concat", unit, cos_2, sin_2, axis=2), length
+
+
+def _length(graph: Graph, way: str) -> str:
+    """Lengths (B, N, 1) of ways (B, N, 2)."""
+    square = graph("ReduceSum", graph("Mul", way, way), [2])
+    return graph("Sqrt", graph("Add", square, raster.LEAST))
+
+
+def _inks(graph: Graph, form: raster.Raster, runs: str, length: str, there: str) -> str:
+    """`raster._inks`, with the constant factors that follow it."""
+    flat = graph("Max", graph("Mul", length, raster.FILL * form.size_px), raster.DOT_PX)
+    flat = graph("Mul", flat, 1 / form.ink_of_line)
+    ink = graph("Where", graph("Unsqueeze", there, [2]), flat, 0.0)
+    inks = graph("Concat", ink, graph("Mul", runs, ink), axis=2)
+    return graph("Transpose", inks, perm=[0, 2, 1])
 
 
 def _turned(graph: Graph, pictures: str) -> str:
@@ -141,6 +169,36 @@ def _turned(graph: Graph, pictures: str) -> str:
     return graph("Mul", flipped, np.array(raster.TURN).reshape(-1, 1, 1))
 
 
+def _by_trace(graph: Graph, recogniser: Recogniser, upright: str) -> str:
+    """What the trace network answers to both ways up: `TraceNetwork.forward`."""
+    network = recogniser.network.trace
+    upside_down = graph("Mul", upright, np.array(trace.TURN).reshape(-1, 1, 1))
+    values = graph("Concat", upright, upside_down, axis=0)
+    is_there = graph("Slice", values, [0], [1], [1])  # the feature that is always one
+    for layer in network.layers:
+        values = _layer(graph, layer, values)
+        if isinstance(layer, nn.MaxPool2d):
+            is_there = _layer(graph, layer, is_there)
+        else:
+            values = graph("Mul", values, is_there)
+    number = graph("Max", graph("ReduceSum", is_there, [2, 3], keepdims=0), 1.0)
+    mean = graph("Div", graph("ReduceSum", values, [2, 3], keepdims=0), number)
+    most = graph("ReduceMax", values, [2, 3], keepdims=0)
+    return _layer(graph, network.head, graph("Concat", mean, most, axis=1))
+
+
+def _traces(graph: Graph, ends: str, runs: str, there: str) -> str:
+    """`trace.traces`."""
+    begin, end = (graph("Gather", ends, at, axis=2) for at in (0, 1))
+    first, last = graph("Slice", begin, [0], [1], [1]), graph("Slice", end, [0], [-1], [1])
+    jump = graph("Sub", begin, graph("Concat", first, last, axis=1))
+    jumps = graph("Mul", graph("Concat", jump, _length(graph, jump), axis=2), 2.0)
+    is_there = graph("Unsqueeze", graph("Cast", there, to=TensorProto.FLOAT), [2])
+    columns = graph("Concat", graph("Add", begin, end), runs, jumps, axis=2)
+    columns = graph("Concat", is_there, graph("Mul", columns, is_there), axis=2)
+    return graph("Unsqueeze", graph("Transpose", columns, perm=[0, 2, 1]), [2])
+
+
 def _layer(graph: Graph, layer: nn.Module, values: str) -> str:
     """One layer of the network."""
     match layer:
@@ -148,7 +206,7 @@ def _layer(graph: Graph, layer: nn.Module, values: str) -> str:
             weight, bias, attributes = _folded(layer)
             return graph("Relu", graph("Conv", values, weight, bias, **attributes))
         case nn.MaxPool2d():
-            return graph("MaxPool", values, kernel_shape=[2, 2], strides=[2, 2])
+            return graph("MaxPool", values, **_pooling(layer))
         case nn.AdaptiveAvgPool2d():
             return graph("GlobalAveragePool", values)
         case nn.Flatten():
@@ -167,9 +225,15 @@ def _folded(layer: Convolution) -> tuple[Floats, Floats, dict[str, Any]]:
     factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     weight = convolution.weight * factor[:, None, None, None]
     bias = norm.bias - norm.running_mean * factor
-    padding, stride = convolution.padding[0], convolution.stride[0]
-    attributes = {"pads": [padding] * 4, "strides": [stride] * 2}
+    attributes = {"pads": convolution.padding * 2, "strides": convolution.stride}
     return weight.detach().numpy(), bias.detach().numpy(), attributes
+
+
+def _pooling(layer: nn.MaxPool2d) -> dict[str, Any]:
+    """Attributes of a pooling; its strides are its kernel."""
+    kernel = layer.kernel_size
+    size = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+    return {"kernel_shape": size, "strides": size, "ceil_mode": int(layer.ceil_mode)}
 
 
 def _answers(graph: Graph, both: str, recogniser: Recogniser) -> None:
@@ -179,7 +243,7 @@ def _answers(graph: Graph, both: str, recogniser: Recogniser) -> None:
     upright = graph("Slice", both, [0, 0], graph("Concat", count, [classes], axis=0), [0, 1])
     first = graph("Concat", count, [classes], axis=0)
     turned = graph("Slice", both, first, [np.iinfo(np.int64).max] * 2, [0, 1])
-    logits = graph("Mul", graph("Add", upright, turned), 0.5, output="logits")
+    logits = graph("Mul", graph("Add", upright, turned), 0.25, output="logits")
     cooled = graph("Div", logits, recogniser.temperature.numpy())
     graph("Softmax", cooled, axis=1, output="probabilities")
 

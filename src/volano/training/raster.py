@@ -18,6 +18,8 @@ FAR = 1e7
 """Beyond any canvas in px; finite, so that a drawing of no segments is a blank picture."""
 DOT_PX = 0.5
 """Least ink of a segment, as if it were that long."""
+LEAST = 1e-9
+"""Under the root of a length, so that a dot has a direction and a gradient."""
 CHANNELS = 5
 """Ink, and how it runs: cosine and sine of its direction and of twice its direction."""
 TURN = (1.0, -1.0, -1.0, 1.0, 1.0)
@@ -36,29 +38,31 @@ class Raster(nn.Module):
         self.register_buffer("centres", torch.arange(size_px) + 0.5, persistent=False)
         self.register_buffer("places", (torch.arange(DOTS) + 0.5) / DOTS, persistent=False)
 
-    def forward(self, segments: Tensor, count: Tensor) -> Tensor:
-        """`segments` (B, N, 4) in px; those of drawing b from `count[b]` on are padding."""
-        there = torch.arange(segments.shape[1], device=count.device) < count[:, None]
-        ends = self._normalised(segments.unflatten(2, (2, 2)), there)
+    def forward(self, ends: Tensor, there: Tensor) -> Tensor:
+        """`ends` (B, N, 2, 2) as `normalised` gives them; `there` (B, N) is false for padding."""
+        ink = _inks(ends, there, FILL * self.size_px) / self.ink_of_line
+        ends = ends * (FILL * self.size_px) + self.size_px / 2
         begin, way = ends[:, :, 0], ends[:, :, 1] - ends[:, :, 0]
         dots = begin[:, :, None] + way[:, :, None] * self.places[:, None]
         columns = self._spread(dots[..., 0].flatten(1)[:, :, None] - self.centres)
         rows = self._spread(dots[..., 1].flatten(1)[:, None] - self.centres[:, None])
-        weights = _weights(way, there).repeat_interleave(DOTS, dim=2) / self.ink_of_line
+        weights = ink.repeat_interleave(DOTS, dim=2)
         # One product per drawing: the rows of all channels below each other.
         heights = (weights[:, :, None] * rows[:, None]).flatten(1, 2)
         return (heights @ columns).unflatten(1, (CHANNELS, self.size_px))
 
-    def _normalised(self, ends: Tensor, there: Tensor) -> Tensor:
-        """Ends in px of the picture: the box of the drawing centred, its larger side at FILL."""
-        absent = ~there[:, :, None, None]
-        low = ends.masked_fill(absent, FAR).amin((1, 2), keepdim=True)
-        high = ends.masked_fill(absent, -FAR).amax((1, 2), keepdim=True)
-        scale = FILL * self.size_px / (high - low).amax(3, keepdim=True).clamp_min(1e-3)
-        return (ends - (low + high) / 2) * scale + self.size_px / 2
-
     def _spread(self, off: Tensor) -> Tensor:
         return torch.exp(off.square() * (-0.5 / self.spread**2))
+
+
+def normalised(segments: Tensor, there: Tensor) -> Tensor:
+    """Ends (B, N, 2, 2) of segments (B, N, 4): the drawing's box centred, its larger side 1."""
+    ends = segments.unflatten(2, (2, 2))
+    absent = ~there[:, :, None, None]
+    low = ends.masked_fill(absent, FAR).amin((1, 2), keepdim=True)
+    high = ends.masked_fill(absent, -FAR).amax((1, 2), keepdim=True)
+    side = (high - low).amax(3, keepdim=True).clamp_min(1e-3)
+    return (ends - (low + high) / 2) / side
 
 
 def turned(pictures: Tensor) -> Tensor:
@@ -66,10 +70,16 @@ def turned(pictures: Tensor) -> Tensor:
     return pictures.flip(2, 3) * pictures.new_tensor(TURN)[:, None, None]
 
 
-def _weights(way: Tensor, there: Tensor) -> Tensor:
-    """Ink per channel (B, CHANNELS, N): in proportion to length, a dot as much as a short line."""
-    length = way.square().sum(2).add(1e-6).sqrt()
+def runs(ends: Tensor) -> tuple[Tensor, Tensor]:
+    """How segments run (B, 4, N): cosine and sine of direction and of twice it; lengths (B, N)."""
+    way = ends[:, :, 1] - ends[:, :, 0]
+    length = way.square().sum(2).add(LEAST).sqrt()
     cos, sin = (way / length[..., None]).unbind(2)
-    ink = torch.where(there, length.clamp_min(DOT_PX), 0.0)
-    runs = (torch.ones_like(cos), cos, sin, cos * cos - sin * sin, 2 * cos * sin)
-    return torch.stack(runs, dim=1) * ink[:, None]
+    return torch.stack([cos, sin, cos * cos - sin * sin, 2 * cos * sin], dim=1), length
+
+
+def _inks(ends: Tensor, there: Tensor, scale: float) -> Tensor:
+    """Ink per channel (B, CHANNELS, N): in proportion to length, a dot as much as a short line."""
+    ways, length = runs(ends)
+    ink = torch.where(there, (length * scale).clamp_min(DOT_PX), 0.0)[:, None]
+    return torch.cat([ink, ways * ink], dim=1)

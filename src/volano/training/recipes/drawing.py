@@ -150,17 +150,15 @@ class Drawing(Model):
         import torch
         from torch.nn import functional
 
-        from volano.training.raster import turned
-
         hand = Hand().times(self.strength)
         segments, count = augment(rng, known.segments[rows], known.count[rows], hand)
-        pictures = learner.raster(torch.from_numpy(segments), torch.from_numpy(count))
         half = len(rows) // 2
-        pictures = torch.cat([pictures[:half], turned(pictures[half:])])
+        segments[half:] *= -1
         truth = torch.from_numpy(known.truth[rows])
         truth[half:] += learner.classes
-        logits = learner.network(pictures.contiguous(memory_format=torch.channels_last))
-        return functional.cross_entropy(logits, truth, label_smoothing=self.smoothing)
+        views = learner.views(torch.from_numpy(segments), torch.from_numpy(count))
+        logits = learner.network(*views).flatten(0, 1)
+        return functional.cross_entropy(logits, truth.repeat(2), label_smoothing=self.smoothing)
 
     def _export(
         self, run: Run, recogniser: Recogniser, classes: list[str], known: Drawings
