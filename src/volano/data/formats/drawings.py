@@ -189,8 +189,8 @@ class _Columns:
         flat += [p.timestamp for p in points]
         # `array` takes a list of floats in two thirds of the time that numpy takes.
         self.values: Values = np.frombuffer(array("d", flat)).reshape(3, len(points))
-        self.least: list[float] = self.values.min(axis=1).tolist()
-        self.most: list[float] = self.values.max(axis=1).tolist()
+        self.least: list[float] = np.minimum.reduce(self.values, axis=1).tolist()
+        self.most: list[float] = np.maximum.reduce(self.values, axis=1).tolist()
         self.counts = counts
 
     def check_place(self, canvas: Canvas, margin: float) -> bool:

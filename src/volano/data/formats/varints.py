@@ -43,7 +43,8 @@ def encode(values: Ints) -> bytes:
 
 def _pairs(values: Ints) -> bytes:
     """Numbers of one byte or two, as nearly all are."""
-    written = np.ones((len(values), 2), np.bool_)
+    written = np.empty((len(values), 2), np.bool_)
+    written[:, 0] = True
     np.greater(values, 127, out=written[:, 1])
     # What is above 7 bits moves up by one; adding 128 says that it follows.
     pairs = (values + (values & -128) + (written[:, 1] * 128)).astype("<u2")
