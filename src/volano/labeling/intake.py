@@ -104,7 +104,7 @@ def rows(
 def _headers(packed: Sequence[PackedDrawing], bounds: drawings.Limits) -> Headers:
     """What is in the payloads that are not too large to look at."""
     payloads = [new.payload for new in packed if len(new.payload) <= bounds.payload_bytes]
-    return dict(zip(payloads, strokes.validate_all(payloads), strict=True))
+    return dict(zip(payloads, strokes.validate_all(payloads), strict=True)) if payloads else {}
 
 
 def _drawn_row(new: NewDrawing, giver: Giver, bounds: drawings.Limits, now_ms: float) -> Row:
