@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from volano.data.formats import segments
 from volano.data.formats.strokes import STEPS_PER_PX, Strokes
+from volano.spec.data import TooManyPoints
 from volano.spec.registry import Artefact
 from volano.spec.serving import DrawingInput, InputUnusable
 
@@ -23,6 +24,13 @@ def feed(inputs: Sequence[DrawingInput], artefact: Artefact) -> Feed:
     Raises: InputUnusable (a stroke without points, a number that is not finite).
     """
     return padded([_segments(one, artefact) for one in inputs])
+
+
+def check_size(given: DrawingInput, limit: int) -> None:
+    """Raises: TooManyPoints (cutting them up would hold up everybody else's answers)."""
+    points = sum(len(stroke.points) for stroke in given.strokes)
+    if points > limit:
+        raise TooManyPoints(points=points, limit=limit)
 
 
 def padded(cut: Sequence[Floats]) -> Feed:

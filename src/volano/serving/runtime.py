@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state
 
 from volano.serving import features
 from volano.serving.features import Feed
@@ -23,6 +24,16 @@ GOLDEN_TOLERANCE = 1e-3
 """Largest difference in probability between the runtime here and the one that trained."""
 
 _WARM_CALLS = 5
+
+_ORT_ERRORS: tuple[type[Exception], ...] = tuple(
+    error
+    for error in vars(onnxruntime_pybind11_state).values()
+    if isinstance(error, type) and issubclass(error, Exception)
+)
+"""What onnxruntime raises: its errors have no base of their own."""
+
+_UNFIT: tuple[type[Exception], ...] = (*_ORT_ERRORS, ValueError, TypeError, IndexError)
+"""What a graph made elsewhere may raise while it is loaded: not ours to foresee, only to refuse."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,19 +54,30 @@ def load(version: str, graph: bytes, artefact: Artefact) -> Loaded:
     """The version, warm and checked; takes some 10 to 200 ms, so call it in a thread.
 
     Raises: GoldenMismatch (it does not reproduce its own golden answers), ArtefactRefused (it has
-    none).
+    none, or cannot run here).
     """
     if not artefact.golden:
         raise ArtefactRefused(reason="it has no golden answers to check itself by")
-    session = _session(graph)
-    golden = [features.padded([np.array(g.input, np.float32)]) for g in artefact.golden]
-    expected = np.array([g.scores for g in artefact.golden], np.float32)
-    answered = np.concatenate([run(session, feed) for feed in golden])
+    if artefact.tolerance <= 0 or artefact.max_segments < 1:
+        raise ArtefactRefused(reason="it does not say how to cut a drawing into segments")
+    try:
+        session = _session(graph)
+        golden = [features.padded([np.array(g.input, np.float32)]) for g in artefact.golden]
+        answered = np.concatenate([run(session, feed) for feed in golden])
+        expected = np.array([g.scores for g in artefact.golden], np.float32)
+    except _UNFIT as error:
+        raise ArtefactRefused(reason=f"its graph does not run here: {error}"[:500]) from error
+    _check(version, answered, expected, len(artefact.classes))
+    return Loaded(version, artefact, session, _cost_s(session, golden[0]))
+
+
+def _check(version: str, answered: Floats, expected: Floats, classes: int) -> None:
+    if not answered.shape == expected.shape == (len(expected), classes):
+        raise ArtefactRefused(reason=f"it answers {answered.shape[1:]} for {classes} classes")
     error = float(np.abs(answered - expected).max())
     # `not <=` so that NaN is a mismatch too.
     if not error <= GOLDEN_TOLERANCE:
         raise GoldenMismatch(version=version, error=round(error, 6))
-    return Loaded(version, artefact, session, _cost_s(session, golden[0]))
 
 
 def run(session: Any, feed: Feed) -> Floats:

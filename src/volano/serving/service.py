@@ -18,6 +18,7 @@ from volano.core.segments.inbox import Row
 from volano.core.segments.parquet import Segments
 from volano.registry import service as registry
 from volano.serving import log, runtime, store
+from volano.serving.features import check_size
 from volano.serving.log import PredictionInbox, PredictionLog
 from volano.serving.routing import Active, Routing
 from volano.serving.runtime import Loaded
@@ -61,6 +62,8 @@ def predict(
     active = ctx.part(Routing).find((who.workspace, name))
     if active is None:
         raise spec.NothingActive(endpoint=name)
+    for given in inputs:
+        check_size(given, ctx.settings.drawing_max_points)
     loaded = active.loaded
     made = [_prediction(loaded, row) for row in loaded.scores(inputs).tolist()]
     now = utc_now()

@@ -95,8 +95,8 @@ class Artefact(Struct, frozen=True, kw_only=True):
     input_kind: str = "drawing"
     classes: list[str]
     temperature: float = 1.0
-    max_segments: int = 192
-    tolerance: float = 0.0
+    max_segments: int = 96
+    tolerance: float = 1 / 32
     """Preprocessing fact of the recipe: see data/formats/segments.py."""
     parity: float = 0.0
     """Largest difference between the trained network and the exported graph, in probability."""
