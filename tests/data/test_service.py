@@ -299,7 +299,7 @@ async def test_a_staged_snapshot_is_what_was_frozen(
     given = imports(["square", "circle"], PEOPLE)
     await collect(server, boss, given)
     snapshot = await _freeze(server, boss)
-    await service.stage(server, boss.workspace, snapshot.id, tmp_path, 10**7)
+    await service.stage(server, boss.workspace, snapshot.id, tmp_path)
     told = msgspec.json.decode((tmp_path / "snapshot.json").read_bytes(), type=Snapshot)
     assert snapshot == told
     lines = await service.snapshot_records(server, boss, snapshot.id, after=None, limit=1000)
@@ -320,7 +320,8 @@ async def test_a_snapshot_larger_than_a_run_may_read_is_not_staged(
     await collect(server, boss, imports(["square"], PEOPLE))
     snapshot = await _freeze(server, boss)
     with pytest.raises(StagedTooLarge):
-        await service.stage(server, boss.workspace, snapshot.id, tmp_path, 100)
+        small = replace(server, settings=replace(server.settings, run_max_data=100))
+        await service.stage(small, boss.workspace, snapshot.id, tmp_path)
 
 
 async def test_a_drawing_that_game_players_send_is_a_record_too(server: Context, boss: Who) -> None:

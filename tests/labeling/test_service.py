@@ -198,3 +198,14 @@ async def test_a_drawing_whose_flags_say_what_was_odd_is_stored(server: Context,
     assert ["time-normalised"] == first.flags
     again = await service.submit(server, ada, odd)
     assert msgspec.structs.replace(first, duplicate=True) == again
+
+
+async def test_an_id_stands_for_one_shape_too(server: Context, boss: Who) -> None:
+    await ask_for(server, boss, "square", "circle")
+    sent = drawing("square")
+    await service.submit(server, boss, sent)
+    other = msgspec.structs.replace(sent, shape="circle")
+    with pytest.raises(DrawingIdReused):
+        await service.submit(server, boss, other)
+    (outcome,) = await service.submit_many(server, boss, [other])
+    assert (False, "drawing-id-reused") == (outcome.stored, outcome.code)

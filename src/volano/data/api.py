@@ -146,8 +146,7 @@ async def list_snapshot_records(
 @snapshots.get("/{id}/splits/{split}", allow="export", produces="application/vnd.apache.parquet")
 async def download_split(ctx: Context, who: Who, id: Id, split: spec.Split) -> Stream:
     """One split as a Parquet file: what a run reads, for training without a server."""
-    frozen = await service.frozen(ctx, who, id)
-    chunks = service.split_file(ctx, who, frozen.id, split)
+    chunks = await service.split_file(ctx, who, id, split)
     return Stream(chunks, "application/vnd.apache.parquet")
 
 

@@ -8,9 +8,10 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
@@ -98,6 +99,11 @@ async def record(ctx: Context, who: Who, id: str) -> spec.Record:
     Raises: Missing.
     """
     return (await _found(ctx, who.workspace, id))[0]
+
+
+async def label_of(ctx: Context, workspace: str, id: str) -> str:
+    """What a record's contributor was asked for. Raises: Missing."""
+    return (await _found(ctx, workspace, id))[0].label
 
 
 async def payload(ctx: Context, who: Who, id: str) -> tuple[spec.Record, bytes]:
@@ -237,7 +243,7 @@ async def snapshot_records(
     Raises: Missing.
     """
     row = await _snapshot_row(ctx, who.workspace, id)
-    lines = pq.read_table(io.BytesIO(await ctx.blobs.get(who.workspace, row.manifest)))
+    lines = await _manifest(ctx, who.workspace, row)
     if after is not None:
         lines = lines.filter(pc.greater(lines["record"], after))
     items = [snapshot.line(values) for values in lines.slice(0, limit).to_pylist()]
@@ -257,20 +263,22 @@ async def snapshots_with(ctx: Context, who: Who, record_id: str) -> list[spec.Sn
     return list(found.values())
 
 
-async def stage(ctx: Context, workspace: str, id: str, folder: Path, limit: int) -> None:
+async def stage(
+    ctx: Context, workspace: str, id: str, folder: Path, splits: Sequence[str] = staging.SPLITS
+) -> None:
     """Write a snapshot as `snapshot.json` and `<split>.parquet` into a folder.
 
     Memory is one segment, however large the snapshot is.
 
-    Raises: Missing, StagedTooLarge (more than `limit` bytes).
+    Raises: Missing, StagedTooLarge (more than `run_max_data` bytes).
     """
     row = await _snapshot_row(ctx, workspace, id)
     (folder / "snapshot.json").write_bytes(msgspec.json.encode(_snapshot(row)))
-    lines = pq.read_table(io.BytesIO(await ctx.blobs.get(workspace, row.manifest)))
+    lines = await _manifest(ctx, workspace, row)
     ids = pc.unique(lines["segment"]).to_pylist()
     async with ctx.db.read(workspace) as tx:
         places = await compact.by_id(tx, ids)
-    with staging.Writer(folder, limit) as writer:
+    with staging.Writer(folder, ctx.settings.run_max_data, splits) as writer:
         for segment_id in ids:
             wanted = lines.filter(pc.equal(lines["segment"], segment_id))
             segment = await ctx.blobs.get(workspace, places[segment_id].blob)
@@ -280,14 +288,24 @@ async def stage(ctx: Context, workspace: str, id: str, folder: Path, limit: int)
 async def split_file(ctx: Context, who: Who, id: str, split: spec.Split) -> AsyncIterator[bytes]:
     """`<split>.parquet` of a snapshot as a run reads it, in chunks; for runs without a server.
 
-    Raises: Missing, StagedTooLarge (at the first chunk).
+    Raises: Missing, StagedTooLarge.
     """
+    # A file without a name: it is gone with the stream, however that ends.
     with tempfile.TemporaryDirectory(prefix="volano-") as name:
-        folder = Path(name)
-        await stage(ctx, who.workspace, id, folder, ctx.settings.run_max_data)
-        with (folder / f"{split}.parquet").open("rb") as file:
-            while chunk := await asyncio.to_thread(file.read, _CHUNK):
-                yield chunk
+        await stage(ctx, who.workspace, id, Path(name), (split,))
+        file = (Path(name) / f"{split}.parquet").open("rb")
+    return _chunks(file)
+
+
+async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
+    with file:
+        while chunk := await asyncio.to_thread(file.read, _CHUNK):
+            yield chunk
+
+
+async def _manifest(ctx: Context, workspace: str, row: sa.Row[Any]) -> pa.Table:
+    data = await ctx.blobs.get(workspace, row.manifest)
+    return await asyncio.to_thread(pq.read_table, io.BytesIO(data))
 
 
 async def _snapshot_row(ctx: Context, workspace: str, id_or_name: str) -> sa.Row[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -27,11 +28,11 @@ SPLITS = ("train", "valid", "test")
 class Writer:
     """Writes `<split>.parquet` files of SCHEMA into a folder, at most `limit` bytes of payload."""
 
-    def __init__(self, folder: Path, limit: int) -> None:
+    def __init__(self, folder: Path, limit: int, splits: Sequence[str] = SPLITS) -> None:
         self.limit, self.written = limit, 0
         self._files = {
             split: pq.ParquetWriter(folder / f"{split}.parquet", SCHEMA, compression="zstd")
-            for split in SPLITS
+            for split in splits
         }
 
     def __enter__(self) -> Writer:

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING
 from volano.core.segments.inbox import Row, Stored
 from volano.data import service as data
 from volano.data.formats import strokes
+from volano.data.ingest import head_of
 from volano.labeling import intake, quality, store
 from volano.labeling.intake import Giver, Incoming
 from volano.spec.accounts import NameTaken, Who
 from volano.spec.common import Page, utc_now
 from volano.spec.data import DrawingImport, Quality
 from volano.spec.errors import VolanoError
-from volano.spec.labeling import NewShape, Outcome, Shape, UnknownShape, UserStats
+from volano.spec.labeling import (
+    DrawingIdReused,
+    NewShape,
+    Outcome,
+    Shape,
+    UnknownShape,
+    UserStats,
+)
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -78,7 +86,7 @@ async def submit(ctx: Context, who: Who, drawing: Incoming) -> Outcome:
     if isinstance(row, VolanoError):
         raise row
     (there,) = await data.append(ctx, who.workspace, [row])
-    return intake.stored(row, there)
+    return await _stored(ctx, who.workspace, row, there)
 
 
 async def submit_many(ctx: Context, who: Who, batch: Sequence[Incoming]) -> list[Outcome]:
@@ -136,16 +144,26 @@ async def _take(ctx: Context, workspace: str, given: Given) -> list[Outcome]:
     rows = [row for row in admitted if isinstance(row, Row)]
     there = iter(await data.append(ctx, workspace, rows) if rows else ())
     return [
-        _outcome(row, next(there)) if isinstance(row, Row) else intake.refused(drawing.id, row)
+        await _outcome(ctx, workspace, row, next(there))
+        if isinstance(row, Row)
+        else intake.refused(drawing.id, row)
         for row, (drawing, _) in zip(admitted, given, strict=True)
     ]
 
 
-def _outcome(row: Row, there: Stored) -> Outcome:
+async def _outcome(ctx: Context, workspace: str, row: Row, there: Stored) -> Outcome:
     try:
-        return intake.stored(row, there)
+        return await _stored(ctx, workspace, row, there)
     except VolanoError as error:
         return intake.refused(row.key, error)
+
+
+async def _stored(ctx: Context, workspace: str, row: Row, there: Stored) -> Outcome:
+    """What became of the row. Raises: DrawingIdReused (for other strokes or another shape)."""
+    outcome = intake.stored(row, there)
+    if there.duplicate and await data.label_of(ctx, workspace, row.key) != head_of(row).label:
+        raise DrawingIdReused(id=row.key)
+    return outcome
 
 
 async def _admit(ctx: Context, workspace: str, given: Given) -> list[Row | VolanoError]:

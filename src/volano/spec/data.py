@@ -254,8 +254,8 @@ class SplitRule(Input, frozen=True, kw_only=True):
     """
 
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
-    valid: Annotated[float, Meta(ge=0, le=0.5)] = 0.1
-    test: Annotated[float, Meta(ge=0, le=0.5)] = 0.2
+    valid: Annotated[float, Meta(gt=0, le=0.5)] = 0.1
+    test: Annotated[float, Meta(gt=0, le=0.5)] = 0.2
     test_contributors: Annotated[list[Pattern], Meta(max_length=200)] = []
 
 

@@ -96,7 +96,7 @@ async def carry_out(ctx: Context, job: Job) -> None:
     staged = folder.with_name(f"data-{job.attempt}")
     try:
         await asyncio.to_thread(staged.mkdir, parents=True)
-        await data.stage(ctx, job.workspace, run.snapshot, staged, ctx.settings.run_max_data)
+        await data.stage(ctx, job.workspace, run.snapshot, staged)
         await _carry_out(ctx, job, run, folder, staged)
     except (Invalid, Missing, TooMuch) as error:
         # It would fail the same way again: the person who asked for the run can change it.
