@@ -65,7 +65,7 @@ async def open_runs(ctx: Context) -> list[tuple[str, str, str]]:
 
 
 async def begin_attempt(ctx: Context, workspace: str, id: str, attempt: int) -> spec.Run | None:
-    """Mark a run as running; None when it is over already (a message came twice)."""
+    """Mark a run as running; None when it is over, or at a later attempt (a message came twice)."""
     values = {
         "state": "running",
         "attempt": attempt,
@@ -74,7 +74,7 @@ async def begin_attempt(ctx: Context, workspace: str, id: str, attempt: int) -> 
         "progress": {},
     }
     async with ctx.db.begin(workspace) as tx:
-        if not await store.update_run(tx, id, values):
+        if not await store.begin_attempt(tx, id, attempt, values):
             return None
         return _run(await _run_row(tx, id))
 

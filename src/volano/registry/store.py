@@ -112,6 +112,12 @@ async def update_run(
     return await tx.run(change.values(**values)) == 1
 
 
+async def begin_attempt(tx: Tx, id: str, attempt: int, values: dict[str, Any]) -> bool:
+    """Change a run that is not over and at no later attempt; whether it was."""
+    change = tx.update(runs).where(runs.c.id == id, runs.c.state.in_(OPEN))
+    return await tx.run(change.where(runs.c.attempt < attempt).values(**values)) == 1
+
+
 async def open_runs(tx: Tx) -> Sequence[sa.Row[Any]]:
     """The runs that are not over."""
     columns = (runs.c.workspace, runs.c.id, runs.c.job)
