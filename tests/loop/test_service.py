@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.serving.graphs import asked, version
-from tests.stages import Connect, Hire, collect, imports, working
+from tests.stages import Connect, collect, imports, working
 from volano.core.context import Context
 from volano.data import service as data
 from volano.loop import service
@@ -119,13 +119,9 @@ async def test_a_thing_of_another_workspace_is_missing(
             await service.explain(server, outsider, kind, id)
 
 
-async def test_who_drew_is_told_to_those_who_may_know(
-    server: Context, hire: Hire, turn: Turn
-) -> None:
-    for role, expected in (("auditor", "ada"), ("developer", "a contributor")):
-        who = await hire(role)  # type: ignore[arg-type] # both are roles
-        found = await service.explain(server, who, "record", turn.records[0])
-        assert [expected] == [fact.title for fact in found.up]
+async def test_a_record_leads_to_the_contributor_by_id_alone(explain: Explain, turn: Turn) -> None:
+    found = await explain("record", turn.records[0])
+    assert [("contributor", "ada", {})] == [(fact.kind, fact.id, fact.facts) for fact in found.up]
 
 
 async def test_a_kind_that_nobody_knows_is_refused(explain: Explain) -> None:

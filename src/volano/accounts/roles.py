@@ -13,7 +13,7 @@ MEANINGS: dict[Permission, str] = {
     "label": "answer tasks",
     "adjudicate": "decide where answers disagree",
     "read": "see records, snapshots, runs, versions, endpoints and explanations",
-    "read-contributors": "see who contributed what",
+    "read-contributors": "see who is behind a contributor's id (nothing is kept of that yet)",
     "predict": "ask an endpoint",
     "train": "freeze snapshots, start and cancel runs, import records",
     "deploy": "put versions on endpoints, roll back",

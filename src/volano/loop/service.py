@@ -154,8 +154,7 @@ class _Teller:
         return [Edge(("snapshot", snapshot.id), "frozen into") for snapshot in snapshots]
 
     async def contributor_is(self, id: str) -> Node:
-        shown = id if self.who.may("read-contributors") else "a contributor"
-        return Node(("contributor", id), shown, {})
+        return Node(("contributor", id), id, {})
 
     async def contributor_up(self, id: str) -> Sequence[Edge]:
         return []
