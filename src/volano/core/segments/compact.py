@@ -1,6 +1,6 @@
 """Moving rows from the inbox into segments: blob first, then one transaction that moves them.
 
-Crash before the transaction: an orphan blob, swept by age. Crash after: complete.
+Crash before the transaction: an orphan blob, garbage but never wrong. Crash after: complete.
 """
 
 from __future__ import annotations

@@ -223,8 +223,10 @@ async def drop(tx: Tx, stream: str, keys: Collection[str]) -> int:
 
 
 async def of_subject(tx: Tx, stream: str, subject: str) -> list[Row]:
-    """One subject's rows that are still in the inbox (it is small: a scan)."""
-    query = tx.select(inbox).where(inbox.c.stream == stream, inbox.c.subject == subject)
+    """One subject's rows that are still in the inbox (it is small: a scan), without payloads."""
+    columns = [column for column in inbox.c if column.name != "payload"]
+    query = tx.select(*columns, sa.literal(b"", sa.LargeBinary).label("payload"))
+    query = query.where(inbox.c.stream == stream, inbox.c.subject == subject)
     return [_row(row) for row in await tx.all(query)]
 
 
