@@ -70,7 +70,9 @@ class Settings:
 
     serving_poll_s: float = _setting(0.25, "look for a changed endpoint this often, s")
     serving_loaded: int = _setting(64, "versions kept loaded (least recently used go first)")
-    serving_log_ms: int = _setting(200, "prediction log: at most this much is lost in a crash, ms")
+    serving_log_ms: int = _setting(
+        200, "prediction log: wait so long between commits; what waits is lost in a crash, ms"
+    )
 
     key_cache_s: float = _setting(5.0, "a verified key is trusted this long without a look-up, s")
     session_days: int = _setting(30, "life of an anonymous session, days")
