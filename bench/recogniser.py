@@ -34,7 +34,8 @@ def main() -> None:
     if options.cores:
         os.sched_setaffinity(0, options.cores)
         os.environ["OMP_NUM_THREADS"] = str(len(options.cores))
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as runs have it on a server
+    # As runs have it on a server.
+    os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
     found = [f for f in _found(options.data) if isinstance(f, omniglot.Found)]
     rows = [_row(f) for f in found]
     results = [

@@ -87,10 +87,10 @@ async def test_no_secret_of_this_process_is_in_the_childs_environment(new_spec):
 async def test_the_environment_is_this_and_no_more(facts):
     names = await facts("sorted(os.environ)", env={"CUDA_VISIBLE_DEVICES": ""})
     assert {
-        "CUDA_VISIBLE_DEVICES", "HOME", "LANG", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS",
-        "PATH", "PYTHONFAULTHANDLER", "PYTHONHASHSEED", "PYTHONUNBUFFERED", "TMPDIR",
-        "VOLANO_ARTEFACT", "VOLANO_DATA",
+        "CUDA_VISIBLE_DEVICES", "GOMP_SPINCOUNT", "HOME", "LANG", "MKL_NUM_THREADS",
+        "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY",
+        "OPENBLAS_NUM_THREADS", "PATH", "PYTHONFAULTHANDLER", "PYTHONHASHSEED",
+        "PYTHONUNBUFFERED", "TMPDIR", "VOLANO_ARTEFACT", "VOLANO_DATA",
     } == set(names) - {"LC_CTYPE"}  # fmt: skip
 
 
