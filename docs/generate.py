@@ -1,10 +1,12 @@
 """Writes the pages of docs/ that are made from the code: `./dev docs`; `--check` only compares."""
 
+import importlib
+import pkgutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from volano import app
+from volano import app, spec
 from volano.accounts import roles
 from volano.core.settings import table as settings_table
 from volano.spec import errors
@@ -32,7 +34,9 @@ def settings() -> str:
 
 def problems() -> str:
     """Every error that a caller can see, by status."""
-    assert app.ROUTES  # every stage is loaded, so every error is known
+    assert app.ROUTES  # every stage is loaded, so every error of the server is known
+    for module in pkgutil.iter_modules(spec.__path__, "volano.spec."):
+        importlib.import_module(module.name)
     every = _below(errors.VolanoError)
     found = {cls.code: cls for cls in every if cls.__module__ != errors.__name__}
     order = sorted(found.values(), key=lambda cls: (cls.status, cls.code))
