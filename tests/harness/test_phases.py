@@ -111,6 +111,23 @@ def test_a_loop_that_swallows_exceptions_stops_too(write_model):
     assert "user.timeout" == failure_of(write_model(train), seconds=0.2).class_
 
 
+def test_time_that_is_up_inside_a_destructor_still_stops_the_run(write_model):
+    head = """
+import time
+class Slow:
+    def __del__(self):
+        end = time.monotonic() + 0.4
+        while time.monotonic() < end:
+            pass
+"""
+    train = """
+    Slow()
+    while True:
+        pass
+    """
+    assert "user.timeout" == failure_of(write_model(train, head=head), seconds=0.2).class_
+
+
 def test_figures_too_large_to_be_told_are_a_broken_contract(write_model):
     failure = failure_of(write_model(WRITE, "return {'a': 'x' * (1 << 21)}"))
     assert "user.contract" == failure.class_

@@ -2,6 +2,7 @@
 
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,9 @@ Clock = Callable[[], float]
 
 NOTE_LIMIT = 500
 """Characters of a progress note."""
+
+RING_AGAIN_S = 0.01
+"""Seconds until an alarm that was raised where Python drops exceptions is raised once more."""
 
 
 class LocalRun:
@@ -112,7 +116,8 @@ class LocalRun:
         before = signal.signal(signal.SIGALRM, self._on_alarm)
         signal.setitimer(signal.ITIMER_REAL, max(self.seconds - self.at_s(), 0.001))
         try:
-            yield
+            with _retried_where_lost():
+                yield
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
@@ -126,6 +131,26 @@ class LocalRun:
 
     def _out_of_time(self) -> RunOutOfTime:
         return RunOutOfTime(f"The {self.seconds:g} s allowed for the run are used up.")
+
+
+@contextmanager
+def _retried_where_lost() -> Iterator[None]:
+    """Ring again where the alarm was lost: Python drops what is raised in a `__del__` or a weakref's
+    callback, and whichever of them happens to run when time is up would let the code go on.
+    """
+    before = sys.unraisablehook
+
+    def told(lost: "sys.UnraisableHookArgs") -> None:
+        if isinstance(lost.exc_value, RunOutOfTime):
+            signal.setitimer(signal.ITIMER_REAL, RING_AGAIN_S)
+        else:
+            before(lost)
+
+    sys.unraisablehook = told
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _number(step: int, name: str, value: object) -> float:
