@@ -135,8 +135,10 @@ class LocalRun:
 
 @contextmanager
 def _retried_where_lost() -> Iterator[None]:
-    """Ring again where the alarm was lost: Python drops what is raised in a `__del__` or a weakref's
-    callback, and whichever of them happens to run when time is up would let the code go on.
+    """Ring again where the alarm was lost.
+
+    Python drops what is raised in a `__del__` or a weakref's callback: whichever of them happened
+    to run when time was up would let the code go on.
     """
     before = sys.unraisablehook
 
