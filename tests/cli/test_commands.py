@@ -220,7 +220,7 @@ def test_a_file_that_is_not_there_is_named(ask):
     ("error", "code", "following"),
     [
         (Missing(noun="run", id="run_1"), 1, "next:  volano runs ls"),
-        (NotAuthenticated(), 1, "`volano keys create` makes one."),
+        (NotAuthenticated(), 1, "`volano login` keeps a key for commands"),
         (RoleTooLow(role="contributor", permission="read", roles="admin"), 1, "Ask an admin"),
         (NoEarlierVersion(endpoint="drawing"), 1, "Activate a version by its id instead."),
         (Broken(), 3, "request id req_1"),

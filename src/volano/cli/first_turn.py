@@ -36,8 +36,11 @@ _BATCH = 100
 
 def first_turn(client: Client, steps: Steps, *, key: str | None) -> None:
     """Collect, freeze, train, activate, predict; nothing where an endpoint answers already."""
-    if any(True for _ in client.endpoints.ls()):
-        steps.done(f"endpoint {NAME!r} answers")
+    answering = next(iter(client.endpoints.ls()), None)
+    if answering is not None:
+        steps.done(f"endpoint {answering.name!r} answers")
+        steps.terminal.say()
+        steps.terminal.then("volano status", f"volano endpoints show {answering.name}")
         return
     _draw(client, steps)
     snapshot = client.snapshots.create(NAME)

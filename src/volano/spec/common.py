@@ -106,7 +106,10 @@ class NotAuthenticated(Denied):
     """This operation needs a key or a session."""
 
     status = 401
-    remedy = "Send 'Authorization: Bearer <key>'; `volano keys create` makes one."
+    remedy = (
+        "`volano login` keeps a key for commands; over HTTP send 'Authorization: Bearer <key>'. "
+        "An admin makes keys with `volano keys create`."
+    )
 
 
 class RoleTooLow(Denied):
