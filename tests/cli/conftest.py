@@ -1,5 +1,6 @@
 """Fixtures of the commands' tests: the program as a process, with a server that has something."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -65,24 +66,30 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def volano(
-    environ: dict[str, str],
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Volano:
+    environ: dict[str, str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Volano]:
     """Runs one command to its end, in this process: a process for each takes minutes."""
-    monkeypatch.chdir(folder)
-    for name in ("VOLANO_URL", "VOLANO_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "COLUMNS"):
-        monkeypatch.setenv(name, environ[name])
 
     def run(*words: str) -> Done:
         code = main.run(words)
         shown = capsys.readouterr()
         return Done(code=code, out=shown.out, err=shown.err)
 
-    return run
+    with contextlib.chdir(folder), only(environ):
+        yield run
+
+
+@contextlib.contextmanager
+def only(given: dict[str, str]) -> Iterator[None]:
+    """This process has this environment meanwhile."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import invalidate_caches
 from pathlib import Path
 
 import pytest
@@ -169,9 +171,16 @@ class Here(Model):
         """Nothing."""
 
 
-def test_imports_that_lead_out_of_the_package_are_not_confused_with_its_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+@pytest.fixture
+def importable(tmp_path: Path) -> Iterator[Path]:
+    """The test's folder, where Python looks for modules first."""
+    sys.path.insert(0, str(tmp_path))
+    invalidate_caches()
+    yield tmp_path
+    sys.path.remove(str(tmp_path))
+
+
+def test_imports_that_lead_out_of_the_package_are_not_confused_with_its_files(importable: Path):
     files = {
         "shop/__init__.py": "",
         "shop/kind/__init__.py": "",
@@ -182,11 +191,10 @@ def test_imports_that_lead_out_of_the_package_are_not_confused_with_its_files(
         "shop/pot.py": "",
     }
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    monkeypatch.syspath_prepend(tmp_path)
+        (importable / name).parent.mkdir(parents=True, exist_ok=True)
+        (importable / name).write_text(text)
     place = locate("shop.kind.tea")
-    assert ("shop", tmp_path / "shop") == (place.package, place.project)
+    assert ("shop", importable / "shop") == (place.package, place.project)
     assert ["__init__.py", "kind/__init__.py", "kind/cup.py", "kind/tea.py", "pot.py"] == sorted(
         capture(place).files
     )
