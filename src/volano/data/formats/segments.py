@@ -11,6 +11,8 @@ MAX_SEGMENTS = 96
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.float64]
+Way = NDArray[np.complex128]
+"""Points as x + iy: most calls of numpy cost the same for both sides as for one."""
 
 
 def segments(
@@ -23,23 +25,27 @@ def segments(
     Pieces grow where a drawing has too much ink for the limit; where even its strokes are too
     many, the shortest are left out.
     """
-    xy = drawing.xy.astype(np.float64)
+    sides = drawing.xy.T.astype(np.float64, order="C")
+    pen = sides[0] + 1j * sides[1]
     starts, ends = drawing.starts[:-1], drawing.starts[1:] - 1
-    along = _along(xy, starts)
-    lengths = along[ends] - along[starts]
-    longest = tolerance * max(float(np.ptp(xy, axis=0).max()), 1e-6)
-    pieces = _pieces(lengths, longest, max_segments)
-    begin, end = _cuts(along[starts], lengths, pieces)
-    corners = [np.interp(at, along, side) for at in (begin, end) for side in xy.T]
-    return np.stack(corners, axis=1).astype(np.float32)
+    along = _along(pen, starts)
+    first = along[starts]
+    lengths = along[ends] - first
+    box = np.maximum.reduce(sides, axis=1) - np.minimum.reduce(sides, axis=1)
+    pieces = _pieces(lengths, tolerance * max(*box.tolist(), 1e-6), max_segments)
+    cuts, begins = _cuts(first, lengths, pieces)
+    corners = np.interp(cuts, along, pen)
+    found = np.empty((len(begins), 2), np.complex128)
+    found[:, 0], found[:, 1] = corners[begins], corners[begins + 1]
+    return found.view(np.float64).astype(np.float32)
 
 
-def _along(xy: Numbers, starts: NDArray[np.int32]) -> Numbers:
+def _along(pen: Way, starts: NDArray[np.int32]) -> Numbers:
     """Way of the pen at each point; 1 px lies between strokes, so that no cut is in two of them."""
-    step = np.hypot(*np.diff(xy, axis=0, prepend=xy[:1]).T)
+    step = np.ones(len(pen))
+    np.abs(pen[1:] - pen[:-1], out=step[1:])
     step[starts] = 1.0
-    along: Numbers = np.cumsum(step)
-    return along
+    return np.add.accumulate(step)
 
 
 def _pieces(lengths: Numbers, longest: float, limit: int) -> NDArray[np.int64]:
@@ -53,9 +59,17 @@ def _pieces(lengths: Numbers, longest: float, limit: int) -> NDArray[np.int64]:
     return np.maximum(1, np.ceil(lengths / longest - 1e-3)).astype(np.int64)
 
 
-def _cuts(first: Numbers, lengths: Numbers, pieces: NDArray[np.int64]) -> tuple[Numbers, Numbers]:
-    """Where on the pen's way each piece begins and ends."""
-    stroke = np.repeat(np.arange(len(pieces)), pieces)
-    number = np.arange(len(stroke)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    unit = lengths[stroke] / pieces[stroke]
-    return first[stroke] + unit * number, first[stroke] + unit * (number + 1)
+def _cuts(
+    first: Numbers, lengths: Numbers, pieces: NDArray[np.int64]
+) -> tuple[Numbers, NDArray[np.intp]]:
+    """Where on the pen's way the cuts of each stroke are, and which of them begin a piece."""
+    if not pieces.all():
+        kept = pieces > 0
+        first, lengths, pieces = first[kept], lengths[kept], pieces[kept]
+    cuts = pieces + 1
+    ends = np.add.accumulate(cuts)
+    stroke = np.arange(len(cuts)).repeat(cuts)
+    number = np.arange(len(stroke)) - (ends - cuts)[stroke]
+    begins = np.ones(len(stroke), np.bool_)
+    begins[ends - 1] = False
+    return first[stroke] + (lengths / pieces)[stroke] * number, begins.nonzero()[0]
