@@ -47,7 +47,6 @@ from volano.serving import service as serving
 from volano.serving import worker as serving_worker
 from volano.serving.log import STREAM, PredictionLog
 from volano.serving.routing import Routing
-from volano.spec.common import utc_now
 from volano.spec.errors import VolanoError
 from volano.training import api as training_api
 from volano.training import service as training
@@ -206,7 +205,7 @@ async def _sweep(ctx: Context) -> None:
             forget_at = now + _FORGET_EVERY_S
         await _unless_refused(training.settle(ctx), "runs not settled")
         for stream, topic in STREAMS.items():
-            asked = compact.request_due(ctx, stream, topic, now_ms=_now_ms())
+            asked = compact.request_due(ctx, stream, topic)
             await _unless_refused(asked, "compaction not requested")
         await asyncio.sleep(ctx.settings.jobs_sweep_s)
 
@@ -217,10 +216,6 @@ async def _unless_refused(step: Awaitable[Any], event: str) -> None:
         await step
     except VolanoError as error:
         log.warning(event, code=error.code)
-
-
-def _now_ms() -> int:
-    return int(utc_now().timestamp() * 1000)
 
 
 @asynccontextmanager

@@ -168,11 +168,11 @@ def _record(row: sa.Row[Any]) -> spec.Record:
 async def freeze(ctx: Context, who: Who, new: spec.NewSnapshot) -> spec.Snapshot:
     """Freeze the records that fit the filter now; an equal list has the same id and hash.
 
-    Everything that was acknowledged before the call is considered.
+    Everything that was acknowledged before the call is considered, whatever the clocks say.
 
     Raises: NothingMatches, EmptySplit, StillMoving.
     """
-    await compact.flush(ctx, who.workspace, STREAM, COMPACT, now_ms=_now_ms())
+    await compact.flush(ctx, who.workspace, STREAM, COMPACT)
     async with ctx.db.read(who.workspace) as tx:
         entries = [entry async for entry in store.entries(tx, new.filter)]
     if not entries:

@@ -68,6 +68,26 @@ async def test_a_delayed_message_waits_for_its_time(db: Database) -> None:
     assert await recount(db) == []
 
 
+async def test_a_key_that_is_sent_unless_open_is_free_again_once_its_job_has_ended(
+    db: Database,
+) -> None:
+    async def sent() -> str:
+        async with db.begin(WS) as tx:
+            return await LEDGER.send_unless_open(tx, "think", {}, key="alone")
+
+    queued = [await sent() for _ in range(3)]
+    (lease,) = await claim(db)
+    running = await sent()
+    assert {lease.id} == {*queued, running}
+    await finish(db, lease)
+    second = await sent()
+    assert second != lease.id
+    async with db.begin(WS) as tx:
+        await LEDGER.cancel(tx, second)
+    assert await sent() != second
+    assert await recount(db) == []
+
+
 async def test_a_queued_and_a_scheduled_job_are_cancelled_at_once(db: Database) -> None:
     async with db.begin(WS) as tx:
         later = await clock(tx) + timedelta(hours=1)

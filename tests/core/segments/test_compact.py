@@ -1,6 +1,7 @@
 """Compaction moves every row once: blob first, then one transaction."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,9 +26,11 @@ from volano.core.context import Context
 from volano.core.db import Tx
 from volano.core.jobs import Job
 from volano.core.jobs.lease import give_back
+from volano.core.jobs.tables import jobs
 from volano.core.segments import compact
 from volano.core.segments.inbox import Row
 from volano.core.segments.parquet import Place, Segments
+from volano.core.segments.tables import inbox
 from volano.spec.jobs import LeaseLost
 
 TOPIC = "things.compact"
@@ -45,7 +48,17 @@ async def _fill(ctx: Context, *numbers: int) -> list[Row]:
 
 async def _sent(ctx: Context, workspace: str = HOME) -> list[Any]:
     async with ctx.db.read(workspace) as tx:
-        return [job for job in await ctx.jobs.recent(tx) if job.topic == TOPIC]
+        query = tx.select(jobs.c.id, jobs.c.state).where(jobs.c.topic == TOPIC)
+        return list(await tx.all(query.order_by(jobs.c.id)))
+
+
+def _ms(seconds: float) -> int:
+    """What a clock shows that is ahead by so many seconds, or behind."""
+    return int((time.time() + seconds) * 1000)
+
+
+async def _carry_out(ctx: Context, job: str) -> int:
+    return await compact.compact(ctx, await claim(ctx, job), STREAM, plan)
 
 
 async def test_rows_move_from_the_inbox_into_one_segment(server: Context) -> None:
@@ -67,9 +80,9 @@ async def test_compacting_again_finds_nothing_and_makes_no_segment(server: Conte
 
 async def test_the_oldest_rows_go_first_and_the_others_stay(server: Context) -> None:
     few = replace(server, settings=replace(server.settings, segment_rows=2))
-    inbox = open_inbox(few)
+    things = open_inbox(few)
     for number, at_ms in ((1, 30), (2, 10), (3, 20)):
-        await inbox.append(HOME, [row(number)], now_ms=at_ms)
+        await things.append(HOME, [row(number)], now_ms=at_ms)
     assert 2 == await compact.compact(few, await _job(few), STREAM, plan)
     assert {row(1).key} == await waiting(few, *rows(1, 2, 3))
 
@@ -131,39 +144,100 @@ async def test_a_segment_is_found_by_the_keys_between_its_ends(server: Context) 
 
 
 async def test_compaction_is_asked_for_where_rows_are_old_or_many(server: Context) -> None:
-    settings = replace(server.settings, segment_rows=3, segment_age_s=5.0)
+    """Or where they come from a clock that is far ahead: the database's own says what is old."""
+    settings = replace(server.settings, segment_rows=3, segment_age_s=60.0)
     ctx = replace(server, settings=settings)
-    inbox = open_inbox(ctx)
-    await inbox.append("ws_young", rows(1, 2), now_ms=10_000)
-    await inbox.append("ws_many", rows(1, 2, 3), now_ms=10_000)
-    await inbox.append("ws_old", rows(1), now_ms=5_000)
-    assert 2 == await compact.request_due(ctx, STREAM, TOPIC, now_ms=10_000)
-    asked = {name: len(await _sent(ctx, name)) for name in ("ws_young", "ws_many", "ws_old")}
-    assert {"ws_young": 0, "ws_many": 1, "ws_old": 1} == asked
+    things = open_inbox(ctx)
+    await things.append("ws_young", rows(1, 2), now_ms=_ms(0))
+    await things.append("ws_many", rows(1, 2, 3), now_ms=_ms(0))
+    await things.append("ws_old", rows(1), now_ms=_ms(-61))
+    await things.append("ws_ahead", rows(1), now_ms=_ms(3600))
+    assert 3 == await compact.request_due(ctx, STREAM, TOPIC)
+    names = ("ws_young", "ws_many", "ws_old", "ws_ahead")
+    assert [0, 1, 1, 1] == [len(await _sent(ctx, name)) for name in names]
 
 
-async def test_the_same_rows_are_asked_for_once_until_they_seem_stuck(server: Context) -> None:
+async def test_one_compaction_is_open_at_a_time_and_the_next_waits_for_nothing(
+    server: Context,
+) -> None:
     await _fill(server, 1)
     for _ in range(3):
-        await compact.request_due(server, STREAM, TOPIC, now_ms=10_000)
-    assert 1 == len(await _sent(server))
-    await compact.request_due(server, STREAM, TOPIC, now_ms=10_000 + 600_000)
-    assert 2 == len(await _sent(server))
+        await compact.request_due(server, STREAM, TOPIC)
+    (first,) = await _sent(server)
+    assert 1 == await _carry_out(server, first.id)
+    await _fill(server, 2)  # of the same millisecond: its commit came late
+    await compact.request_due(server, STREAM, TOPIC)
+    _, second = await _sent(server)
+    assert 1 == await _carry_out(server, second.id)
+    assert set() == await waiting(server, *rows(1, 2))
 
 
-async def test_flushing_waits_until_what_had_arrived_has_moved(server: Context) -> None:
-    await _fill(server, 1)  # arrived at 1 ms
-    flushing = asyncio.create_task(compact.flush(server, HOME, STREAM, TOPIC, now_ms=5))
-    while not (sent := await _sent(server)):
+async def test_a_compaction_that_failed_for_good_is_asked_for_again_later(server: Context) -> None:
+    await _fill(server, 1)
+    await compact.request_due(server, STREAM, TOPIC)
+    for finished_ms, sent in ((_ms(-1), 1), (_ms(-601), 2)):
+        async with server.db.begin(HOME) as tx:
+            dead = {"state": "dead", "finished_at": finished_ms}
+            await tx.run(tx.update(jobs).where(jobs.c.state != "done").values(dead))
+        await compact.request_due(server, STREAM, TOPIC)
+        assert sent == len(await _sent(server))
+
+
+async def _flushing(ctx: Context) -> tuple[asyncio.Task[None], str]:
+    """A flush that has asked for a compaction, and that job."""
+    flushing = asyncio.create_task(compact.flush(ctx, HOME, STREAM, TOPIC))
+    while not (sent := await _sent(ctx)):
         await asyncio.sleep(0.01)
     assert not flushing.done()
-    await compact.compact(server, await claim(server, sent[0].id), STREAM, plan)
+    return flushing, sent[-1].id
+
+
+@pytest.mark.parametrize("ahead_s", [-86_400.0, 0.0, 86_400.0])
+async def test_flushing_waits_for_what_was_acknowledged_whatever_its_clock(
+    server: Context, ahead_s: float
+) -> None:
+    await open_inbox(server).append(HOME, rows(1), now_ms=_ms(ahead_s))
+    flushing, job = await _flushing(server)
+    await _carry_out(server, job)
     await flushing
     assert set() == await waiting(server, row(1))
 
 
-async def test_flushing_does_not_wait_for_what_came_later(server: Context) -> None:
-    await open_inbox(server).append(HOME, rows(1), now_ms=6)
-    await compact.flush(server, HOME, STREAM, TOPIC, now_ms=5)
-    assert {row(1).key} == await waiting(server, row(1))
+@pytest.mark.parametrize("behind_s", [-86_400.0, 0.0, 86_400.0])
+async def test_flushing_does_not_wait_for_what_comes_later(
+    server: Context, behind_s: float
+) -> None:
+    await _fill(server, 1)
+    flushing, job = await _flushing(server)
+    moving = await claim(server, job)
+
+    def and_another(of: Sequence[Row]) -> tuple[pa.Table, compact.Shelve]:
+        async def shelve(tx: Tx, segment: compact.Segment) -> None:
+            values = (STREAM, later.key, "", later.content, b"", b"", _ms(behind_s), 0)
+            await tx.append(inbox, [c.name for c in inbox.c if c.name != "workspace"], [values])
+
+        return table(of), shelve
+
+    later = row(2)
+    await compact.compact(server, moving, STREAM, and_another)
+    await flushing
+    assert {row(2).key} == await waiting(server, *rows(1, 2))
+
+
+async def test_flushing_asks_again_when_more_waited_than_one_segment_takes(
+    server: Context,
+) -> None:
+    few = replace(server, settings=replace(server.settings, segment_rows=2))
+    await _fill(few, *range(5))
+    flushing, _ = await _flushing(few)
+    for number in range(3):
+        while len(sent := await _sent(few)) <= number:
+            await asyncio.sleep(0.01)
+        assert (2, 2, 1)[number] == await _carry_out(few, sent[number].id)
+    await flushing
+    assert set() == await waiting(few, *rows(*range(5)))
+
+
+async def test_flushing_an_empty_inbox_asks_for_nothing(server: Context) -> None:
+    await compact.flush(server, HOME, STREAM, TOPIC)
     assert [] == await _sent(server)

@@ -14,6 +14,7 @@ from volano.core.jobs import fair
 from volano.core.jobs.tables import (
     CANCELLED,
     DEAD,
+    DONE,
     QUEUED,
     RUNNING,
     SCHEDULED,
@@ -80,6 +81,20 @@ class Ledger:
             await fair.add(system, owner, queue, 1)
             tx.after_commit(functools.partial(self.ring, WORK, queue))
         return sent
+
+    async def send_unless_open(
+        self, tx: Tx, topic: str, payload: Mapping[str, Any], *, key: str, pause_s: float = 600.0
+    ) -> str:
+        """The id of the one open job with this key, which is sent if there is none.
+
+        The key is free again once its job has ended; of one that failed for good, `pause_s` later.
+        """
+        is_over = sa.or_(
+            jobs.c.state.in_((DONE, CANCELLED)),
+            sa.and_(in_state(DEAD), jobs.c.finished_at <= now_ms() - round(pause_s * 1000)),
+        )
+        await tx.run(tx.update(jobs).where(jobs.c.key == key, is_over).values(key=None))
+        return await self.send(tx, topic, payload, key=key)
 
     async def cancel(self, tx: Tx, job_id: str) -> bool:
         """Whether the job is cancelled now; one that runs is asked to end. Raises: JobMissing."""

@@ -12,6 +12,7 @@ RUNNING: Final = "running"
 DONE: Final = "done"
 DEAD: Final = "dead"
 CANCELLED: Final = "cancelled"
+ENDED: Final = (DONE, DEAD, CANCELLED)
 
 jobs = sa.Table(
     "jobs",

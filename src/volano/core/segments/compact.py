@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from volano.core.db import EVERYWHERE, Tx
+from volano.core.db import EVERYWHERE, Tx, now_ms
+from volano.core.jobs.tables import ENDED
 from volano.core.segments import parquet
 from volano.core.segments.inbox import Row, drop, take
-from volano.core.segments.inbox import oldest_ms as oldest
 from volano.core.segments.tables import inbox, segments
 from volano.spec.common import new_id
 from volano.spec.errors import Unavailable
@@ -25,10 +25,8 @@ if TYPE_CHECKING:
     from volano.core.context import Context
     from volano.core.jobs import Job
 
-_STUCK_MS = 600_000  # a compaction that failed for good is asked for again after this long
-
-
 _PATIENCE_S, _LOOK_S = 20.0, 0.05  # of `flush`
+_PROBED = 2000  # keys in one look of `flush`
 
 
 class StillMoving(Unavailable):
@@ -121,39 +119,78 @@ def _segment(row: sa.Row[Any]) -> Segment:
     return Segment(row.id, row.blob, row.size, row.rows, row.first_key, row.last_key)
 
 
-async def request_due(ctx: Context, stream: str, topic: str, *, now_ms: int) -> int:
-    """Ask for the compaction of every workspace's rows that are old or many; how many asked for."""
-    due = await _due(ctx, stream, now_ms)
-    for workspace, oldest_ms in due:
+async def request_due(ctx: Context, stream: str, topic: str) -> int:
+    """Ask for the compaction of every workspace's rows that are old or many; how many asked for.
+
+    One compaction of a stream and workspace is open at a time, however often this asks.
+    """
+    due = await _due(ctx, stream)
+    for workspace in due:
         async with ctx.db.begin(workspace) as tx:
-            key = f"{topic}:{oldest_ms}:{now_ms // _STUCK_MS}"
-            await ctx.jobs.send(tx, topic, {"oldest_ms": oldest_ms}, key=key)
+            await ctx.jobs.send_unless_open(tx, topic, {}, key=topic)
     return len(due)
 
 
-async def flush(ctx: Context, workspace: str, stream: str, topic: str, *, now_ms: int) -> None:
-    """Have everything that arrived before `now_ms` moved into segments, and wait for that.
+async def flush(ctx: Context, workspace: str, stream: str, topic: str) -> None:
+    """Have every row that is acknowledged by now moved into segments, and wait for that.
+
+    No clock says which rows these are: a row is acknowledged when it is committed, so whatever was
+    acknowledged before the call is seen here, and waited for by its key. Clocks of processes may
+    differ by any amount.
 
     Raises: StillMoving (no worker did it in time).
     """
     until = asyncio.get_running_loop().time() + _PATIENCE_S
-    while asyncio.get_running_loop().time() < until:
-        async with ctx.db.begin(workspace) as tx:
-            oldest_ms = await oldest(tx, stream)
-            if oldest_ms is None or oldest_ms > now_ms:
-                return
-            await ctx.jobs.send(
-                tx, topic, {"oldest_ms": oldest_ms}, key=f"{topic}:{oldest_ms}:{now_ms}"
-            )
+    async with ctx.db.read(workspace) as tx:
+        left = await _keys(tx, stream)
+    job = None
+    while left:
+        if asyncio.get_running_loop().time() >= until:
+            raise StillMoving(seconds=_PATIENCE_S)
+        if job is None or await _has_ended(ctx, workspace, job):
+            async with ctx.db.begin(workspace) as tx:
+                job = await ctx.jobs.send(tx, topic, {})
         await asyncio.sleep(_LOOK_S)
-    raise StillMoving(seconds=_PATIENCE_S)
+        async with ctx.db.read(workspace) as tx:
+            left = await _unmoved(tx, stream, left)
 
 
-async def _due(ctx: Context, stream: str, now_ms: int) -> list[tuple[str, int]]:
-    aged = now_ms - int(ctx.settings.segment_age_s * 1000)
+async def _keys(tx: Tx, stream: str) -> list[str]:
+    """The keys of all rows that wait, in the order in which they will be taken."""
+    query = tx.select(inbox.c.key).where(inbox.c.stream == stream)
+    return [row.key for row in await tx.all(query.order_by(inbox.c.received_ms, inbox.c.key))]
+
+
+async def _unmoved(tx: Tx, stream: str, keys: list[str]) -> list[str]:
+    """The keys up to the last one that still waits; what is taken last is looked at first."""
+    while keys:
+        last = keys[-_PROBED:]
+        query = tx.select(inbox.c.key).where(inbox.c.stream == stream, inbox.c.key.in_(last))
+        if await tx.one(query.limit(1)):
+            return keys
+        keys = keys[:-_PROBED]
+    return keys
+
+
+async def _has_ended(ctx: Context, workspace: str, job: str) -> bool:
+    async with ctx.db.read(workspace) as tx:
+        return (await ctx.jobs.find(tx, job)).state in ENDED
+
+
+async def _due(ctx: Context, stream: str) -> list[str]:
+    """The workspaces whose oldest row is old, by the database's clock, or whose rows are many.
+
+    Rows carry the time of the process that took them: one that is ahead by more than the age is
+    not waited for.
+    """
+    age_ms = int(ctx.settings.segment_age_s * 1000)
     oldest, count = sa.func.min(inbox.c.received_ms), sa.func.count()
+    is_due = sa.or_(
+        oldest <= now_ms() - age_ms,
+        oldest > now_ms() + age_ms,
+        count >= ctx.settings.segment_rows,
+    )
     async with ctx.db.read(EVERYWHERE) as tx:
-        query = tx.select(inbox.c.workspace, oldest.label("oldest")).where(inbox.c.stream == stream)
-        query = query.group_by(inbox.c.workspace)
-        query = query.having(sa.or_(oldest <= aged, count >= ctx.settings.segment_rows))
-        return [(row.workspace, row.oldest) for row in await tx.all(query)]
+        query = tx.select(inbox.c.workspace).where(inbox.c.stream == stream)
+        rows = await tx.all(query.group_by(inbox.c.workspace).having(is_due))
+    return [row.workspace for row in rows]
