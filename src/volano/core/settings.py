@@ -5,6 +5,7 @@ Every setting has a default that works on a laptop, a unit in its help, and a li
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -19,8 +20,21 @@ class BadSetting(Invalid):
     remedy = "`volano settings` lists every setting with its meaning and default."
 
 
-def _setting(default: Any, doc: str) -> Any:
-    return field(default=default, metadata={"doc": doc})
+_MOST = sys.float_info.max
+
+
+def _setting(
+    default: Any,
+    doc: str,
+    *,
+    least: float = 0,
+    most: float = _MOST,
+    words: tuple[str, ...] = (),
+    starts: tuple[str, ...] = (),
+) -> Any:
+    """A number from `least` to `most`; a text that is one of `words`, or empty or begins so."""
+    bounds = {"least": least, "most": most, "words": words, "starts": starts}
+    return field(default=default, metadata={"doc": doc, **bounds})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +42,11 @@ class Settings:
     """Five URLs are the whole difference between a laptop and a cluster; the rest are limits."""
 
     home: str = _setting(".volano", "folder of the embedded database, blobs and logs")
-    db: str = _setting("", "sqlite:///… or postgresql://…; empty: SQLite in home")
+    db: str = _setting(
+        "",
+        "sqlite:///… or postgresql://…; empty: SQLite in home",
+        starts=("sqlite:///", "postgresql://"),
+    )
     blobs: str = _setting("", "file://… or s3://bucket/prefix?endpoint=…; empty: files in home")
     s3_access_key: str = _setting("", "access key of the S3 store; empty: the ambient ones")
     s3_secret_key: str = _setting("", "secret key of the S3 store")
@@ -37,27 +55,35 @@ class Settings:
     secret: str = _setting("", "pepper of keys and sessions; empty: made once and kept in home")
 
     host: str = _setting("127.0.0.1", "address to listen on")
-    port: int = _setting(8000, "port to listen on")
-    processes: int = _setting(1, "API processes, each with its own socket")
+    port: int = _setting(8000, "port to listen on", most=65_535)
+    processes: int = _setting(1, "API processes, each with its own socket", least=1)
     allowed_hosts: str = _setting("localhost,127.0.0.1,[::1]", "Host headers answered, comma apart")
-    log: str = _setting("warning", "debug, info, warning or error")
+    log: str = _setting(
+        "warning",
+        "debug, info, warning or error",
+        words=("debug", "info", "warning", "error"),
+    )
 
-    http_max_body: int = _setting(8 * 2**20, "largest request body, bytes")
+    http_max_body: int = _setting(8 * 2**20, "largest request body, bytes", least=1)
     http_body_s: float = _setting(30.0, "time for a body to arrive, s")
     http_head_s: float = _setting(10.0, "time for a request head to arrive, s")
-    http_deadline_ms: int = _setting(30_000, "time for an answer where the client gives none, ms")
+    http_deadline_ms: int = _setting(
+        30_000, "time for an answer where the client gives none, ms", least=1
+    )
     http_drain_s: float = _setting(10.0, "time for open requests at shutdown, s")
 
-    drawing_max_points: int = _setting(20_000, "points in one drawing")
-    drawing_max_strokes: int = _setting(200, "strokes in one drawing")
-    drawing_max_bytes: int = _setting(256 * 1024, "one stored drawing, bytes")
+    drawing_max_points: int = _setting(20_000, "points in one drawing", least=1)
+    drawing_max_strokes: int = _setting(200, "strokes in one drawing", least=1)
+    drawing_max_bytes: int = _setting(256 * 1024, "one stored drawing, bytes", least=1)
 
-    inbox_group: int = _setting(256, "rows in one commit of acknowledged records")
-    inbox_queue: int = _setting(20_000, "rows waiting for a commit before the answer is 503")
-    segment_rows: int = _setting(50_000, "rows in one Parquet segment")
+    inbox_group: int = _setting(256, "rows in one commit of acknowledged records", least=1)
+    inbox_queue: int = _setting(
+        20_000, "rows waiting for a commit before the answer is 503", least=1
+    )
+    segment_rows: int = _setting(50_000, "rows in one Parquet segment", least=1)
     segment_age_s: float = _setting(5.0, "age at which inbox rows become a segment, s")
 
-    jobs_slots: int = _setting(2, "jobs that one worker runs at once")
+    jobs_slots: int = _setting(2, "jobs that one worker runs at once", least=1)
     jobs_lease_s: float = _setting(30.0, "lease of a running job, s")
     jobs_beat_s: float = _setting(5.0, "heartbeat of a worker, s")
     jobs_sweep_s: float = _setting(1.0, "look for work and expired leases this often, s")
@@ -69,13 +95,15 @@ class Settings:
     run_threads: int = _setting(0, "threads of one run; 0: all cores but none less than one")
 
     serving_poll_s: float = _setting(0.25, "look for a changed endpoint this often, s")
-    serving_loaded: int = _setting(64, "versions kept loaded (least recently used go first)")
+    serving_loaded: int = _setting(
+        64, "versions kept loaded (least recently used go first)", least=1
+    )
     serving_log_ms: int = _setting(
         200, "prediction log: wait so long between commits; what waits is lost in a crash, ms"
     )
 
     key_cache_s: float = _setting(5.0, "a verified key is trusted this long without a look-up, s")
-    session_days: int = _setting(30, "life of an anonymous session, days")
+    session_days: int = _setting(30, "life of an anonymous session, days", least=1)
 
     @property
     def home_path(self) -> Path:
@@ -106,7 +134,7 @@ def variable(setting: Field[Any]) -> str:
 def read(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """The settings from the environment, overridden by what a command line gives.
 
-    Raises: BadSetting (not of the setting's type, or an unknown VOLANO_ variable).
+    Raises: BadSetting (not of the setting's type or range, or an unknown VOLANO_ variable).
     """
     environ = os.environ if environ is None else environ
     known = {variable(f): f for f in fields(Settings)}
@@ -114,7 +142,11 @@ def read(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     if unknown := [n for n in unknown if not n.startswith(CLIENT_VARIABLES)]:
         raise BadSetting(name=unknown[0], value=environ[unknown[0]], reason="no such setting")
     values = {f.name: _typed(f, environ[name]) for name, f in known.items() if name in environ}
-    return Settings(**(values | {k: v for k, v in overrides.items() if v is not None}))
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    for setting in fields(Settings):
+        if setting.name in values:
+            _check(setting, values[setting.name])
+    return Settings(**values)
 
 
 CLIENT_VARIABLES = ("VOLANO_URL", "VOLANO_KEY", "VOLANO_DATA", "VOLANO_TEST_")
@@ -129,6 +161,23 @@ def _typed(setting: Field[Any], text: str) -> Any:
     except ValueError:
         reason = f"not a {kind.__name__}"
         raise BadSetting(name=variable(setting), value=text, reason=reason) from None
+
+
+def _check(setting: Field[Any], value: Any) -> None:
+    """Raises: BadSetting."""
+    bounds, reason = setting.metadata, ""
+    if isinstance(value, str):
+        if bounds["words"] and value not in bounds["words"]:
+            reason = f"it is none of {', '.join(bounds['words'])}"
+        elif value and bounds["starts"] and not value.startswith(bounds["starts"]):
+            reason = f"it begins with neither {' nor '.join(bounds['starts'])}"
+            value = value.partition(":")[0] + ":…"  # the rest of an address may hold a password
+    elif not value >= bounds["least"]:  # `not`, so that NaN is refused too
+        reason = f"it is not {bounds['least']} or more"
+    elif value > bounds["most"]:
+        reason = f"it is more than {bounds['most']:.10g}"
+    if reason:
+        raise BadSetting(name=variable(setting), value=value, reason=reason)
 
 
 def table() -> list[tuple[str, str, str]]:

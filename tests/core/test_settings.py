@@ -1,0 +1,105 @@
+"""Settings are read once, and what cannot work is refused before anything starts."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from volano.core import settings
+from volano.core.settings import BadSetting, Settings
+
+
+def test_the_environment_wins_over_defaults_and_the_command_line_over_it() -> None:
+    environ = {"VOLANO_PORT": "9000", "VOLANO_JOBS_LEASE_S": "7.5", "VOLANO_HOST": "::1"}
+
+    assert Settings(port=9000, jobs_lease_s=7.5, host="::1") == settings.read(environ)
+    assert 9001 == settings.read(environ, port=9001, host=None).port
+    assert "::1" == settings.read(environ, port=9001, host=None).host
+
+
+def test_every_default_could_be_typed() -> None:
+    """What `volano settings` prints as a default means that default."""
+    typed = {variable: default for variable, default, _ in settings.table()}
+
+    assert Settings() == settings.read(typed)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "reason"),
+    [
+        ("VOLANO_PORT", "80.5", "not a int"),
+        ("VOLANO_PORT", "", "not a int"),
+        ("VOLANO_PORT", "65536", "more than 65535"),
+        ("VOLANO_PORT", "-1", "not 0 or more"),
+        ("VOLANO_PROCESSES", "0", "not 1 or more"),
+        ("VOLANO_JOBS_SLOTS", "-2", "not 1 or more"),
+        ("VOLANO_JOBS_LEASE_S", "long", "not a float"),
+        ("VOLANO_JOBS_LEASE_S", "nan", "not 0 or more"),
+        ("VOLANO_HTTP_HEAD_S", "inf", "more than"),
+        ("VOLANO_HTTP_HEAD_S", "-0.1", "not 0 or more"),
+        ("VOLANO_LOG", "loud", "none of debug, info, warning, error"),
+        ("VOLANO_DB", "mysql://db/x", "neither sqlite:/// nor postgresql://"),
+        ("VOLANO_DB", "volano.db", "neither sqlite:/// nor postgresql://"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_its_name(variable: str, text: str, reason: str) -> None:
+    with pytest.raises(BadSetting, match=reason) as refused:
+        settings.read({variable: text})
+
+    assert variable == refused.value.facts["name"]
+    assert "volano settings" in refused.value.advice
+
+
+@pytest.mark.parametrize("given", [{"port": 70_000}, {"processes": 0}, {"log": "loud"}])
+def test_the_command_line_is_checked_as_the_environment_is(given: dict[str, Any]) -> None:
+    with pytest.raises(BadSetting, match=f"VOLANO_{next(iter(given)).upper()}"):
+        settings.read({}, **given)
+
+
+def test_the_password_in_a_refused_address_is_not_repeated() -> None:
+    with pytest.raises(BadSetting) as refused:
+        settings.read({"VOLANO_DB": "mysql://me:hunter2@db/x"})
+
+    assert "hunter2" not in str(refused.value.problem())
+
+
+def test_a_misspelt_variable_is_refused_and_those_of_clients_are_not() -> None:
+    clients = {"VOLANO_URL": "http://x", "VOLANO_KEY": "k", "VOLANO_TEST_DATA": "d", "PORT": "x"}
+
+    assert Settings() == settings.read(clients)
+    with pytest.raises(BadSetting, match=r"VOLANO_PROT.*no such setting"):
+        settings.read({"VOLANO_PROT": "9000"})
+
+
+@pytest.mark.parametrize(
+    ("given", "db", "blobs", "bus"),
+    [
+        ({}, "sqlite:///{home}/volano.db", "file://{home}/blobs", "local:"),
+        ({"db": "postgresql://h/d"}, "postgresql://h/d", "file://{home}/blobs", "postgres:"),
+        ({"db": "postgresql://h/d", "bus": "local:"}, None, None, "local:"),
+        ({"blobs": "s3://b/p"}, "sqlite:///{home}/volano.db", "s3://b/p", "local:"),
+    ],
+)
+def test_what_is_left_empty_lies_in_home(
+    tmp_path: Path, given: dict[str, str], db: str | None, blobs: str | None, bus: str
+) -> None:
+    found = Settings(home=str(tmp_path), **given)  # type: ignore[arg-type] # texts only
+
+    assert bus == found.bus_url
+    for wanted, url in ((db, found.db_url), (blobs, found.blobs_url)):
+        assert wanted is None or wanted.format(home=tmp_path.resolve()) == url
+
+
+def test_home_is_one_folder_wherever_a_process_goes(tmp_path: Path) -> None:
+    assert Settings(home=f"{tmp_path}/a/../b").home_path == (tmp_path / "b").resolve()
+
+
+def test_every_setting_says_what_it_means_and_in_which_unit() -> None:
+    units = {"_s": ", s", "_ms": ", ms", "_max_bytes": "bytes", "_days": "days"}
+    for setting in fields(Settings):
+        doc = setting.metadata["doc"]
+        assert doc, setting.name
+        for ending, unit in units.items():
+            if setting.name.endswith(ending):
+                assert unit in doc, setting.name
