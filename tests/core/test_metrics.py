@@ -4,10 +4,11 @@ import multiprocessing
 import os
 import re
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from volano.core.metrics import BOUNDS, MOST_SERIES, Metrics
@@ -163,3 +164,69 @@ def test_a_file_of_another_layout_is_begun_anew(tmp_path: Path) -> None:
 
     assert 1 == value(here.exposition(), "done_total")
     here.close()
+
+
+def test_an_upgrade_that_changes_a_figure_begins_it_anew(tmp_path: Path) -> None:
+    before = Metrics(tmp_path)
+    before.counter("done_total", "Done", ("kind",)).add("x", by=3)
+    before.counter("level", "Level").add(by=5)
+    before.counter("kept_total", "Kept").add(by=2)
+    before.close()
+
+    after = Metrics(tmp_path)
+    after.counter("done_total", "Done", ("kind", "shape")).add("x", "circle")
+    after.gauge("level", "Level").set(7)
+    after.counter("kept_total", "Kept").add()
+
+    text = after.exposition()
+    assert 1 == value(text, 'done_total{kind="x",shape="circle"}')
+    assert 'done_total{kind="x"}' not in text
+    assert 7 == value(text, "level")
+    assert 1 == text.count("# TYPE level ")
+    assert 3 == value(text, "kept_total")
+    after.close()
+
+
+def test_a_figure_that_nobody_counts_any_more_is_still_shown(tmp_path: Path) -> None:
+    before = Metrics(tmp_path)
+    before.counter("old_total", "Old").add(by=3)
+    before.close()
+
+    after = Metrics(tmp_path)
+
+    assert 3 == value(after.exposition(), "old_total")
+    after.close()
+
+
+@pytest.mark.faults
+def test_a_file_that_was_only_begun_does_not_hide_the_others(tmp_path: Path) -> None:
+    here = Metrics(tmp_path)
+    here.counter("done_total", "Done").add()
+
+    (tmp_path / "7.cells").touch()
+
+    assert 1 == value(here.exposition(), "done_total")
+    here.close()
+
+
+@given(st.lists(st.lists(st.floats(min_value=0, max_value=4), max_size=9), min_size=1, max_size=4))
+@settings(max_examples=25)
+def test_histograms_of_processes_merge_as_if_one_had_seen_all(parts: list[list[float]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        processes = [Metrics(Path(folder)) for _ in parts]
+        alone = Metrics()
+        for metrics, seen in zip(processes, parts, strict=True):
+            for one in seen:
+                for each in (metrics, alone):
+                    each.histogram("took_seconds", "Time", ("route",)).observe(one, "/")
+        together = [metrics.exposition() for metrics in processes]
+        for metrics in processes:
+            metrics.close()
+
+    wanted = alone.exposition().splitlines()
+    for text in together:
+        for line, other in zip(text.splitlines(), wanted, strict=True):
+            if "_sum" in line:  # the order of additions may show in the last digit
+                assert float(line.split()[-1]) == pytest.approx(float(other.split()[-1]))
+            else:
+                assert other == line

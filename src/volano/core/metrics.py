@@ -154,6 +154,10 @@ class _Key(msgspec.Struct, frozen=True, array_like=True):
     def series(self) -> _Series:
         return _Series(self.name, self.kind, self.help, self.labels, self.values)
 
+    def of(self, name: str, kind: Kind, labels: Labels) -> bool:
+        """Whether it is a series of this family."""
+        return (self.name, self.kind, self.labels) == (name, kind, labels)
+
 
 _key_decoder = msgspec.json.Decoder(_Key)
 
@@ -165,7 +169,7 @@ class Metrics:
         self.folder = folder
         self.cells = Cells(_own_file(folder) if folder else None)
         self.families: dict[str, Family] = {}
-        self._resume()
+        self._inherited = self._resume()
 
     def counter(self, name: str, help: str, labels: Labels = ()) -> Counter:
         """The counter of this name, made on first use; names end in `_total`."""
@@ -189,37 +193,43 @@ class Metrics:
             self.cells.file.close()
 
     def _family(self, cls: type[F], name: str, help: str, labels: Labels) -> F:
-        known = self.families.setdefault(name, cls(self.cells, name, help, labels))
+        series = {k.values: k.cell for k in self._inherited if k.of(name, cls.kind, labels)}
+        known = self.families.setdefault(name, cls(self.cells, name, help, labels, series))
         if not isinstance(known, cls) or known.labels != labels:
             raise TypeError(f"{name} is a {known.kind} with the labels {known.labels} already")
-        known.help = help
         return known
 
-    def _resume(self) -> None:
-        """Go on where the last owner of the file ended; its levels died with it."""
-        makers = {"counter": self.counter, "gauge": self.gauge, "histogram": self.histogram}
-        for key in _keys(self.cells.memory):
-            makers[key.kind](key.name, key.help, key.labels).series[key.values] = key.cell
+    def _resume(self) -> "list[_Key]":
+        """What the last owner of the file counted, to go on from; its levels died with it."""
+        keys = _keys(self.cells.memory)
+        for key in keys:
             if key.kind == "gauge":
                 self.cells.values[key.cell] = 0.0
+        return keys
 
     def _sums(self) -> "dict[_Series, list[float]]":
         sums: dict[_Series, list[float]] = {}
         for memory, alive in self._memories():
             values = array("d", memory[_CELLS_AT:])
             for key in _keys(memory):
-                if alive or key.kind != "gauge":
+                if (alive or key.kind != "gauge") and self._fits(key):
                     cells = values[key.cell : key.cell + _WIDTH[key.kind]]
                     known = sums.get(series := key.series, [0.0] * len(cells))
                     sums[series] = [a + b for a, b in zip(known, cells, strict=True)]
         return sums
+
+    def _fits(self, key: "_Key") -> bool:
+        """Whether it is this version's figure, not one of the same name from before an upgrade."""
+        known = self.families.get(key.name)
+        return known is None or key.of(known.name, known.kind, known.labels)
 
     def _memories(self) -> Iterator[tuple[mmap.mmap, bool]]:
         """The cells of every process, and whether it is still running."""
         yield self.cells.memory, True
         own = self.cells.file.name if self.cells.file else ""
         for path in sorted(self.folder.glob("*.cells")) if self.folder else ():
-            if str(path) != own:
+            # A process that was killed while it began its file leaves one that is too short.
+            if str(path) != own and path.stat().st_size >= _SIZE:
                 with path.open("rb") as file:
                     alive = not _locked(file, fcntl.LOCK_SH)
                     with mmap.mmap(file.fileno(), _SIZE, access=mmap.ACCESS_READ) as memory:
