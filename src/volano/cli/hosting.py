@@ -14,10 +14,15 @@ import msgspec
 
 from volano import __version__, app
 from volano.app import Role, Settings
+from volano.cli import problems
 from volano.cli.steps import Steps
 from volano.cli.terminal import Terminal
 from volano.sdk import config
 from volano.sdk.client import Client
+from volano.spec.errors import VolanoError
+
+_EVERYWHERE = ("127.0.0.1", "0.0.0.0", "::")  # noqa: S104  # compared with, not listened on
+"""Hosts that `localhost` reaches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,7 @@ def up(order: Order, terminal: Terminal) -> int:
     settings = app.read_settings(
         home=_text(order.home), host=order.host, port=order.port, processes=order.processes
     )
+    _make_home(settings)
     steps = Steps(terminal)
     steps.title(f"Volano {__version__}")
     with ExitStack() as stack:
@@ -49,7 +55,7 @@ def up(order: Order, terminal: Terminal) -> int:
         key = asyncio.run(app.prepare(settings))
         steps.done("database ready")
         port = server.serve(settings)
-        url = f"http://{'localhost' if settings.host == '127.0.0.1' else settings.host}:{port}"
+        url = address(settings.host, port)
         steps.done("worker ready" if order.role == "worker" else f"server at {url}")
         _turn(settings, steps, url, key, order)
         if order.once:
@@ -67,6 +73,21 @@ def migrate(home: Path | None) -> str:
 def settings() -> list[tuple[str, str, str]]:
     """(variable, default, meaning) of every setting of a server."""
     return app.settings_table()
+
+
+def address(host: str, port: int) -> str:
+    """Under which URL programs of this machine reach a server that listens on `host`."""
+    if host in _EVERYWHERE:
+        host = "localhost"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _make_home(settings: Settings) -> None:
+    """Raises: FileUnusable."""
+    try:
+        settings.home_path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise problems.unusable(settings.home_path, error) from None
 
 
 def _text(path: Path | None) -> str | None:
@@ -153,7 +174,12 @@ def _serve(role: Role, tell: int, parent: int) -> int:
     if not text:
         return 0
     settings = msgspec.json.decode(text, type=Settings)
-    return app.serve(settings, role, parent, lambda port: _say(tell, port))
+    try:
+        return app.serve(settings, role, parent, lambda port: _say(tell, port))
+    except VolanoError as error:
+        terminal = Terminal()
+        terminal.say(problems.block(error, terminal.ink))
+        return problems.exit_code(error)
 
 
 def _say(pipe: int, port: int) -> None:

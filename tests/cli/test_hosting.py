@@ -1,0 +1,70 @@
+"""Tests of volano.cli.hosting: what a server that cannot start says, and where one is reached."""
+
+import socket
+
+import pytest
+
+from volano.cli.hosting import address
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://localhost:80"),
+        ("0.0.0.0", "http://localhost:80"),
+        ("::", "http://localhost:80"),
+        ("::1", "http://[::1]:80"),
+        ("10.0.0.7", "http://10.0.0.7:80"),
+        ("annotate.example", "http://annotate.example:80"),
+    ],
+)
+def test_a_server_is_called_by_a_name_that_reaches_it(host: str, url: str):
+    assert url == address(host, 80)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--port", "99999"], "VOLANO_PORT cannot be 99999: it is more than 65535"),
+        (["--port", "-1"], "VOLANO_PORT cannot be -1: it is not 0 or more"),
+        (["--processes", "0"], "VOLANO_PROCESSES cannot be 0: it is not 1 or more"),
+        (["--home", "taken"], "taken cannot be used: File exists"),
+        (["--home", "taken/below"], "taken/below cannot be used: Not a directory"),
+    ],
+)
+def test_a_server_that_cannot_be_is_refused_before_it_starts(volano, folder, words, said):
+    (folder / "taken").write_text("")
+
+    done = volano("up", *words)
+
+    assert (1, "") == (done.code, done.out)
+    assert said in done.err
+    assert ["taken"] == [path.name for path in folder.iterdir()]
+
+
+def test_a_port_that_is_taken_is_said_in_words(program):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = program("up", "--empty", "--once", "--port", str(port))
+
+    assert 3 == done.code
+    assert f"error: The server cannot listen on 127.0.0.1:{port}: Address already" in done.err
+    assert "give another --port" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_migrating_names_the_database_without_its_password(volano, folder):
+    done = volano("migrate", "--home", "fresh")
+
+    assert 0 == done.code
+    assert f"sqlite:///{folder}/fresh/volano.db is up to date" in done.err
+    again = volano("migrate", "--home", "fresh")
+    assert done.err == again.err
+
+
+def test_the_settings_are_listed_with_their_defaults(volano):
+    done = volano("settings")
+
+    assert 0 == done.code
+    assert "VOLANO_PORT" in done.out
+    assert "8000" in done.out
