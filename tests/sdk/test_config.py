@@ -93,7 +93,14 @@ def test_a_file_that_is_not_there_cannot_be_moved(tmp_path):
         config.move(tmp_path / "client.json", "http://localhost:9000")
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host", "http://", "http://a b", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8000", "ftp://host", "http://", "http://a b", "", "http://:80",
+        "http://host:99999", "http://host:abc", "http://[::1", "http://..", "http://a\0b",
+        "http://a\tb", "http://" + "a" * 64,
+    ],
+)  # fmt: skip
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(NoServerAddress):
         config.clean(url)
@@ -104,7 +111,24 @@ def test_addresses_that_mean_the_same_are_the_same(url):
     assert "http://host:80" == config.clean(url)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"keys": 3}'])
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("http://[::1]:8000/", "http://[::1]:8000"),
+        ("https://Bücher.example", "https://bücher.example"),
+        ("http://host/Volano/", "http://host/Volano"),
+        ("http://a_b:80", "http://a_b:80"),
+    ],
+)
+def test_addresses_of_every_kind_are_kept(url, kept):
+    assert kept == config.clean(url)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "", "[]", "null", '{"keys": 3}', '{"url": 5}', '{"url": ["x"], "keys": {}}',
+     '{"url": "http://localhost:8000", "keys": {"http://localhost:8000": 5}}'],
+)  # fmt: skip
 def test_a_damaged_file_says_which_one_it_is(environ, folder, text):
     path = config.user_file(environ)
     path.parent.mkdir(parents=True)
@@ -112,3 +136,5 @@ def test_a_damaged_file_says_which_one_it_is(environ, folder, text):
 
     with pytest.raises(ConfigUnreadable, match="config"):
         config.read(environ=environ, folder=folder)
+    with pytest.raises(ConfigUnreadable, match="config"):
+        config.kept(path)

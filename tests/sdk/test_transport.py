@@ -1,5 +1,6 @@
 """Tests of volano.sdk.transport: sent until answered, never done twice."""
 
+import json
 import socket
 import time
 
@@ -23,9 +24,10 @@ from volano.spec.common import (
     StorageFull,
 )
 from volano.spec.data import TooManyPoints
-from volano.spec.errors import Broken, Missing
+from volano.spec.errors import PROBLEM_MEDIA_TYPE, Broken, Conflict, Invalid, Missing
 
 SHAPE = {"name": "circle"}
+WHO = {"member": "mem_1", "role": "developer", "workspace": "ws_1"}
 
 
 def closed_port() -> int:
@@ -137,6 +139,52 @@ def test_another_kind_of_server_is_told_from_ours(script, client):
     with pytest.raises(NotVolano, match="404"):
         client.whoami()
     assert 1 == len(script.seen)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"type":"about:blank","title":"Not Found","status":404}',
+        b'{"type":"https://example.com/x","code":5,"detail":7}',
+        b'{"code":"missing","status":404,"detail":"gone","facts":3}',
+        b"[]",
+        b'{"code":',
+        b"\xff",
+        b"",
+    ],
+)
+def test_a_problem_of_another_server_is_told_from_ours(script, client, body):
+    script.on("GET", "/whoami", Answer(status=404, body=body, media_type=PROBLEM_MEDIA_TYPE))
+
+    with pytest.raises(NotVolano, match="404"):
+        client.whoami()
+
+
+def test_a_problem_that_only_a_newer_server_knows_keeps_its_words(script, client):
+    class TooPurple(Invalid):
+        """This is {shade} too purple."""
+
+    document = TooPurple(shade="much").problem() | {"code": "too-purple-by-far", "status": 409}
+    body = json.dumps(document).encode()
+    script.on("GET", "/whoami", Answer(status=409, body=body, media_type=PROBLEM_MEDIA_TYPE))
+
+    with pytest.raises(Conflict, match="This is much too purple") as raised:
+        client.whoami()
+    assert {"shade": "much"} == raised.value.facts
+
+
+def test_bytes_that_cannot_be_unpacked_are_a_failure_in_words(script, client):
+    script.on("GET", "/whoami", Answer(body=b"zz", headers={"content_encoding": "gzip"}))
+
+    with pytest.raises(ServerUnreachable, match="decompress"):
+        client.whoami()
+
+
+@pytest.mark.parametrize("said", ["soon", "²", "Wed, 21 Oct 2015 07:28:00 GMT", "-1", ""])
+def test_a_wait_that_is_no_number_of_seconds_is_not_kept(script, client, said):
+    script.on("GET", "/whoami", problem(Overloaded(), retry_after=said), value(WHO))
+
+    assert "developer" == client.whoami().role
 
 
 def test_an_answer_of_another_shape_is_an_error_of_its_own(script, client):

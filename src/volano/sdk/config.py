@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from volano.spec.errors import Invalid
 
@@ -107,10 +108,20 @@ def clean(url: str) -> str:
     Raises: NoServerAddress.
     """
     scheme, _, rest = url.strip().rstrip("/").partition("://")
-    if scheme.lower() not in ("http", "https") or not rest or any(c.isspace() for c in rest):
+    if scheme.lower() not in ("http", "https") or not _is_address(f"http://{rest}"):
         raise NoServerAddress(url=url)
     host, slash, path = rest.partition("/")
     return f"{scheme.lower()}://{host.lower()}{slash}{path}"
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  # raises where it is no port
+        host = (parts.hostname or "").encode("idna")
+    except ValueError:
+        return False
+    return bool(host) and url.isprintable() and " " not in url
 
 
 def user_file(environ: Mapping[str, str]) -> Path:
@@ -147,11 +158,17 @@ def _save(path: Path, url: str, keys: Mapping[str, str]) -> None:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text("utf-8"))
+        document: Any = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise ConfigUnreadable(path=str(path), reason=str(error)) from None
-    if not isinstance(document, dict) or not isinstance(document.get("keys", {}), dict):
+    if not _is_configuration(document):
         raise ConfigUnreadable(path=str(path), reason="it is not an object with url and keys")
-    return document
+    return dict(document)
+
+
+def _is_configuration(document: Any) -> bool:
+    if not isinstance(document, dict) or not isinstance(keys := document.get("keys", {}), dict):
+        return False
+    return all(isinstance(text, str) for text in (document.get("url") or "", *keys.values()))

@@ -82,6 +82,16 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
         yield None
 
 
+class _Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What a Volano server says of a refusal; other servers' problems have no `code`."""
+
+    code: str
+    status: int
+    detail: str
+    facts: dict[str, Any]
+    request_id: str = ""
+
+
 class Transport:
     """Sends requests to one server, from any thread; opens no connection before the first."""
 
@@ -222,7 +232,7 @@ class Transport:
 
         try:
             yield
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise ServerUnreachable(url=self.url, reason=_reason(error)) from error
         self._answered = True
 
@@ -241,11 +251,14 @@ class Transport:
         """The error that an answer stands for."""
         if not response.headers.get("content-type", "").startswith(errors.PROBLEM_MEDIA_TYPE):
             return NotVolano(url=self.url, status=response.status_code)
-        problem = msgspec.json.decode(response.content)
-        error = errors.from_problem(problem)
+        try:
+            problem = msgspec.json.decode(response.content, type=_Problem)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return NotVolano(url=self.url, status=response.status_code)
+        error = errors.from_problem(msgspec.structs.asdict(problem))
         if isinstance(error, errors.Broken):
-            error.facts.setdefault("request_id", problem.get("request_id", ""))
-        if (seconds := response.headers.get("retry-after", "")).isdigit():
+            error.facts.setdefault("request_id", problem.request_id)
+        if (seconds := response.headers.get("retry-after", "")).isdecimal():
             error.facts.setdefault("retry_after_s", float(seconds))
         return error
 
