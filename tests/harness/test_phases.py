@@ -111,6 +111,30 @@ def test_a_loop_that_swallows_exceptions_stops_too(write_model):
     assert "user.timeout" == failure_of(write_model(train), seconds=0.2).class_
 
 
+def test_describing_what_ran_does_not_count_against_its_time(write_model):
+    """A module that answers only once the time is up is looked at after the last phase."""
+    head = """
+import sys, time, types
+class Slow(types.ModuleType):
+    @property
+    def __file__(self):
+        while self.run.seconds_left() > 0:
+            time.sleep(0.01)
+        self.waited = True
+"""
+    train = f"""
+    {WRITE}
+    sys.modules["slow_module"] = module = Slow("slow_module")
+    module.run = run
+    """
+    try:
+        end, _ = end_of(write_model(train, head=head), seconds=1.0)
+    finally:
+        module = sys.modules.pop("slow_module")
+    assert isinstance(end, Finished)
+    assert module.waited
+
+
 def test_time_that_is_up_inside_a_destructor_still_stops_the_run(write_model):
     head = """
 import time
@@ -162,7 +186,7 @@ def test_seeding_imports_nothing():
 
 
 def test_exit_codes_say_whose_turn_it_is():
-    classes = {"user.code": 1, "user.timeout": 1, "cancelled": 130, "system.storage": 3}
+    classes = {"user.code": 1, "user.timeout": 1, "cancelled": 130, "system.env": 3}
     assert 0 == exit_code(None)
     assert classes == {c: exit_code(Failure(class_=c, message="")) for c in classes}  # type: ignore[arg-type] # keys are failure classes
 

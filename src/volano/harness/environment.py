@@ -16,7 +16,8 @@ def environment() -> dict[str, str]:
     Only what this process has imported so far: call it after the work.
     """
     versions = {
-        found.metadata["Name"].lower(): found.version
+        # One that was half removed has no name any more: it must not cost a run its result.
+        (found.metadata["Name"] or name).lower(): found.version
         for name in sorted(_imported())
         if (found := _distribution(name)) is not None
     }

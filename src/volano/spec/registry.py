@@ -11,8 +11,10 @@ from volano.spec.errors import Conflict, Invalid, Unavailable
 RunState = Literal["queued", "running", "finished", "failed", "cancelled"]
 FailureClass = Literal[
     "user.code", "user.dependency", "user.data", "user.contract", "user.resource", "user.timeout",
-    "system.worker_lost", "system.storage", "system.capacity", "cancelled",
+    "system.worker_lost", "system.storage", "system.env", "system.capacity", "cancelled",
 ]  # fmt: skip
+"""`user.` is the turn of whoever wrote the model; `system.` is tried again, `env` where the process
+could not even begin."""
 
 
 class Failure(Struct, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ def test_our_reason_outranks_a_failure_but_keeps_its_frame():
         (-signal.SIGSEGV, True, "user.code"),
         (0, True, "user.code"),
         (7, True, "user.code"),
-        (1, False, "system.storage"),
+        (1, False, "system.env"),
     ],
 )
 def test_a_process_that_told_nothing_is_judged_by_its_code(code: int, began: bool, class_: str):

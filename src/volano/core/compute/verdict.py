@@ -45,7 +45,7 @@ def _silent(code: int, began: bool) -> Failure:
         return Failure(class_="user.code", message=message, signature=_of(name))
     if not began:
         message = f"The process ended with code {code} before it began; see its stderr."
-        return Failure(class_="system.storage", message=message, signature=_of("start"))
+        return Failure(class_="system.env", message=message, signature=_of("start"))
     message = f"The process ended with code {code} without a result."
     return Failure(class_="user.code", message=message, signature=_of(f"exit {code}"))
 
