@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from tests.registry.versions import MODEL, begun, registered
+from tests.stages import Connect
 from volano.core.context import Context
 from volano.registry import service
 from volano.spec import registry as spec
@@ -188,3 +189,16 @@ async def test_the_runs_on_a_snapshot_are_found(server: Context, boss: Who) -> N
 def test_a_run_survives_the_wire() -> None:
     failure = Failure(class_="user.code", message="a bug", frame="model.py:3 train")
     assert "user.code" == msgspec.to_builtins(failure)["class"]
+
+
+@pytest.mark.parametrize(
+    "written", [b"", b"not JSON", b"{}", b'{"classes": ["\xff"]}', b"[" * 100_000, b'"\xe4"']
+)
+async def test_an_evaluation_that_is_no_report_is_refused_with_a_reason(
+    server: Context, boss: Who, connect: Connect, written: bytes
+) -> None:
+    made = await registered(server, boss, {"evaluation.json": written})
+    answer = await (await connect("admin")).get(f"/versions/{made.id}/evaluation")
+    assert (422, "evaluation-unreadable") == (answer.status_code, answer.json()["code"])
+    assert made.id in answer.json()["remedy"]
+    assert written == await service.file(server, boss, made.id, "evaluation.json")

@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
 
 from volano.core.context import Context
@@ -79,11 +78,10 @@ async def show_version(ctx: Context, who: Who, id: Id) -> spec.Version:
     return await service.version(ctx, who, id)
 
 
-@versions.get("/{id}/evaluation", allow="read")
+@versions.get("/{id}/evaluation", allow="read", errors=(spec.EvaluationUnreadable,))
 async def show_evaluation(ctx: Context, who: Who, id: Id) -> ClassificationReport:
     """How the version did on its test split."""
-    report = await service.file(ctx, who, id, service.EVALUATION)
-    return msgspec.json.decode(report, type=ClassificationReport)
+    return await service.evaluation(ctx, who, id)
 
 
 @versions.get("/{id}/files/{name}", allow="read")

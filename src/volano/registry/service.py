@@ -15,6 +15,7 @@ from volano.spec import registry as spec
 from volano.spec.accounts import Who
 from volano.spec.common import Page, new_id, utc_now
 from volano.spec.errors import Missing
+from volano.spec.evaluation import ClassificationReport
 from volano.spec.harness import Point
 
 if TYPE_CHECKING:
@@ -201,6 +202,18 @@ async def file(ctx: Context, who: Who, id: str, name: str) -> bytes:
         if one.name == name:
             return await ctx.blobs.get(who.workspace, one.blob)
     raise Missing(noun=f"file of {id}", id=name)
+
+
+async def evaluation(ctx: Context, who: Who, id: str) -> ClassificationReport:
+    """How a version did on its test split, as its recipe wrote it down.
+
+    Raises: Missing, EvaluationUnreadable (a recipe may write anything).
+    """
+    report = await file(ctx, who, id, EVALUATION)
+    try:
+        return msgspec.json.decode(report, type=ClassificationReport)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise spec.EvaluationUnreadable(id=id, reason=str(error)) from None
 
 
 async def servable(ctx: Context, workspace: str, id: str) -> tuple[spec.Artefact, bytes]:

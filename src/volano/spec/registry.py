@@ -164,6 +164,12 @@ class ArtefactRefused(Invalid):
     remedy = "Train again with a recipe that writes model.onnx and version.json."
 
 
+class EvaluationUnreadable(Invalid):
+    """The evaluation of {id} is not a classification report: {reason}."""
+
+    remedy = "`GET /versions/{id}/files/evaluation.json` gives what the recipe wrote, as it is."
+
+
 class RunInterrupted(Unavailable):
     """The run {id} was interrupted: {reason}."""
 
