@@ -30,6 +30,7 @@ class VolanoError(Exception):
     def __init__(self, message: str = "", /, **facts: Any) -> None:
         self.facts = facts
         self.message = message or _fill(type(self).__doc__ or "", facts)
+        self._told = ""
         super().__init__(self.message)
 
     def __init_subclass__(cls) -> None:
@@ -41,7 +42,7 @@ class VolanoError(Exception):
     @property
     def advice(self) -> str:
         """What to do about it, with the facts filled in; empty where there is nothing to do."""
-        return _fill(type(self).remedy, self.facts)
+        return self._told or _fill(type(self).remedy, self.facts)
 
     def problem(self, instance: str = "") -> dict[str, Any]:
         """The RFC 9457 document: `code` is stable, `facts` are the values that were refused."""
@@ -110,12 +111,15 @@ KINDS: tuple[type[VolanoError], ...] = (
 def from_problem(problem: Mapping[str, Any]) -> VolanoError:
     """The error that a problem document describes: the same class where it is known here.
 
-    An unknown code (a newer server) becomes the kind that its status belongs to.
+    An unknown code (a newer server) becomes the kind that its status belongs to. The advice is
+    what the server gave: it knows what it refused.
     """
     known = {cls.code: cls for cls in _subclasses(VolanoError)}
     status = int(problem.get("status", 500))
     cls = known.get(str(problem.get("code"))) or _kind_of(status)
-    return cls(str(problem.get("detail", "")), **dict(problem.get("facts") or {}))
+    error = cls(str(problem.get("detail", "")), **dict(problem.get("facts") or {}))
+    error._told = str(problem.get("remedy") or "")
+    return error
 
 
 def _kind_of(status: int) -> type[VolanoError]:
