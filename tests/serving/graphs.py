@@ -10,7 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.registry.versions import registered
 from tests.stages import drawing
 from volano.core.context import Context
-from volano.serving import runtime
+from volano.data.formats import strokes
+from volano.serving import features, runtime
 from volano.serving.features import padded
 from volano.spec.accounts import Who
 from volano.spec.registry import Artefact, Golden, Version
@@ -76,3 +77,8 @@ def asked(seed: int = 0) -> DrawingInput:
     """A drawing to recognise."""
     given = drawing("square", seed=seed)
     return DrawingInput(canvas=given.canvas, strokes=given.strokes)
+
+
+def seen(given: DrawingInput) -> bytes:
+    """What a graph sees of a drawing, and all that the log keeps."""
+    return strokes.encode(features.drawn(given, 10_000))

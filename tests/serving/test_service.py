@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.registry.versions import registered
-from tests.serving.graphs import CLASSES, asked, graph, version, wrong
+from tests.serving.graphs import CLASSES, asked, graph, seen, version, wrong
 from tests.stages import claimed, until
 from volano import app
 from volano.core.bus import open_bus
@@ -24,7 +24,7 @@ from volano.serving.log import PredictionLog
 from volano.serving.routing import Routing
 from volano.spec.accounts import Who
 from volano.spec.common import uuid7
-from volano.spec.data import Stroke
+from volano.spec.data import Canvas, Point, Stroke
 from volano.spec.errors import Missing
 from volano.spec.registry import ArtefactRefused
 from volano.spec.serving import (
@@ -92,15 +92,29 @@ async def test_nothing_answers_where_nothing_was_activated(
         _ask(server, outsider)
 
 
-@pytest.mark.parametrize("points", [[], [float("nan")], [float("inf")], [1e9]])
+def _one_point(x: float = 1.0, timestamp: float = 0.0, width: float = 100.0) -> DrawingInput:
+    return DrawingInput(
+        canvas=Canvas(width=width, height=100.0),
+        strokes=[Stroke(points=[Point(x=x, y=1.0, timestamp=timestamp)])],
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        DrawingInput(canvas=Canvas(width=9.0, height=9.0), strokes=[Stroke(points=[])]),
+        *(_one_point(x=x) for x in (float("nan"), float("inf"), 1e9)),
+        *(_one_point(timestamp=t) for t in (float("nan"), -1.0, 1e17)),
+        *(_one_point(width=w) for w in (float("nan"), 0.0, 1e9)),
+    ],
+)
 async def test_an_input_that_is_no_drawing_is_refused(
-    server: Context, boss: Who, points: list[float]
+    server: Context, boss: Who, given: DrawingInput
 ) -> None:
     await service.activate(server, boss, NAME, (await version(server, boss)).id)
-    stroke = Stroke(points=[msgspec.structs.replace(asked().strokes[0].points[0], x=x)
-                            for x in points])  # fmt: skip
+    _ask(server, boss, _one_point())
     with pytest.raises(InputUnusable):
-        _ask(server, boss, msgspec.structs.replace(asked(), strokes=[stroke]))
+        _ask(server, boss, given)
 
 
 async def test_a_version_that_answers_otherwise_than_when_trained_is_not_let_on(
@@ -243,7 +257,7 @@ async def test_a_prediction_is_found_before_and_after_it_moved(server: Context, 
     assert 3 == await _compact(server, boss)
     moved = [await service.prediction(server, boss, one.id) for one in made]
     assert waiting == moved
-    assert given == [one.input for one in moved]
+    assert [seen(one) for one in given] == [seen(one.input) for one in moved]
     for one, logged in zip(made, moved, strict=True):
         assert (NAME, there.id, one.label, one.scores) == (
             logged.endpoint, logged.version, logged.label, logged.scores,
@@ -303,7 +317,7 @@ async def test_predictions_beyond_the_bound_are_counted_not_kept(
     inbox = service.open_inbox(server.db, server.settings)
     kept = PredictionLog(inbox, server.metrics, interval_s=3600.0)
     for _ in range(log._LIMIT + 3):
-        kept.add(boss.workspace, _head("ver_1"), str(uuid7()), asked(1))
+        kept.add(boss.workspace, _head("ver_1"), str(uuid7()), b"\x01")
     assert "volano_predictions_unlogged_total 3" in server.metrics.exposition()
     await kept.close()
     async with server.db.read(boss.workspace) as tx:

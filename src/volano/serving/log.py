@@ -10,10 +10,10 @@ from datetime import datetime
 
 import msgspec
 import pyarrow as pa
-from blake3 import blake3
 
 from volano.core.metrics import Metrics
 from volano.core.segments.inbox import Inbox, Row
+from volano.data.formats import drawings
 from volano.spec.errors import VolanoError
 from volano.spec.serving import DrawingInput, LoggedPrediction, Prediction
 
@@ -34,7 +34,9 @@ class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 _encode = msgspec.msgpack.Encoder().encode
 _head = msgspec.msgpack.Decoder(Head).decode
-_input = msgspec.msgpack.Decoder(DrawingInput).decode
+
+_UNSEEN = b""
+"""Content of a row: its key is made here and never sent again, so nothing is compared with it."""
 
 
 class PredictionInbox(Inbox):
@@ -54,15 +56,12 @@ class PredictionLog:
         self._flush: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
-    def add(self, workspace: str, head: Head, prediction: str, given: DrawingInput) -> None:
-        """Log one prediction; returns at once."""
+    def add(self, workspace: str, head: Head, prediction: str, payload: bytes) -> None:
+        """Log one prediction with its input's stroke payload; returns at once."""
         if self._count >= _LIMIT:
             self._lost.add()
             return
-        payload = _encode(given)
-        row = Row(
-            prediction, blake3(payload).digest(), _encode(head), payload, subject=head.version
-        )
+        row = Row(prediction, _UNSEEN, _encode(head), payload, subject=head.version)
         self._waiting.setdefault(workspace, []).append(row)
         self._count += 1
         if self._flush is None or self._flush.done():
@@ -122,9 +121,9 @@ class Answered:
     total: int
 
 
-def logged(id: str, head: bytes, given: bytes) -> LoggedPrediction:
+def logged(id: str, head: bytes, payload: bytes) -> LoggedPrediction:
     """A logged prediction as it is shown."""
-    facts = _head(head)
+    facts, given = _head(head), drawings.decode(payload)
     return LoggedPrediction(
         id=id,
         endpoint=facts.endpoint,
@@ -133,7 +132,7 @@ def logged(id: str, head: bytes, given: bytes) -> LoggedPrediction:
         label=facts.label,
         confidence=facts.confidence,
         scores=facts.scores,
-        input=_input(given),
+        input=DrawingInput(canvas=given.canvas, strokes=given.strokes),
     )
 
 

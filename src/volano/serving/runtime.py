@@ -13,10 +13,11 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state
 
+from volano.data.formats.strokes import Strokes
 from volano.serving import features
 from volano.serving.features import Feed
 from volano.spec.registry import Artefact, ArtefactRefused
-from volano.spec.serving import DrawingInput, GoldenMismatch
+from volano.spec.serving import GoldenMismatch
 
 Floats = NDArray[np.float32]
 
@@ -45,7 +46,7 @@ class Loaded:
     session: Any
     cost_s: float
 
-    def scores(self, inputs: Sequence[DrawingInput]) -> Floats:
+    def scores(self, inputs: Sequence[Strokes]) -> Floats:
         """Calibrated probabilities (inputs, classes) of some drawings, in one call of the graph."""
         return run(self.session, features.feed(inputs, self.artefact))
 

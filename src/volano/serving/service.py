@@ -16,9 +16,9 @@ from volano.core.db import EVERYWHERE, Tx
 from volano.core.segments import compact, inbox
 from volano.core.segments.inbox import Row
 from volano.core.segments.parquet import Segments
+from volano.data.formats import strokes
 from volano.registry import service as registry
-from volano.serving import log, runtime, store
-from volano.serving.features import check_size
+from volano.serving import features, log, runtime, store
 from volano.serving.log import PredictionInbox, PredictionLog
 from volano.serving.routing import Active, Routing
 from volano.serving.runtime import Loaded
@@ -62,14 +62,14 @@ def predict(
     active = ctx.part(Routing).find((who.workspace, name))
     if active is None:
         raise spec.NothingActive(endpoint=name)
-    for given in inputs:
-        check_size(given, ctx.settings.drawing_max_points)
     loaded = active.loaded
-    made = [_prediction(loaded, row) for row in loaded.scores(inputs).tolist()]
+    drawn = [features.drawn(one, ctx.settings.drawing_max_points) for one in inputs]
+    payloads = [strokes.encode(one) for one in drawn]
+    made = [_prediction(loaded, row) for row in loaded.scores(drawn).tolist()]
     now = utc_now()
-    for given, prediction in zip(inputs, made, strict=True):
+    for payload, prediction in zip(payloads, made, strict=True):
         head = log.head_of(name, loaded.version, now, prediction)
-        ctx.part(PredictionLog).add(who.workspace, head, prediction.id, given)
+        ctx.part(PredictionLog).add(who.workspace, head, prediction.id, payload)
     return spec.PredictResponse(endpoint=name, version=loaded.version, predictions=made)
 
 

@@ -69,7 +69,7 @@ class PredictResponse(Struct, frozen=True, kw_only=True):
 
 
 class LoggedPrediction(Struct, frozen=True, kw_only=True):
-    """A prediction as it was logged, with what it was made from."""
+    """A prediction as it was logged, with what it was made from, to a quarter px and to 1 ms."""
 
     id: Id
     endpoint: Name
