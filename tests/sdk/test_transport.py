@@ -164,6 +164,8 @@ def test_a_problem_that_only_a_newer_server_knows_keeps_its_words(script, client
     class TooPurple(Invalid):
         """This is {shade} too purple."""
 
+        remedy = "Take less than {shade}."
+
     document = TooPurple(shade="much").problem() | {"code": "too-purple-by-far", "status": 409}
     body = json.dumps(document).encode()
     script.on("GET", "/whoami", Answer(status=409, body=body, media_type=PROBLEM_MEDIA_TYPE))
@@ -171,6 +173,7 @@ def test_a_problem_that_only_a_newer_server_knows_keeps_its_words(script, client
     with pytest.raises(Conflict, match="This is much too purple") as raised:
         client.whoami()
     assert {"shade": "much"} == raised.value.facts
+    assert "Take less than much." == raised.value.advice
 
 
 def test_bytes_that_cannot_be_unpacked_are_a_failure_in_words(script, client):

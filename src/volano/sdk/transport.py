@@ -89,6 +89,7 @@ class _Problem(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     detail: str
     facts: dict[str, Any]
+    remedy: str = ""
     request_id: str = ""
 
 
