@@ -125,11 +125,26 @@ def test_an_unclear_file_says_what_it_defines(tmp_path: Path, text: str, name: s
         load(locate(f"{tmp_path}/unclear.py{name}"))
 
 
-def test_an_edited_file_is_loaded_anew(tmp_path: Path):
+@pytest.fixture
+def keeping_bytecode() -> Iterator[None]:
+    """Compiled modules are kept, as they are unless the environment says otherwise."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    yield
+    sys.dont_write_bytecode = before
+
+
+@pytest.mark.usefixtures("keeping_bytecode")
+def test_an_edited_file_is_loaded_anew_also_within_a_second_and_of_equal_size(tmp_path: Path):
     file = tmp_path / "edited.py"
-    for text in ("a", "b"):
-        file.write_text(MODEL + f"class Edited(Model):\n    word = '{text}'\n    # {text * 9}\n")
+    for text in ("a", "b", "c"):
+        file.write_text(MODEL + f"class Edited(Model):\n    word = '{text}'\n")
         assert text == vars(load(locate(str(file))))["word"]
+
+
+def test_a_file_that_is_no_python_is_refused(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text(MODEL + "class Shapes(Model): pass\n")
+    with pytest.raises(SourceMissing, match="not a Python file"):
+        load(locate(f"{tmp_path}/notes.txt"))
 
 
 def test_a_file_named_like_a_module_does_not_replace_it(tmp_path: Path):
