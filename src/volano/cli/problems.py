@@ -4,7 +4,7 @@ import json
 from typing import Final
 
 from volano.cli.render import Ink, visible
-from volano.spec.errors import Broken, Missing, Unavailable, VolanoError
+from volano.spec.errors import Broken, Invalid, Missing, Unavailable, VolanoError
 
 USER: Final = 1
 USAGE: Final = 2
@@ -25,7 +25,7 @@ _LISTINGS: Final = {
 }
 
 
-class FileUnusable(VolanoError):
+class FileUnusable(Invalid):
     """The file {path} cannot be used: {reason}."""
 
     remedy = "Check the path and its permissions."
