@@ -46,6 +46,7 @@ QUICK: dict[str, Any] = {
     "jobs_sweep_s": 0.05,
     "jobs_beat_s": 0.2,
     "segment_age_s": 0.0,
+    "segment_merge_s": 0.1,
     "serving_log_ms": 20,
     "run_threads": 1,
 }

@@ -28,7 +28,7 @@ from volano.core.http.server import About
 from volano.core.jobs import Handlers, Ledger, Worker
 from volano.core.metrics import Metrics
 from volano.core.secrets import Pepper, pepper
-from volano.core.segments import compact
+from volano.core.segments import compact, merge
 from volano.core.segments.parquet import Segments
 from volano.core.services import PostgresServer, S3Server
 from volano.core.settings import Settings
@@ -82,10 +82,18 @@ ROUTES: list[http.Routes] = [
 
 _OPERATIONS = sum(len(routes.operations) for routes in ROUTES)
 
-HANDLERS = Handlers(labeling_worker.handlers, training_worker.handlers, serving_worker.handlers)
+STREAMS = (
+    merge.Stream(data.STREAM, data.COMPACT),
+    merge.Stream(STREAM, serving.COMPACT, key="id"),
+)
+"""Every stream of hot appends."""
 
-STREAMS = {data.STREAM: data.COMPACT, STREAM: serving.COMPACT}
-"""Every stream of hot appends, and the message that moves its rows into segments."""
+HANDLERS = Handlers(
+    merge.handlers(STREAMS),
+    labeling_worker.handlers,
+    training_worker.handlers,
+    serving_worker.handlers,
+)
 
 
 @asynccontextmanager
@@ -190,7 +198,8 @@ async def work(ctx: Context, stop: asyncio.Event) -> None:
     """Do the jobs of the ledger until `stop`; those that run then get some seconds to end."""
     # A little less than the processes have, so that what is given back is written down.
     worker = Worker(ctx, HANDLERS, drain_s=ctx.settings.http_drain_s * 0.8)
-    async with _beside(_sweep(ctx)), _beside(worker.run()) as working:
+    loops = (_sweep(ctx), _tidy(ctx), _forget(ctx))
+    async with _all_beside(*loops), _beside(worker.run()) as working:
         await stop.wait()
         worker.stop()
         await working
@@ -198,16 +207,27 @@ async def work(ctx: Context, stop: asyncio.Event) -> None:
 
 async def _sweep(ctx: Context) -> None:
     """What no message asks for: rows that got old in an inbox, runs that nobody will end."""
-    forget_at = 0.0
     while True:
-        if (now := asyncio.get_running_loop().time()) >= forget_at:
-            await _unless_refused(idempotency.sweep(ctx.db), "old answers not forgotten")
-            forget_at = now + _FORGET_EVERY_S
         await _unless_refused(training.settle(ctx), "runs not settled")
-        for stream, topic in STREAMS.items():
-            asked = compact.request_due(ctx, stream, topic)
+        for stream in STREAMS:
+            asked = compact.request_due(ctx, stream.name, stream.compact)
             await _unless_refused(asked, "compaction not requested")
         await asyncio.sleep(ctx.settings.jobs_sweep_s)
+
+
+async def _tidy(ctx: Context) -> None:
+    """What is looked after more rarely: small segments."""
+    while True:
+        for stream in STREAMS:
+            await _unless_refused(merge.request_due(ctx, stream), "merge not requested")
+        await asyncio.sleep(ctx.settings.segment_merge_s)
+
+
+async def _forget(ctx: Context) -> None:
+    """What nobody asks for any more."""
+    while True:
+        await _unless_refused(idempotency.sweep(ctx.db), "old answers not forgotten")
+        await asyncio.sleep(_FORGET_EVERY_S)
 
 
 async def _unless_refused(step: Awaitable[Any], event: str) -> None:
@@ -226,6 +246,14 @@ async def _beside(loop: Awaitable[None]) -> AsyncIterator[asyncio.Future[None]]:
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def _all_beside(*loops: Awaitable[None]) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for loop in loops:
+            await stack.enter_async_context(_beside(loop))
+        yield
 
 
 async def prepare(settings: Settings) -> str | None:

@@ -12,9 +12,9 @@ import pytest
 from tests.core.segments.streams import CountingBlobs
 from tests.stages import collect, drawing, imports, work_until, working
 from volano.core.context import Context
-from volano.core.segments import inbox
+from volano.core.segments import compact, inbox, merge
 from volano.core.segments.parquet import Segments
-from volano.data import service
+from volano.data import service, staging
 from volano.data.formats import drawings
 from volano.labeling import service as labeling
 from volano.spec.accounts import Who
@@ -312,6 +312,36 @@ async def test_a_staged_snapshot_is_what_was_frozen(
         for row in rows:
             _, payload = await service.payload(server, boss, row["record_id"])
             assert payload == row["payload"]
+
+
+async def test_a_merge_changes_nothing_that_is_read_or_staged(
+    server: Context, boss: Who, tmp_path: Path
+) -> None:
+    apart = replace(server, settings=replace(server.settings, segment_merge_s=3600.0))
+    for seed in range(merge.FEWEST):
+        await collect(apart, boss, imports(["square"], [PEOPLE[seed % len(PEOPLE)]]))
+        await work_until(apart, lambda: _nothing_waits(apart, boss))
+    async with working(apart):
+        snapshot = await service.freeze(apart, boss, NewSnapshot(name="first"))
+    read = {
+        one.id: await service.payload(server, boss, one.id) for one in await _shelved(server, boss)
+    }
+    staged = await _staged(server, boss, snapshot.id, tmp_path / "before")
+
+    async def merged() -> bool:
+        async with server.db.read(boss.workspace) as tx:
+            return len(await compact.every(tx, service.STREAM)) == 1
+
+    await work_until(server, merged)
+    assert read == {id: await service.payload(server, boss, id) for id in read}
+    assert staged == await _staged(server, boss, snapshot.id, tmp_path / "after")
+
+
+async def _staged(ctx: Context, who: Who, id: str, folder: Path) -> list[object]:
+    """Every row of every split, in its order."""
+    folder.mkdir()
+    await service.stage(ctx, who.workspace, id, folder)
+    return [pq.read_table(folder / f"{split}.parquet").to_pylist() for split in staging.SPLITS]
 
 
 async def test_a_snapshot_larger_than_a_run_may_read_is_not_staged(

@@ -1,6 +1,8 @@
 """The folder of a run: what was frozen comes back, and no more than is allowed."""
 
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from volano.core.segments.parquet import encode
-from volano.data.staging import SCHEMA, SPLITS, Writer
+from volano.core.segments.parquet import Place, encode
+from volano.data.staging import SCHEMA, SPLITS, Writer, by_blob
 from volano.spec.data import StagedTooLarge
 
 _SPLIT_LISTS = st.lists(st.sampled_from(SPLITS), min_size=1, max_size=40)
@@ -35,6 +37,38 @@ def _segment(rows: int) -> bytes:
 
 def _payloads(rows: int) -> list[bytes]:
     return [f"payload {row}".encode() for row in range(rows)]
+
+
+PLACED = st.lists(
+    st.tuples(st.uuids(), st.integers(0, 9), st.integers(0, 99)), min_size=1, max_size=60,
+    unique_by=lambda placed: placed[0],
+)  # fmt: skip
+
+
+@given(PLACED, st.sets(st.integers(1, 9)))
+def test_merged_segments_give_the_same_lines_in_the_same_order(
+    placed: list[tuple[UUID, int, int]], cuts: set[int]
+) -> None:
+    lines = pa.table(
+        {
+            "record": sorted(str(record) for record, _, _ in placed),
+            "segment": [f"seg_{segment}" for _, segment, _ in placed],
+            "row": pa.array([row for _, _, row in placed], pa.int32()),
+        }
+    )
+    whole = [sum(cut <= segment for cut in cuts) for segment in range(10)]
+    apart = {f"seg_{n}": Place(f"b3_{n}", 1, 0) for n in range(10)}
+    merged = {f"seg_{n}": Place(f"b3_{whole[n]}", 1, 100 * n) for n in range(10)}
+    before = [(line["record"], line["segment"], line["row"]) for line in _rows(lines, apart)]
+    after = [(line["record"], line["segment"], line["row"]) for line in _rows(lines, merged)]
+    assert [(id, of, row + 100 * int(of[-1])) for id, of, row in before] == after
+    assert sorted(before) == sorted(zip(*lines.to_pydict().values(), strict=True))
+    blobs = [blob for blob, _ in by_blob(lines, merged)]
+    assert len(set(blobs)) == len(blobs)
+
+
+def _rows(lines: pa.Table, places: dict[str, Place]) -> list[dict[str, Any]]:
+    return [line for _, run in by_blob(lines, places) for line in run.to_pylist()]
 
 
 def _staged(folder: Path, split: str) -> list[dict[str, object]]:

@@ -35,6 +35,7 @@ def settings(folder: Path) -> Settings:
         db=f"sqlite:///{folder / 'new' / 'volano.db'}",
         blobs=f"file://{folder / 'new' / 'blobs'}",
         segment_age_s=0.1,
+        segment_merge_s=0.1,
         jobs_sweep_s=0.05,
         log="error",
     )

@@ -16,6 +16,7 @@ EVERYWHERE_ALLOWED = {
     "core/db/": "defines it",
     "core/jobs/": "the ledger serves all workspaces",
     "core/segments/compact.py": "finds the workspaces whose inbox is due",
+    "core/segments/merge.py": "finds the workspaces with many small segments",
     "core/http/server.py": "asks whether the database answers",
     "core/http/idempotency.py": "sweeps keys that are too old",
     "accounts/service.py": "finds the workspace of a key",

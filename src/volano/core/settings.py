@@ -82,6 +82,10 @@ class Settings:
     )
     segment_rows: int = _setting(50_000, "rows in one Parquet segment", least=1)
     segment_age_s: float = _setting(5.0, "age at which inbox rows become a segment, s")
+    segment_merge_s: float = _setting(60.0, "look for small segments to merge this often, s")
+    blob_grace_s: float = _setting(
+        3600.0, "a blob that nothing refers to is kept so long: longer than a backup takes, s"
+    )
 
     jobs_slots: int = _setting(2, "jobs that one worker runs at once", least=1)
     jobs_lease_s: float = _setting(30.0, "lease of a running job, s")

@@ -6,6 +6,7 @@ import asyncio
 import io
 import tempfile
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -139,8 +140,8 @@ async def _found(ctx: Context, workspace: str, id: str) -> tuple[spec.Record, Pl
         if row is None:
             waiting = (await inbox.find(tx, STREAM, [id])).get(id)
         else:
-            segment = (await compact.by_id(tx, [row.segment]))[row.segment]
-            return _record(row), Place(segment.blob, segment.size, row.row), b""
+            first = (await compact.places(tx, [row.segment]))[row.segment]
+            return _record(row), replace(first, row=first.row + row.row), b""
     if waiting is None:
         raise Missing(noun="record", id=id)
     return ingest.waiting_record(waiting), None, waiting.payload
@@ -275,13 +276,11 @@ async def stage(
     row = await _snapshot_row(ctx, workspace, id)
     (folder / "snapshot.json").write_bytes(msgspec.json.encode(_snapshot(row)))
     lines = await _manifest(ctx, workspace, row)
-    ids = pc.unique(lines["segment"]).to_pylist()
     async with ctx.db.read(workspace) as tx:
-        places = await compact.by_id(tx, ids)
+        places = await compact.places(tx, pc.unique(lines["segment"]).to_pylist())
     with staging.Writer(folder, ctx.settings.run_max_data, splits) as writer:
-        for segment_id in ids:
-            wanted = lines.filter(pc.equal(lines["segment"], segment_id))
-            segment = await ctx.blobs.get(workspace, places[segment_id].blob)
+        for blob, wanted in staging.by_blob(lines, places):
+            segment = await ctx.blobs.get(workspace, blob)
             await asyncio.to_thread(writer.add, wanted, segment)
 
 

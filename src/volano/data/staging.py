@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from volano.core.segments.parquet import Place
 from volano.data.ingest import PAYLOAD
 from volano.spec.data import StagedTooLarge
 
@@ -23,6 +25,30 @@ SCHEMA = pa.schema(
     }
 )
 SPLITS = ("train", "valid", "test")
+
+
+def by_blob(lines: pa.Table, places: Mapping[str, Place]) -> Iterator[tuple[str, pa.Table]]:
+    """The lines of a manifest with the blob that holds them, their rows counted from its start.
+
+    They come by segment and then by record: merging segments, which are neighbours by their ids,
+    changes nothing in that order.
+    """
+    for blob, run in groupby(_by_segment(lines), key=lambda one: places[one[0]].blob):
+        yield blob, pa.concat_tables(_shifted(of, places[id].row) for id, of in run)
+
+
+def _by_segment(lines: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    keys = [("segment", "ascending"), ("record", "ascending")]
+    ordered = lines.take(pc.sort_indices(lines, sort_keys=keys))
+    runs = pc.run_end_encode(ordered["segment"].combine_chunks())
+    starts = [0, *runs.run_ends.to_pylist()]
+    for id, (start, end) in zip(runs.values.to_pylist(), pairwise(starts), strict=True):
+        yield id, ordered.slice(start, end - start)
+
+
+def _shifted(lines: pa.Table, first: int) -> pa.Table:
+    at = lines.schema.get_field_index("row")
+    return lines.set_column(at, "row", pc.add(lines["row"], pa.scalar(first, pa.int32())))
 
 
 class Writer:

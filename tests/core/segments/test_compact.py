@@ -139,7 +139,8 @@ async def test_a_segment_is_found_by_the_keys_between_its_ends(server: Context) 
     (segment,) = await segments_of(server)
     async with server.db.read(HOME) as tx:
         found = {n: await compact.holding(tx, STREAM, row(n).key) for n in (9, 10, 15, 20, 21)}
-        assert {segment.id: segment} == await compact.by_id(tx, [segment.id, "seg_none"])
+        first = Place(segment.blob, segment.size, 0)
+        assert {segment.id: first} == await compact.places(tx, [segment.id, "seg_none"])
     assert {9: [], 10: [segment], 15: [segment], 20: [segment], 21: []} == found
 
 

@@ -17,7 +17,8 @@ from volano.core.db import EVERYWHERE, Tx, now_ms
 from volano.core.jobs.tables import ENDED
 from volano.core.segments import parquet
 from volano.core.segments.inbox import Row, drop, take
-from volano.core.segments.tables import inbox, segments
+from volano.core.segments.parquet import Place
+from volano.core.segments.tables import inbox, merges, segments
 from volano.spec.common import new_id
 from volano.spec.errors import Unavailable
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _PATIENCE_S, _LOOK_S = 20.0, 0.05  # of `flush`
 _PROBED = 2000  # keys in one look of `flush`
+_IDS = 10_000  # in one statement: both databases take some 32,000 parameters
+_ID = segments.c.id
 
 
 class StillMoving(Unavailable):
@@ -43,7 +46,10 @@ class RowsMoved(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stored segment: `size` in bytes, keys from `first_key` to `last_key`."""
+    """A stored segment: `size` in bytes, keys from `first_key` to `last_key`.
+
+    `created_ms` is when its youngest row was received.
+    """
 
     id: str
     blob: str
@@ -51,6 +57,7 @@ class Segment:
     rows: int
     first_key: str
     last_key: str
+    created_ms: int
 
 
 Shelve = Callable[[Tx, Segment], Awaitable[None]]
@@ -78,19 +85,21 @@ async def compact(
     data = await asyncio.to_thread(parquet.encode, table)
     blob = await ctx.blobs.put(job.workspace, data)
     keys = sorted(row.key for row in rows)
-    segment = Segment(new_id("seg"), blob, len(data), len(rows), keys[0], keys[-1])
+    newest_ms = max(row.received_ms for row in rows)
+    segment = Segment(new_id("seg"), blob, len(data), len(rows), keys[0], keys[-1], newest_ms)
     async with job.finish(ctx) as tx:
         moved = await drop(tx, stream, keys)
         if moved != len(rows):
             raise RowsMoved(missing=len(rows) - moved, rows=len(rows))
-        await _add(tx, stream, segment, max(row.received_ms for row in rows))
+        await add(tx, stream, segment)
         await shelve(tx, segment)
     return len(rows)
 
 
-async def _add(tx: Tx, stream: str, segment: Segment, now_ms: int) -> None:
+async def add(tx: Tx, stream: str, segment: Segment) -> None:
+    """Put a segment into the index, which makes it exist."""
     values = {name: getattr(segment, name) for name in Segment.__slots__}
-    await tx.run(tx.insert(segments), [values | {"stream": stream, "created_ms": now_ms}])
+    await tx.run(tx.insert(segments), [values | {"stream": stream}])
 
 
 async def holding(tx: Tx, stream: str, key: str) -> list[Segment]:
@@ -109,14 +118,28 @@ async def newest(tx: Tx, stream: str, limit: int) -> list[Segment]:
     return [_segment(row) for row in rows]
 
 
-async def by_id(tx: Tx, ids: Sequence[str]) -> dict[str, Segment]:
-    """The segments of these ids."""
-    rows = await tx.all(tx.select(segments).where(segments.c.id.in_(ids)))
-    return {row.id: _segment(row) for row in rows}
+async def every(tx: Tx, stream: str) -> list[Segment]:
+    """All segments of a stream, oldest first."""
+    query = tx.select(segments).where(segments.c.stream == stream)
+    return [_segment(row) for row in await tx.all(query.order_by(segments.c.created_ms, _ID))]
+
+
+async def places(tx: Tx, ids: Sequence[str]) -> dict[str, Place]:
+    """Where the first row of each of these segments stands now, whatever it was merged into."""
+    found: dict[str, Place] = {}
+    for first in range(0, len(ids), _IDS):
+        some = ids[first : first + _IDS]
+        itself = tx.select(_ID, segments.c.blob, segments.c.size, sa.literal(0).label("row"))
+        merged = tx.select(
+            merges.c.id, segments.c.blob, segments.c.size, merges.c.first_row.label("row")
+        ).join_from(merges, segments, segments.c.id == merges.c.segment)
+        both = tx.union_all(itself.where(_ID.in_(some)), merged.where(merges.c.id.in_(some)))
+        found |= {row.id: Place(row.blob, row.size, row.row) for row in await tx.all(both)}
+    return found
 
 
 def _segment(row: sa.Row[Any]) -> Segment:
-    return Segment(row.id, row.blob, row.size, row.rows, row.first_key, row.last_key)
+    return Segment(**{name: getattr(row, name) for name in Segment.__slots__})
 
 
 async def request_due(ctx: Context, stream: str, topic: str) -> int:

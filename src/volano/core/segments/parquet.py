@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,15 @@ def encode(table: pa.Table) -> bytes:
         store_schema=False,
     )
     return sink.getvalue()
+
+
+def join(parts: Sequence[pa.Table], key: str = "") -> pa.Table:
+    """The rows of all parts in their order, or by `key` where that is given.
+
+    A column that only later parts have is null in the others.
+    """
+    whole = pa.concat_tables(parts, promote_options="default")
+    return whole.sort_by(key) if key else whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from volano.core.db import Uuid16, metadata
+from volano.core.db import Instant, Uuid16, metadata
 
 inbox = sa.Table(
     "inbox",
@@ -31,4 +31,20 @@ segments = sa.Table(
     sa.Column("last_key", Uuid16, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Index("segments_keys", "workspace", "stream", "first_key"),
+)
+merges = sa.Table(  # where the rows of a merged segment are now: other tables keep its id
+    "segment_merges",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("segment", sa.String(64), nullable=False),
+    sa.Column("first_row", sa.Integer, nullable=False),
+    sa.Index("segment_merges_segment", "workspace", "segment"),
+)
+retired = sa.Table(  # blobs of merged segments: somebody may be reading them still
+    "retired_blobs",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("blob", sa.String(80), primary_key=True),
+    sa.Column("retired_at", Instant, nullable=False),
 )

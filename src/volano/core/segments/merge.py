@@ -1,0 +1,199 @@
+"""Merging small segments: a quiet site cuts one every few seconds, each a file to open.
+
+Blob first, then one transaction that puts it in the place of the segments it holds. Crash before
+the transaction: an orphan blob, for the sweeper. Crash after: complete. The blobs of what was
+merged are kept for a while, for those who had their names already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+
+from volano.core.db import EVERYWHERE, Tx, now_ms
+from volano.core.jobs import Handlers
+from volano.core.segments import compact, parquet
+from volano.core.segments.compact import Segment
+from volano.core.segments.tables import merges, retired, segments
+from volano.spec.common import new_id
+from volano.spec.errors import Broken, Unavailable
+
+if TYPE_CHECKING:
+    from volano.core.context import Context
+    from volano.core.jobs import Job
+
+MERGE = "segments.merge"
+FEWEST = 8
+"""Segments that are worth a merge; also how many small ones a quiet stream is left with."""
+MOST = 256
+"""Segments in one merge."""
+LARGEST = 32 * 2**20
+"""Bytes of a merged segment: what one job holds in memory, some times over."""
+
+
+class SegmentsMerged(Unavailable):
+    """Another worker merged {missing} of {count} segments meanwhile."""
+
+    remedy = "The ledger tries again by itself, with what is left."
+
+
+class SegmentDiffers(Broken):
+    """The segment {id} holds {found} rows, not the {rows} that the index says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One stream of hot appends, and the topic that moves its rows into segments.
+
+    Rows of a stream with a `key` are found by that column, and sorted by it. Without one they are
+    found by their segment's id and their number in it: a merge keeps the order, and the ids.
+    """
+
+    name: str
+    compact: str
+    key: str = ""
+
+
+def handlers(streams: Iterable[Stream]) -> Handlers:
+    """What works on MERGE, for these streams."""
+    by_name = {stream.name: stream for stream in streams}
+    made = Handlers()
+
+    @made.on(MERGE)
+    async def merge_stream(ctx: Context, job: Job) -> None:
+        """Idempotent by the index: what was merged is not in it any more."""
+        await merge(ctx, job, by_name[job.payload["stream"]])
+
+    return made
+
+
+async def request_due(ctx: Context, stream: Stream) -> int:
+    """Ask for a merge in every workspace with enough small segments; how many asked for."""
+    small = segments.c.rows <= ctx.settings.segment_rows // 2
+    async with ctx.db.read(EVERYWHERE) as tx:
+        query = tx.select(segments.c.workspace).where(segments.c.stream == stream.name, small)
+        query = query.group_by(segments.c.workspace).having(sa.func.count() >= FEWEST)
+        found = [row.workspace for row in await tx.all(query)]
+    return sum([await _request(ctx, workspace, stream) for workspace in found])
+
+
+async def _request(ctx: Context, workspace: str, stream: Stream) -> bool:
+    async with ctx.db.read(workspace) as tx:
+        if not window(await compact.every(tx, stream.name), ctx.settings.segment_rows):
+            return False
+    async with ctx.db.begin(workspace) as tx:
+        facts = {"stream": stream.name}
+        await ctx.jobs.send_unless_open(tx, MERGE, facts, key=f"{MERGE}:{stream.name}")
+    return True
+
+
+def window(found: Sequence[Segment], rows: int) -> list[Segment]:
+    """The oldest neighbours that should become one segment; none where no merge is worth its work.
+
+    They are FEWEST to MOST, fit into `rows` and LARGEST, and the largest holds at most half of
+    their rows: so a row is written again only when its segment at least doubles.
+    """
+    for start in range(len(found) - FEWEST + 1):
+        if count := _worthwhile(found[start : start + MOST], rows):
+            return list(found[start : start + count])
+    return []
+
+
+def _worthwhile(neighbours: Sequence[Segment], rows: int) -> int:
+    """How many of them, from the first on, should become one segment: the most, or none."""
+    held = size = largest = most = 0
+    for count, segment in enumerate(neighbours, 1):
+        held, size = held + segment.rows, size + segment.size
+        if held > rows or size > LARGEST:
+            break
+        largest = max(largest, segment.rows)
+        if count >= FEWEST and 2 * largest <= held:
+            most = count
+    return most
+
+
+async def merge(ctx: Context, job: Job, stream: Stream) -> int:
+    """Make one segment of the oldest small neighbours; how many it holds. Idempotent.
+
+    Raises: SegmentsMerged (two workers at once: the slower one tries again with what is left),
+        BlobMissing, BlobCorrupt, SegmentDiffers.
+    """
+    async with ctx.db.read(job.workspace) as tx:
+        parts = window(await compact.every(tx, stream.name), ctx.settings.segment_rows)
+    if not parts:
+        return 0
+    sources = [await ctx.blobs.get(job.workspace, part.blob) for part in parts]
+    data = await asyncio.to_thread(_joined, parts, sources, stream.key)
+    blob = await ctx.blobs.put(job.workspace, data)
+    async with job.finish(ctx) as tx:
+        await _replace(tx, stream, parts, _whole(parts, blob, len(data)))
+    return len(parts)
+
+
+def _joined(parts: Sequence[Segment], sources: Sequence[bytes], key: str) -> bytes:
+    tables = [pq.read_table(io.BytesIO(source)) for source in sources]
+    for part, table in zip(parts, tables, strict=True):
+        if table.num_rows != part.rows:
+            raise SegmentDiffers(id=part.id, found=table.num_rows, rows=part.rows)
+    return parquet.encode(parquet.join(tables, key))
+
+
+def _whole(parts: Sequence[Segment], blob: str, size: int) -> Segment:
+    return Segment(
+        id=new_id("seg"),
+        blob=blob,
+        size=size,
+        rows=sum(part.rows for part in parts),
+        first_key=min(part.first_key for part in parts),
+        last_key=max(part.last_key for part in parts),
+        created_ms=max(part.created_ms for part in parts),
+    )
+
+
+async def _replace(tx: Tx, stream: Stream, parts: Sequence[Segment], whole: Segment) -> None:
+    """Put the whole into the index instead of its parts, whose ids lead to it from now on."""
+    ids = [part.id for part in parts]
+    gone = await tx.run(tx.delete(segments).where(segments.c.id.in_(ids)))
+    if gone != len(parts):
+        raise SegmentsMerged(missing=len(parts) - gone, count=len(parts))
+    await compact.add(tx, stream.name, whole)
+    if not stream.key:
+        await _lead(tx, parts, whole.id)
+    rows = [{"blob": part.blob, "retired_at": now_ms()} for part in parts]
+    again = tx.insert(retired).values(rows)
+    times = {"retired_at": now_ms()}
+    await tx.run(again.on_conflict_do_update(index_elements=["workspace", "blob"], set_=times))
+
+
+async def _lead(tx: Tx, parts: Sequence[Segment], whole: str) -> None:
+    """Have the ids of the parts, and of what was merged into them, lead to the whole."""
+    starts = list(accumulate((part.rows for part in parts[:-1]), initial=0))
+    for part, start in zip(parts, starts, strict=True):
+        moved = {"segment": whole, "first_row": merges.c.first_row + start}
+        await tx.run(tx.update(merges).where(merges.c.segment == part.id).values(moved))
+    rows = [
+        {"id": part.id, "segment": whole, "first_row": start}
+        for part, start in zip(parts, starts, strict=True)
+    ]
+    await tx.run(tx.insert(merges), rows)
+
+
+async def blobs_named(tx: Tx, blobs: Sequence[str], *, grace_s: float) -> set[str]:
+    """Those of these blobs that segments are read from, or were less than `grace_s` ago."""
+    of_segments = tx.select(segments.c.blob).where(segments.c.blob.in_(blobs))
+    lately = retired.c.retired_at > now_ms() - round(grace_s * 1000)
+    of_readers = tx.select(retired.c.blob).where(retired.c.blob.in_(blobs), lately)
+    return {row.blob for row in await tx.all(tx.union_all(of_segments, of_readers))}
+
+
+async def forget_retired(tx: Tx, *, grace_s: float) -> int:
+    """Remove the names of blobs that nobody can be reading any more; how many."""
+    late = retired.c.retired_at <= now_ms() - round(grace_s * 1000)
+    return await tx.run(tx.delete(retired).where(late))
