@@ -88,6 +88,8 @@ def rows(
 ) -> list[Row | VolanoError]:
     """Each drawing as a row for the inbox, or why it is refused."""
     now_ms = now.timestamp() * 1000
+    drawn = [new for new, _ in given if isinstance(new, NewDrawing)]
+    encoded = iter(drawings.encode_all(drawn, bounds))
     headers = _headers([new for new, _ in given if isinstance(new, PackedDrawing)], bounds)
     found: list[Row | VolanoError] = []
     for new, giver in given:
@@ -95,7 +97,7 @@ def rows(
             if isinstance(new, PackedDrawing):
                 found.append(_packed_row(new, giver, bounds, now_ms, headers))
             else:
-                found.append(_drawn_row(new, giver, bounds, now_ms))
+                found.append(_drawn_row(new, giver, next(encoded), now_ms))
         except VolanoError as error:
             found.append(error)
     return found
@@ -107,8 +109,11 @@ def _headers(packed: Sequence[PackedDrawing], bounds: drawings.Limits) -> Header
     return dict(zip(payloads, strokes.validate_all(payloads), strict=True)) if payloads else {}
 
 
-def _drawn_row(new: NewDrawing, giver: Giver, bounds: drawings.Limits, now_ms: float) -> Row:
-    encoded = drawings.encode(new, bounds)
+def _drawn_row(
+    new: NewDrawing, giver: Giver, encoded: drawings.Encoded | VolanoError, now_ms: float
+) -> Row:
+    if isinstance(encoded, VolanoError):
+        raise encoded
     head = Head(
         kind="drawing",
         label=new.shape,

@@ -13,16 +13,26 @@ have equal bytes. Differences run through the whole drawing, from 0, over stroke
 """
 
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from volano.data.formats import varints
+from volano.data.formats import packing, varints
+from volano.data.formats.packing import (
+    DEFAULT_STYLE,
+    DEVICES,
+    LARGEST_STEP,
+    LARGEST_TIME,
+    PRESSURE,
+    STYLES,
+    VERSION,
+    WIDTH_STEPS_PER_PX,
+    Frame,
+)
+from volano.data.formats.packing import STEPS_PER_PX as STEPS_PER_PX
 from volano.data.formats.varints import Ints
 from volano.spec.data import (
     DEFAULT_COLOR,
@@ -35,18 +45,9 @@ from volano.spec.data import (
     UnknownCodecVersion,
 )
 
-VERSION = 1
-STEPS_PER_PX = 4
-WIDTH_STEPS_PER_PX = 16
 MAX_BYTES = 1 << 20
 
-_PRESSURE, _STYLES = 1, 2
-_DEVICES: tuple[Device, ...] = get_args(Device)
-_COLOR = re.compile("#[0-9a-fA-F]{6}")
-_DEFAULT_STYLE = (int(DEFAULT_COLOR[1:], 16), int(DEFAULT_WIDTH_PX * WIDTH_STEPS_PER_PX))
-_LARGEST_STEP = 1 << 24  # float32 holds every quarter pixel up to here exactly
 _LARGEST_COLUMN_NUMBER = 1 << 32
-_LARGEST_TIME = 1 << 53  # and a JavaScript number every millisecond up to here
 
 Floats = NDArray[np.float32]
 
@@ -91,56 +92,23 @@ class Header(Struct, frozen=True, kw_only=True, gc=False):
     has_pressure: bool
 
 
-class Frame(Struct, frozen=True, kw_only=True, gc=False):
-    """Everything of a drawing but its points; `counts` says how many each stroke has."""
-
-    counts: list[int]
-    width: float
-    height: float
-    t0_ms: int
-    device: Device
-    colors: tuple[str, ...]
-    widths: tuple[float, ...]
-    pressure: Floats | None
-
-
 def encode(drawing: Strokes) -> bytes:
     """The payload of a drawing; positions move by at most 1/8 px, times not at all.
 
     Raises: CodecError (no points, or a value that the format cannot hold).
     """
+    counts, pressure = _counts(drawing), drawing.pressure
+    colors = drawing.colors or (DEFAULT_COLOR,) * len(counts)
+    widths = drawing.widths or (DEFAULT_WIDTH_PX,) * len(counts)
     frame = Frame(
-        counts=_counts(drawing),
+        counts=counts,
         width=drawing.width,
         height=drawing.height,
-        t0_ms=drawing.t0_ms,
         device=drawing.device,
-        colors=drawing.colors,
-        widths=drawing.widths,
-        pressure=drawing.pressure,
+        styles=packing.styles(colors, widths, len(counts)),
+        pressure=b"" if pressure is None else packing.pressures(pressure, sum(counts)),
     )
-    return pack(_columns(drawing), frame)
-
-
-def pack(columns: Ints, frame: Frame) -> bytes:
-    """The payload of a drawing whose points are in the units of the format.
-
-    `columns` is overwritten: x and y in 1/4 px, t in ms since the first point, (3, points).
-
-    Raises: CodecError (a value that the format cannot hold).
-    """
-    points = columns.shape[1]
-    body = varints.encode(_numbers(columns, frame.t0_ms))
-    styles = _styles(frame)
-    pressure = b"" if frame.pressure is None else _pressure_bytes(frame.pressure, points)
-    marks = _PRESSURE * bool(pressure) | _STYLES * bool(styles)
-    head = bytearray((VERSION, marks, _DEVICES.index(frame.device)))
-    width = _steps(frame.width, STEPS_PER_PX, "width")
-    height = _steps(frame.height, STEPS_PER_PX, "height")
-    rest = itertools.chain(frame.counts, *styles)
-    for number in (width, height, frame.t0_ms, len(frame.counts), *rest):
-        varints.append(head, number)
-    payload = b"".join((head, body, pressure))
+    (payload,) = packing.pack(_columns(drawing), [frame])
     if len(payload) > MAX_BYTES:
         raise PayloadTooLarge(size=len(payload), limit=MAX_BYTES)
     return payload
@@ -214,7 +182,7 @@ def _durations(heads: "list[_Head]") -> list[int | CodecError]:
     few = 0 < sum(map(len, bodies)) <= MAX_BYTES
     sums = varints.sums(bodies, [head.points for head in heads]) if few else None
     # No coordinate is beyond the sum of all moves, and no number beyond the sum of its column.
-    if sums and all(max(x, y) <= _LARGEST_STEP and t < _LARGEST_COLUMN_NUMBER for x, y, t in sums):
+    if sums and all(max(x, y) <= LARGEST_STEP and t < _LARGEST_COLUMN_NUMBER for x, y, t in sums):
         return [t for _, _, t in sums]
     return [_duration(head) for head in heads]
 
@@ -239,10 +207,10 @@ class _Head:
         self.payload = payload
         marks = self._opening()
         self.at = 3
-        self.has_pressure = bool(marks & _PRESSURE)
+        self.has_pressure = bool(marks & PRESSURE)
         self.width = self._side("width")
         self.height = self._side("height")
-        self.t0_ms = self._number(_LARGEST_TIME, "start time")
+        self.t0_ms = self._number(LARGEST_TIME, "start time")
         self.strokes = self._number(len(payload), "number of strokes")
         self.counts = [
             self._number(len(payload), "points of a stroke") for _ in range(self.strokes)
@@ -250,7 +218,7 @@ class _Head:
         self.points = sum(self.counts)
         if not self.points or 0 in self.counts:
             raise PayloadMalformed(reason="a drawing or a stroke without points")
-        self.colors, self.widths = self._read_styles() if marks & _STYLES else ((), ())
+        self.colors, self.widths = self._read_styles() if marks & STYLES else ((), ())
         self.end = len(payload) - self.points * self.has_pressure  # of the varints
         if self.end - self.at < 3 * self.points:
             raise PayloadTruncated(part="columns")
@@ -264,25 +232,25 @@ class _Head:
         version, marks, device = payload[:3]
         if version != VERSION:
             raise UnknownCodecVersion(version=version)
-        if marks > (_PRESSURE | _STYLES) or device >= len(_DEVICES):
+        if marks > (PRESSURE | STYLES) or device >= len(DEVICES):
             raise PayloadMalformed(reason=f"marks {marks}, device {device}")
-        self.device = _DEVICES[device]
+        self.device = DEVICES[device]
         return marks
 
     def _side(self, what: str) -> float:
-        steps = self._number(_LARGEST_STEP, what)
+        steps = self._number(LARGEST_STEP, what)
         if not steps:
             raise PayloadMalformed(reason=f"a canvas of no {what}")
         return steps / STEPS_PER_PX
 
     def _read_styles(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
         styles = [
-            (self._number(0xFFFFFF, "colour"), self._number(_LARGEST_STEP, "stroke width"))
+            (self._number(0xFFFFFF, "colour"), self._number(LARGEST_STEP, "stroke width"))
             for _ in range(self.strokes)
         ]
         if any(not width for _, width in styles):
             raise PayloadMalformed(reason="a stroke without width")
-        if all(style == _DEFAULT_STYLE for style in styles):
+        if all(style == DEFAULT_STYLE for style in styles):
             raise PayloadMalformed(reason="default styles are left out")
         colors = tuple(f"#{color:06x}" for color, _ in styles)
         return colors, tuple(width / WIDTH_STEPS_PER_PX for _, width in styles)
@@ -316,7 +284,7 @@ def _unpack(head: _Head) -> tuple[Ints, Ints]:
     moves = values[: 2 * points].reshape(2, points)
     xy = ((moves >> 1) ^ -(moves & 1)).cumsum(axis=1)
     # A walk of short moves cannot get there: most drawings skip the exact check.
-    if largest * points > _LARGEST_STEP and abs(xy).max() > _LARGEST_STEP:
+    if largest * points > LARGEST_STEP and abs(xy).max() > LARGEST_STEP:
         raise PayloadMalformed(reason="a coordinate out of range")
     return xy, values[2 * points :].cumsum()
 
@@ -331,35 +299,17 @@ def _counts(drawing: Strokes) -> list[int]:
 
 
 def _columns(drawing: Strokes) -> Ints:
-    """x and y in steps, t in ms, (3, points)."""
+    """x and y in steps, t in ms by the client's clock, (3, points)."""
     xy, t = drawing.xy, drawing.t
     if len(t) != len(xy):
         raise PayloadMalformed(reason="not one time a point")
-    if not np.abs(xy).max() <= _LARGEST_STEP / STEPS_PER_PX:
+    if t[0] != 0 or not 0 <= drawing.t0_ms <= LARGEST_TIME:
+        raise PayloadMalformed(reason="time does not start at 0")
+    if not np.abs(xy).max() <= LARGEST_STEP / STEPS_PER_PX:
         raise PayloadMalformed(reason="a coordinate out of range")
     # floor(v + 1/2), not rint: it is what Math.round does in the browser's twin.
     steps = np.floor(xy.T * np.float64(STEPS_PER_PX) + 0.5).astype(np.int64)
-    return np.vstack((steps, t))
-
-
-def _numbers(columns: Ints, t0_ms: int) -> Ints:
-    """The columns after each other as the numbers to write, (3 x points,), in their place."""
-    moves = columns[:2]
-    if columns[2, 0] != 0 or not 0 <= t0_ms <= _LARGEST_TIME:
-        raise PayloadMalformed(reason="time does not start at 0")
-    if np.abs(moves).max() > _LARGEST_STEP:
-        raise PayloadMalformed(reason="a coordinate out of range")
-    columns[:, 1:] -= columns[:, :-1].copy()
-    np.bitwise_xor(moves << 1, moves >> 63, out=moves)
-    return columns.ravel()
-
-
-def _pressure_bytes(pressure: Floats, points: int) -> bytes:
-    if len(pressure) != points or not (pressure.min() >= 0 and pressure.max() <= 1):
-        raise PayloadMalformed(reason="pressure outside 0 to 1, or not one a point")
-    levels = (pressure * 255 + 0.5).astype(np.uint8)
-    levels[1:] -= levels[:-1].copy()
-    return levels.tobytes()
+    return np.vstack((steps, t + drawing.t0_ms))
 
 
 def _pressure(payload: bytes, head: _Head) -> Floats | None:
@@ -367,32 +317,3 @@ def _pressure(payload: bytes, head: _Head) -> Floats | None:
         return None
     changes = np.frombuffer(payload, np.uint8, offset=len(payload) - head.points)
     return changes.cumsum(dtype=np.uint8).astype(np.float32) / np.float32(255)
-
-
-def _styles(frame: Frame) -> list[tuple[int, int]]:
-    """Colour and width of each stroke as numbers, or nothing when all are the default."""
-    strokes = len(frame.counts)
-    colors = frame.colors or (DEFAULT_COLOR,) * strokes
-    widths = frame.widths or (DEFAULT_WIDTH_PX,) * strokes
-    if not len(colors) == len(widths) == strokes:
-        raise PayloadMalformed(reason="not one style a stroke")
-    if set(colors) == {DEFAULT_COLOR} and set(widths) == {DEFAULT_WIDTH_PX}:
-        return []
-    styles = [
-        (_color_number(color), _steps(width, WIDTH_STEPS_PER_PX, "stroke width"))
-        for color, width in zip(colors, widths, strict=True)
-    ]
-    return styles if any(style != _DEFAULT_STYLE for style in styles) else []
-
-
-def _color_number(color: str) -> int:
-    if not _COLOR.fullmatch(color):
-        raise PayloadMalformed(reason=f"colour {color!r} is not #rrggbb")
-    return int(color[1:], 16)
-
-
-def _steps(value: float, per_px: int, what: str) -> int:
-    """At least one step, so that nothing vanishes by rounding."""
-    if not 0 < value <= _LARGEST_STEP / per_px:
-        raise PayloadMalformed(reason=f"{what} {value}")
-    return max(1, int(value * per_px + 0.5))

@@ -1,5 +1,6 @@
 """Columns of whole numbers as varints: 7 bits a byte, lowest first, as short as can be."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,29 +28,42 @@ def encode(values: Ints) -> bytes:
 
     Raises: PayloadMalformed (some number is not).
     """
+    return pieces(values, [len(values)])[0]
+
+
+def pieces(values: Ints, ends: Sequence[int]) -> list[bytes]:
+    """What `encode` makes of each run of numbers; `ends` are the places behind them, rising.
+
+    Raises: PayloadMalformed (some number is no such).
+    """
     bits = int(values.view(np.uint64).max()).bit_length()  # a negative number is beyond all
     if bits > 32:
         raise PayloadMalformed(reason="time runs backwards, or stands still for seven weeks")
     if bits <= 7:
-        return values.astype(np.uint8).tobytes()
-    if bits <= 14:
-        return _pairs(values)
-    groups = values[:, None] >> np.arange(0, bits, 7)
-    written = groups > 0
-    written[:, 0] = True
-    body = groups.astype(np.uint8) & 127 | (groups > 127).view(np.uint8) << 7
-    return body[written].tobytes()
+        body, at = values.astype(np.uint8).tobytes(), ends
+    else:
+        body, at = _spread(values, (bits + 6) // 7, ends)
+    return [body[start:end] for start, end in itertools.pairwise((0, *at))]
 
 
-def _pairs(values: Ints) -> bytes:
-    """Numbers of one byte or two, as nearly all are."""
-    written = np.empty((len(values), 2), np.bool_)
+def _spread(values: Ints, longest: int, ends: Sequence[int]) -> tuple[bytes, Sequence[int]]:
+    """The bytes of numbers of up to `longest` bytes each, and where those end that end at `ends`.
+
+    Each number is laid out in a word: what is above 7 bits moves up by one, 7 bits at a time, and
+    each byte that is followed is marked.
+    """
+    size = 1 << (longest - 1).bit_length()
+    written = np.zeros((len(values), size), np.bool_)
     written[:, 0] = True
-    np.greater(values, 127, out=written[:, 1])
-    # What is above 7 bits moves up by one; adding 128 says that it follows.
-    pairs = (values + (values & -128) + (written[:, 1] * 128)).astype("<u2")
-    body: bytes = pairs.view(np.uint8)[written.ravel()].tobytes()
-    return body
+    words, at = values, list(ends)
+    for index in range(1, longest):
+        follows = values > (1 << 7 * index) - 1
+        words = words + (words & -(1 << 8 * index - 1)) + follows * (128 << 8 * (index - 1))
+        written[:, index] = follows
+        more = follows.nonzero()[0].searchsorted(ends).tolist()
+        at = [end + before for end, before in zip(at, more, strict=True)]
+    body = words.astype(f"<u{size}").view(np.uint8)[written.ravel()]
+    return body.tobytes(), at
 
 
 def decode(body: Bytes) -> Ints:
