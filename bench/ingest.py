@@ -9,12 +9,14 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
+import psutil
 import uvloop
 
-from bench.load import Call, Connection, Load, Result
+from bench.load import Call, Connection, Load
 from bench.server import Served, served
 from volano.data.formats import drawings
 from volano.labeling.intake import BINARY_MEDIA_TYPE, PackedDrawing
@@ -24,6 +26,8 @@ from volano.spec.data import NewDrawing
 
 CONNECTIONS = 64
 DISTINCT = 500
+MOST_PER_S = {"json": 8_000, "binary": 40_000}
+"""Drawings made beforehand for each second: the client must not run out of them."""
 
 
 class Varied(Load):
@@ -39,37 +43,57 @@ class Varied(Load):
             connection.send(request, due)
 
 
-def fresh(many: Sequence[NewDrawing]) -> Iterator[NewDrawing]:
+Sent = NewDrawing | PackedDrawing
+
+
+def fresh(many: Sequence[Sent]) -> Iterator[Sent]:
     """The drawings over and over, each time under new ids."""
     while True:
         for one in many:
             yield msgspec.structs.replace(one, id=str(uuid7()))
 
 
-def bodies(many: Sequence[NewDrawing], kind: str, batch: int, count: int) -> list[bytes]:
-    """`count` request bodies of `batch` drawings each."""
-    source = fresh(many)
-    made = []
-    for _ in range(count):
-        some = list(islice(source, batch))
-        if kind == "binary":
-            packed = [PackedDrawing(d.id, d.shape, drawings.encode(d).payload) for d in some]
-            made.append(msgspec.msgpack.encode(packed))
-        else:
-            made.append(msgspec.json.encode(some if batch > 1 else some[0]))
-    return made
+def bodies(many: Sequence[NewDrawing], kind: str, batch: int, seconds: float) -> list[bytes]:
+    """Request bodies of `batch` drawings each, more than can be sent in so many seconds."""
+    if kind == "binary":
+        packed = [PackedDrawing(d.id, d.shape, drawings.encode(d).payload) for d in many]
+        source, encode = fresh(packed), msgspec.msgpack.encode
+    else:
+        source, encode = fresh(many), msgspec.json.encode
+    count = int(seconds * MOST_PER_S[kind]) // batch
+    listed = batch > 1 or kind == "binary"
+    return [encode(list(islice(source, batch)) if listed else next(source)) for _ in range(count)]
 
 
-def measure(server: Served, kind: str, batch: int, seconds: float) -> tuple[Result, int]:
-    """One closed-loop measurement; the result and the bytes of a mean drawing on the wire."""
+def cpu_s(server: Served) -> float:
+    """Processor time that the API process has taken; noise of the machine shows here least."""
+    port = urlsplit(server.url).port
+    children = psutil.Process(server.pid).children(recursive=True)
+    (api,) = (c for c in children if any(n.laddr.port == port for n in c.net_connections()))
+    times = api.cpu_times()
+    return float(times.user + times.system)
+
+
+def measure(server: Served, kind: str, batch: int, seconds: float) -> dict[str, object]:
+    """One closed-loop measurement."""
     found = [i.drawing for i in synthetic.drawings(synthetic.SHAPES, DISTINCT // 5, seed=1)]
     random.Random(1).shuffle(found)
-    many = bodies(found, kind, batch, int(seconds + 2) * 16_000 // batch)
+    many = bodies(found, kind, batch, seconds + 2)
     media = BINARY_MEDIA_TYPE if kind == "binary" else "application/json"
     headers = (("authorization", f"Bearer {server.key}"), ("content-type", media))
     calls = [Call(f"{server.url}/api/v1/drawings", "POST", body, headers) for body in many]
+    before = cpu_s(server)
     result = uvloop.run(Varied(calls, connections=CONNECTIONS, seconds=seconds).run())
-    return result, sum(map(len, many)) // (len(many) * batch)
+    took, there = cpu_s(server) - before, stored(server)
+    return {
+        "body": kind,
+        "batch": batch,
+        "bytes_a_drawing": sum(map(len, many)) // (len(many) * batch),
+        "drawings_per_s": round(result.rate * batch),
+        "cpu_us_a_drawing": round(took / there * 1e6),
+        **result.summary(),
+        "stored": there,
+    }
 
 
 def stored(server: Served) -> int:
@@ -90,17 +114,8 @@ def main() -> None:
             with httpx.Client(headers={"authorization": f"Bearer {server.key}"}) as client:
                 for name in synthetic.SHAPES:
                     client.post(f"{server.url}/api/shapes", json={"name": name})
-            result, size = measure(server, kind, batch, asked.seconds)
-            row = {
-                "body": kind,
-                "batch": batch,
-                "bytes_a_drawing": size,
-                "drawings_per_s": round(result.rate * batch),
-                **result.summary(),
-                "stored": stored(server),
-            }
-            rows.append(row)
-            print(json.dumps(row))
+            rows.append(measure(server, kind, batch, asked.seconds))
+            print(json.dumps(rows[-1]), flush=True)
     print(json.dumps({"bench": "ingest", "rows": rows}))
 
 

@@ -20,6 +20,8 @@ class Served:
     url: str
     key: str
     home: Path
+    pid: int
+    """Of the process whose descendants serve."""
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
@@ -45,7 +47,7 @@ def served(
         try:
             _wait(process)
             document = json.loads((home / "client.json").read_text())
-            yield Served(document["url"], document["keys"][document["url"]], home)
+            yield Served(document["url"], document["keys"][document["url"]], home, process.pid)
         finally:
             process.terminate()
             process.wait(30)
