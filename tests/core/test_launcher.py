@@ -1,6 +1,7 @@
 """The launcher with real processes: killed, trickled at, drained, refused."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -10,8 +11,9 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 import pytest
@@ -185,6 +187,63 @@ def test_a_kept_connection_outlives_the_head_timeout(start: Callable[..., Runnin
     connection.close()
 
     assert [200, 200, 200] == statuses
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET / HTTP/1.1\r\nhost: x\r\nx-a: ",
+        b"GET /",
+        b"GET / HTTP/1.1\r\nhost: x\r\n" + b"x-a: b\r\n" * 101 + b"\r\n",
+        b"POST /slow HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-a: ",
+    ],
+)
+def test_a_head_that_does_not_end_is_refused_and_read_no_further(
+    start: Callable[..., Running], begun: bytes
+) -> None:
+    port = start("0", "1").line("port")
+
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(begun)
+        status, problem = refused(client, b"a" * 16_384)
+
+    assert (431, "head-too-large") == (status, problem["code"])
+    assert {"limit": 32_768, "headers": 100} == problem["facts"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"FETCH / HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        b"GET http://[ HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+    ],
+)
+def test_what_is_no_http_is_told_so_in_a_problem_document(
+    start: Callable[..., Running], request_: bytes
+) -> None:
+    port = start("0", "1").line("port")
+
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(request_)
+        status, problem = refused(client, b"")
+
+    assert (400, "not-http") == (status, problem["code"])
+    assert problem["facts"]["reason"] in problem["detail"]
+
+
+def refused(client: socket.socket, more: bytes) -> tuple[int, dict[str, Any]]:
+    """The answer of a server that is sent `more` until it answers."""
+    client.settimeout(0.05 if more else 20)
+    for _ in range(1000):
+        client.sendall(more)
+        with suppress(TimeoutError):
+            answer = http.client.HTTPResponse(client)
+            answer.begin()
+            assert "close" == answer.getheader("connection")
+            return answer.status, json.loads(answer.read())
+    raise AssertionError("16 MB of head were taken")
 
 
 def trickle(client: socket.socket, piece: bytes) -> bool:

@@ -78,11 +78,11 @@ def test_lines_of_libraries_follow_the_same_rules() -> None:
         """
         import logging
         telemetry.configure()
-        logging.getLogger("uvicorn.error").warning("strange", extra={"body": "secret"})
+        logging.getLogger("uvicorn.error").error("strange", extra={"body": "secret"})
         """
     )
 
-    assert ("strange", "warning", "uvicorn.error") == (line["event"], line["level"], line["logger"])
+    assert ("strange", "error", "uvicorn.error") == (line["event"], line["level"], line["logger"])
     assert "secret" not in json.dumps(line)
 
 

@@ -14,7 +14,6 @@ import signal
 import socket
 import sys
 import time
-from asyncio import TimerHandle, Transport
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -22,8 +21,8 @@ from typing import Any, NoReturn
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from volano.core.http.connection import Connection
 from volano.spec.common import AddressTaken
 
 log = structlog.get_logger("launcher")
@@ -114,54 +113,6 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-class HeadTimeout(HttpToolsProtocol):
-    """uvicorn's protocol, which by itself would wait for ever for the rest of a request's head.
-
-    A whole request in one packet, which is nearly every one, sets no timer at all.
-    """
-
-    head_s = 10.0
-    _timer: TimerHandle | None = None
-    _in_head = False
-
-    def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as uvicorn
-        super().connection_made(transport)
-        self._arm()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        answered = self.cycle is None or self.cycle.response_complete
-        # Also bytes that belong to no request: empty lines, the rest of a body refused unread.
-        if self._timer is None and (self._in_head or answered) and not self.keeps_alive:
-            self._arm()
-
-    def on_message_begin(self) -> None:
-        self._in_head = True
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._disarm()
-        super().on_headers_complete()
-
-    @property
-    def keeps_alive(self) -> bool:
-        """Whether uvicorn's own timer for idle connections runs."""
-        return self.timeout_keep_alive_task is not None
-
-    def _arm(self) -> None:
-        self._timer = self.loop.call_later(self.head_s, self.transport.close)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-
 class _Server(uvicorn.Server):
     """One API process."""
 
@@ -188,7 +139,7 @@ def _config(app: ASGIApp, head_s: float, drain_s: float) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=type("Protocol", (HeadTimeout,), {"head_s": head_s}),
+        http=type("Protocol", (Connection,), {"head_s": head_s}),
         ws="none",
         lifespan="on",
         log_config=None,

@@ -65,6 +65,8 @@ def configure(level: str = "info", *, pretty: bool | None = None) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=threshold, force=True)
+    # It tells of its own start, and of what a client did wrong as often as somebody likes.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
 
 
 def add_ids(_logger: Any, _method: str, event: Event) -> Event:

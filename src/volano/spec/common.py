@@ -149,6 +149,20 @@ class MethodNotAllowed(Missing):
     remedy = "It takes: {allowed}."
 
 
+class NotHttp(Invalid):
+    """This is no request of HTTP/1.1: {reason}."""
+
+    status = 400
+    remedy = "Call the server with an HTTP client; for HTTPS, call the proxy in front of it."
+
+
+class HeadTooLarge(TooMuch):
+    """The head of the request is larger than {limit} bytes or {headers} headers."""
+
+    status = 431
+    remedy = "Send a shorter address and fewer or shorter headers and cookies."
+
+
 class BodyTooLarge(TooMuch):
     """The body is larger than {limit} bytes."""
 

@@ -5,7 +5,7 @@ VolanoError
 ├── Denied        401 who are you, 403 not with this role
 ├── Missing       404, 405
 ├── Conflict      409
-├── TooMuch       413, 429
+├── TooMuch       413, 429, 431
 ├── Unavailable   408, 503, 504, 507
 └── Broken        500
 
@@ -125,7 +125,7 @@ def from_problem(problem: Mapping[str, Any]) -> VolanoError:
 def _kind_of(status: int) -> type[VolanoError]:
     by_status: dict[int, type[VolanoError]] = {
         400: Invalid, 401: Denied, 403: Denied, 404: Missing, 405: Missing, 408: Unavailable,
-        409: Conflict, 413: TooMuch, 415: Invalid, 422: Invalid, 429: TooMuch,
+        409: Conflict, 413: TooMuch, 415: Invalid, 422: Invalid, 429: TooMuch, 431: TooMuch,
         503: Unavailable, 504: Unavailable, 507: Unavailable,
     }  # fmt: skip
     return by_status.get(status, Invalid if status < 500 else Broken)
