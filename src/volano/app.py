@@ -40,6 +40,8 @@ from volano.labeling import api as labeling_api
 from volano.labeling import service as labeling
 from volano.labeling import worker as labeling_worker
 from volano.loop import api as loop_api
+from volano.loop import service as loop
+from volano.loop import worker as loop_worker
 from volano.migrations.run import migrate
 from volano.registry import api as registry_api
 from volano.serving import api as serving_api
@@ -48,6 +50,7 @@ from volano.serving import worker as serving_worker
 from volano.serving.log import STREAM, PredictionLog
 from volano.serving.routing import Routing
 from volano.spec.errors import VolanoError
+from volano.spec.loop import Diagnosis
 from volano.training import api as training_api
 from volano.training import service as training
 from volano.training import worker as training_worker
@@ -56,8 +59,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = [
-    "Role", "Server", "Settings", "build_api", "following", "migrate", "open_context", "prepare",
-    "read_settings", "real_services", "run_worker", "serve", "settings_table", "work",
+    "Role", "Server", "Settings", "build_api", "examine", "following", "migrate", "open_context",
+    "prepare", "read_settings", "real_services", "run_worker", "serve", "settings_table", "work",
 ]  # fmt: skip
 
 log = structlog.get_logger("app")
@@ -93,6 +96,7 @@ HANDLERS = Handlers(
     labeling_worker.handlers,
     training_worker.handlers,
     serving_worker.handlers,
+    loop_worker.handlers,
 )
 
 
@@ -133,6 +137,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
                 Pepper: pepper(settings),
                 Verdicts: Verdicts(settings.key_cache_s),
                 data.RecordInbox: records,
+                labeling.Desk: labeling.open_desk(settings),
                 labeling.KnownShapes: labeling.KnownShapes(),
                 Segments: Segments(blobs),
                 Routing: Routing(settings.serving_loaded),
@@ -198,8 +203,8 @@ async def work(ctx: Context, stop: asyncio.Event) -> None:
     """Do the jobs of the ledger until `stop`; those that run then get some seconds to end."""
     # A little less than the processes have, so that what is given back is written down.
     worker = Worker(ctx, HANDLERS, drain_s=ctx.settings.http_drain_s * 0.8)
-    loops = (_sweep(ctx), _tidy(ctx), _forget(ctx))
-    async with _all_beside(*loops), _beside(worker.run()) as working:
+    rounds = (_sweep(ctx), _tidy(ctx), _forget(ctx))
+    async with _all_beside(*rounds), _beside(worker.run()) as working:
         await stop.wait()
         worker.stop()
         await working
@@ -227,7 +232,8 @@ async def _forget(ctx: Context) -> None:
     """What nobody asks for any more."""
     while True:
         await _unless_refused(idempotency.sweep(ctx.db), "old answers not forgotten")
-        await asyncio.sleep(_FORGET_EVERY_S)
+        await _unless_refused(loop.request_sweep(ctx), "sweep not requested")
+        await asyncio.sleep(min(_FORGET_EVERY_S, ctx.settings.blob_grace_s))
 
 
 async def _unless_refused(step: Awaitable[Any], event: str) -> None:
@@ -239,8 +245,8 @@ async def _unless_refused(step: Awaitable[Any], event: str) -> None:
 
 
 @asynccontextmanager
-async def _beside(loop: Awaitable[None]) -> AsyncIterator[asyncio.Future[None]]:
-    task = asyncio.ensure_future(loop)
+async def _beside(endless: Awaitable[None]) -> AsyncIterator[asyncio.Future[None]]:
+    task = asyncio.ensure_future(endless)
     try:
         yield task
     finally:
@@ -249,10 +255,10 @@ async def _beside(loop: Awaitable[None]) -> AsyncIterator[asyncio.Future[None]]:
 
 
 @asynccontextmanager
-async def _all_beside(*loops: Awaitable[None]) -> AsyncIterator[None]:
+async def _all_beside(*endless: Awaitable[None]) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        for loop in loops:
-            await stack.enter_async_context(_beside(loop))
+        for one in endless:
+            await stack.enter_async_context(_beside(one))
         yield
 
 
@@ -261,6 +267,12 @@ async def prepare(settings: Settings) -> str | None:
     await migrate(settings.db_url)
     async with open_context(settings) as ctx:
         return await accounts.bootstrap(ctx, WORKSPACE)
+
+
+async def examine(settings: Settings, *, fix: bool) -> Diagnosis:
+    """Look for damage in everything that the server of these settings stores."""
+    async with open_context(settings) as ctx:
+        return await loop.examine(ctx, fix=fix)
 
 
 def serve(settings: Settings, role: Role, parent: int, ready: Callable[[int], None]) -> int:

@@ -1,5 +1,6 @@
 """Tests of volano.cli.hosting: what a server that cannot start says, and where one is reached."""
 
+import json
 import socket
 
 import pytest
@@ -68,3 +69,15 @@ def test_the_settings_are_listed_with_their_defaults(volano):
     assert 0 == done.code
     assert "VOLANO_PORT" in done.out
     assert "8000" in done.out
+
+
+def test_the_doctor_looks_at_what_is_stored(volano, folder):
+    assert 0 == volano("migrate", "--home", "fresh").code
+
+    done = volano("doctor", "--home", "fresh")
+    assert 0 == done.code
+    assert "sound" in done.out
+    told = volano("doctor", "--home", "fresh", "--fix", "-o", "json")
+    assert {"healthy": True, "fixed": True, "orphans": {"blobs": 0, "bytes": 0}}.items() <= (
+        json.loads(told.out).items()
+    )

@@ -12,7 +12,7 @@ import pytest
 from tests.cli.conftest import PROGRAM
 from volano.cli.main import COMMANDS, app
 
-HOST = {"up", "migrate", "settings"}
+HOST = {"up", "migrate", "doctor", "settings"}
 
 
 def commands() -> list[list[str]]:

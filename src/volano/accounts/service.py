@@ -42,6 +42,12 @@ async def identify(ctx: Context, credential: str) -> Who:
     return known or await _verified(ctx, parts.id, digest)
 
 
+async def workspaces(ctx: Context) -> list[str]:
+    """The ids of all workspaces of this server: for its upkeep, not for a caller."""
+    async with ctx.db.read(EVERYWHERE) as tx:
+        return await store.workspace_ids(tx)
+
+
 def require(who: Who, permission: Permission) -> None:
     """Nothing, if the caller may.
 

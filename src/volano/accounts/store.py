@@ -75,6 +75,12 @@ async def workspace_named(tx: Tx, name: str) -> Workspace | None:
     return row and Workspace(id=row.workspace, name=row.name, created_at=row.created_at)
 
 
+async def workspace_ids(tx: Tx) -> list[str]:
+    """The ids of all workspaces that the transaction may see."""
+    query = tx.select(workspaces.c.workspace).order_by(workspaces.c.workspace)
+    return [row.workspace for row in await tx.all(query)]
+
+
 async def add_member(tx: Tx, row: dict[str, Any]) -> bool:
     """Whether this added the member; False where the name is taken."""
     return await tx.run(tx.upsert(members, keys=["workspace", "name"]).values(row)) == 1

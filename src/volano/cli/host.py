@@ -1,9 +1,15 @@
-"""`volano up`, `migrate`, `settings`: their options; what they do is in hosting.py."""
+"""`volano up`, `migrate`, `doctor`, `settings`: their options; what they do is in hosting.py."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from volano.cli import render
 from volano.cli.terminal import Here, note
+
+if TYPE_CHECKING:
+    from volano.cli.render import Look
+    from volano.spec.loop import Diagnosis
 
 
 def up(
@@ -49,6 +55,47 @@ def migrate(*, terminal: Here, home: Annotated[Path | None, note("As in `up`.")]
     from volano.cli import hosting
 
     terminal.confirm(f"{hosting.migrate(home)} is up to date")
+
+
+def doctor(
+    *,
+    terminal: Here,
+    home: Annotated[Path | None, note("As in `up`.")] = None,
+    fix: Annotated[bool, note("Delete orphans, set wrong counters right.")] = False,
+) -> int:
+    """Look for damage in what a server stores; it may be serving meanwhile.
+
+    Reads the database and every segment whole. Exit code 1 where something is damaged or failed.
+
+    Example:
+        volano doctor --fix
+    """
+    from volano.cli import hosting
+
+    found = hosting.doctor(home, fix=fix)
+    terminal.show(found, diagnosis)
+    return 0 if found.healthy else 1
+
+
+def diagnosis(found: "Diagnosis", look: "Look") -> str:
+    """What was found, the good in a word and the bad in full."""
+    done = "deleted" if found.fixed else "to delete: --fix"
+    orphans = found.orphans
+    facts: dict[str, object] = {
+        "database": "; ".join(found.database) or "sound",
+        "segments": "; ".join(found.unreadable) or "all readable",
+        "dead jobs": "; ".join(_letters(found)) or "none",
+        "counters": ", ".join(found.miscounted) or "right",
+        "orphans": f"{render.plural(orphans.blobs, 'blob')}, {render.size(orphans.bytes)}"
+        + (f" ({done})" if orphans.blobs else ""),
+    }
+    return render.card(facts, look)
+
+
+def _letters(found: "Diagnosis") -> Iterator[str]:
+    for workspace, letters in found.dead.items():
+        for one in letters:
+            yield f"{workspace}: {one.jobs} x {one.topic}: {one.failure.get('message', '')}"
 
 
 def settings(*, terminal: Here) -> None:

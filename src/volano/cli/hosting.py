@@ -20,6 +20,7 @@ from volano.cli.terminal import Terminal
 from volano.sdk import config
 from volano.sdk.client import Client
 from volano.spec.errors import VolanoError
+from volano.spec.loop import Diagnosis
 
 _EVERYWHERE = ("127.0.0.1", "0.0.0.0", "::")  # noqa: S104  # compared with, not listened on
 """Hosts that `localhost` reaches."""
@@ -68,6 +69,11 @@ def migrate(home: Path | None) -> str:
     settings = app.read_settings(home=_text(home))
     asyncio.run(app.migrate(settings.db_url))
     return settings.db_url.partition("@")[2] or settings.db_url
+
+
+def doctor(home: Path | None, *, fix: bool) -> Diagnosis:
+    """What is damaged in everything that a server stores."""
+    return asyncio.run(app.examine(app.read_settings(home=_text(home)), fix=fix))
 
 
 def settings() -> list[tuple[str, str, str]]:

@@ -157,3 +157,9 @@ async def snapshot_page(
         same_moment = sa.and_(created_at == moment, id < last)
         query = query.where(sa.or_(created_at < moment, same_moment))
     return await tx.all(query.order_by(created_at.desc(), id.desc()).limit(limit))
+
+
+async def manifests_named(tx: Tx, blobs: Sequence[str]) -> set[str]:
+    """Those of these blobs that are a snapshot's manifest."""
+    query = tx.select(snapshots.c.manifest).where(snapshots.c.manifest.in_(blobs))
+    return {row.manifest for row in await tx.all(query)}

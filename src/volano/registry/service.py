@@ -235,6 +235,11 @@ async def runs_on(ctx: Context, who: Who, snapshot: str) -> list[spec.Run]:
         return [_run(row) for row in await store.runs_on(tx, snapshot)]
 
 
+async def blobs_named(tx: Tx, blobs: Sequence[str]) -> set[str]:
+    """Those of these blobs that a run or a version refers to."""
+    return await store.logs_named(tx, blobs) | await store.files_named(tx, blobs)
+
+
 async def _run_row(tx: Tx, id: str) -> sa.Row[Any]:
     row = await store.run(tx, id)
     if row is None:

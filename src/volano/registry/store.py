@@ -168,3 +168,15 @@ async def version_page(
     if before is not None:
         query = query.where(versions.c.id < before)
     return await tx.all(query.order_by(versions.c.id.desc()).limit(limit))
+
+
+async def logs_named(tx: Tx, blobs: Sequence[str]) -> set[str]:
+    """Those of these blobs that are the log of a run."""
+    query = tx.select(runs.c.log).where(runs.c.log.in_(blobs))
+    return {row.log for row in await tx.all(query)}
+
+
+async def files_named(tx: Tx, blobs: Sequence[str]) -> set[str]:
+    """Those of these blobs that are a file of a version (few enough to look at all of them)."""
+    rows = await tx.all(tx.select(versions.c.files))
+    return {file["blob"] for row in rows for file in row.files} & set(blobs)

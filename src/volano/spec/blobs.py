@@ -4,10 +4,18 @@ from typing import Annotated
 
 import msgspec
 
+from volano.spec.common import Struct
 from volano.spec.errors import Broken, Invalid, Missing, Unavailable
 
 BlobId = Annotated[str, msgspec.Meta(pattern=r"^b3_[0-9a-f]{64}$")]
 """`b3_` and the BLAKE3 hash of the bytes."""
+
+
+class Orphans(Struct, frozen=True, kw_only=True):
+    """Blobs that nothing refers to, and the room they take."""
+
+    blobs: int
+    bytes: int
 
 
 class BlobMissing(Missing):

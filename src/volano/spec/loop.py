@@ -2,8 +2,10 @@
 
 from typing import Literal
 
+from volano.spec.blobs import Orphans
 from volano.spec.common import Id, Json, Struct
 from volano.spec.errors import Invalid
+from volano.spec.jobs import DeadLetters
 
 Kind = Literal["prediction", "version", "run", "snapshot", "record", "contributor"]
 
@@ -34,6 +36,25 @@ class Explanation(Struct, frozen=True, kw_only=True):
     links: list[Link]
     omitted: dict[str, int] = {}
     """Per kind, how many more there are than are listed."""
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True):
+    """What is wrong with a server's stored side, if anything."""
+
+    healthy: bool
+    """Nothing is damaged or has failed for good; orphans and wrong counters mend themselves."""
+    database: list[str]
+    """What the database says of its own files; empty if they are sound."""
+    unreadable: list[str]
+    """Segments that cannot be read whole, each with the reason."""
+    dead: dict[str, list[DeadLetters]]
+    """Per workspace, jobs that failed for good."""
+    miscounted: list[str]
+    """Queues, as workspace/queue, whose counters are not what counting gives."""
+    orphans: Orphans
+    """Blobs that nothing refers to and that are old enough to go."""
+    fixed: bool
+    """Whether counters were set right and orphans deleted."""
 
 
 class UnknownKind(Invalid):

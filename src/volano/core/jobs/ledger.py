@@ -200,6 +200,18 @@ async def clock(tx: Tx) -> datetime:
     return at
 
 
+async def integrity(db: Database) -> list[str]:
+    """What an embedded database finds wrong with its own file; none for a server of its own.
+
+    PostgreSQL checks the pages that it reads, where it was set up with checksums.
+    """
+    async with db.read(EVERYWHERE) as tx:
+        if tx.dialect != "sqlite":
+            return []
+        rows = await tx.all(sa.text("PRAGMA integrity_check"))
+    return [row[0] for row in rows if row[0] != "ok"]
+
+
 async def recount(db: Database, *, repair: bool = False) -> list[tuple[str, str]]:
     """(workspace, queue) of each counter that is not what counting gives; none unless a bug.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import sqlalchemy as sa
+import structlog
 
 from volano.core.db import EVERYWHERE, Tx, now_ms
 from volano.core.jobs.tables import ENDED
@@ -25,6 +26,8 @@ from volano.spec.errors import Unavailable
 if TYPE_CHECKING:
     from volano.core.context import Context
     from volano.core.jobs import Job
+
+log = structlog.get_logger("segments")
 
 _PATIENCE_S, _LOOK_S = 20.0, 0.05  # of `flush`
 _PROBED = 2000  # keys in one look of `flush`
@@ -93,6 +96,7 @@ async def compact(
             raise RowsMoved(missing=len(rows) - moved, rows=len(rows))
         await add(tx, stream, segment)
         await shelve(tx, segment)
+    log.info("compacted", stream=stream, segment=segment.id, rows=len(rows), bytes=len(data))
     return len(rows)
 
 
@@ -118,9 +122,11 @@ async def newest(tx: Tx, stream: str, limit: int) -> list[Segment]:
     return [_segment(row) for row in rows]
 
 
-async def every(tx: Tx, stream: str) -> list[Segment]:
-    """All segments of a stream, oldest first."""
-    query = tx.select(segments).where(segments.c.stream == stream)
+async def every(tx: Tx, stream: str | None = None) -> list[Segment]:
+    """All segments of a stream, or of every stream, oldest first."""
+    query = tx.select(segments)
+    if stream is not None:
+        query = query.where(segments.c.stream == stream)
     return [_segment(row) for row in await tx.all(query.order_by(segments.c.created_ms, _ID))]
 
 

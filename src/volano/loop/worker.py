@@ -1,0 +1,13 @@
+"""The messages that the loop works on."""
+
+from volano.core.context import Context
+from volano.core.jobs import Handlers, Job
+from volano.loop import service
+
+handlers = Handlers()
+
+
+@handlers.on(service.SWEEP)
+async def sweep(ctx: Context, job: Job) -> None:
+    """Idempotent by the blobs: what was deleted is not there any more."""
+    await service.sweep(ctx, job.workspace)
