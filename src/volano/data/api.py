@@ -1,5 +1,6 @@
 """The shelf over HTTP: `/records` and `/snapshots`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
@@ -93,7 +94,8 @@ async def show_image(
     if format == "svg":
         headers = _IMMUTABLE | {"content-security-policy": "sandbox"}
         return Raw(render.svg(payload, size), "image/svg+xml", headers)
-    return Raw(render.png(payload, size), "image/png", _IMMUTABLE)
+    # In a thread: a large picture of a full drawing takes long enough to hold up everybody else.
+    return Raw(await asyncio.to_thread(render.png, payload, size), "image/png", _IMMUTABLE)
 
 
 def _drawing(record: spec.Record, payload: bytes) -> spec.Drawing:

@@ -2,6 +2,7 @@
 
 import io
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -106,3 +107,32 @@ def test_extreme_payloads_are_drawn_in_bounded_room():
     assert (64, 64, 3) == pixels(wide, 64).shape
     tiny = payload([(0, 0)], width=0.25, height=0.25, widths=(1e6,))
     assert pixels(tiny, 64).max() == 0
+
+
+def distances(xy: np.ndarray, size_px: int) -> np.ndarray:
+    """Of each pixel's middle to a line through `xy` in px: (size_px, size_px)."""
+    middle = np.stack(np.meshgrid(*2 * [np.arange(size_px) + 0.5]), axis=-1)
+    nearest = np.full((size_px, size_px), np.inf)
+    for start, end in pairwise(xy):
+        way = end - start
+        share = np.clip((middle - start) @ way / max(way @ way, 1e-9), 0, 1)
+        nearest = np.minimum(
+            nearest, np.linalg.norm(middle - start - share[..., None] * way, axis=2)
+        )
+    return nearest
+
+
+@pytest.mark.parametrize("width", [1.0, 4.0, 40.0])
+@pytest.mark.parametrize("points", [2, 3, 100])
+def test_every_pixel_within_half_the_pens_width_is_inked_and_no_other(width, points):
+    xy = 50 + np.cumsum(np.random.default_rng(points).normal(0, 3, (points, 2)), axis=0)
+    xy = np.round(np.clip(xy, 0, 100) * 8) / 8
+    shade = pixels(payload(xy.tolist(), widths=(width,)), 200)[:, :, 0]
+    away = distances(xy * 2, 200)
+    assert shade[away < width - 1.2].max(initial=0) < 128
+    assert shade[away > width + 1.2].min(initial=255) > 128
+
+
+def test_even_20_000_points_of_a_pen_as_wide_as_the_canvas_are_painted():
+    jumps = np.random.default_rng(0).uniform(0, 100, (200, 100, 2))
+    assert pixels(payload(*jumps.tolist(), widths=(100.0,) * 200), 256).max() < 128

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ LEAST_PX, MOST_PX = 16, 1024
 PAPER = "#ffffff"
 
 _FINEST_PX = 2048  # the side of the picture that is shrunk to smooth its edges
+_INK_PX = 1 << 26  # pixels painted for one picture, over and over included: some tenths of a second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +68,13 @@ def png(payload: bytes, size_px: int) -> bytes:
     finer = min(4, _FINEST_PX // size_px)
     scale = size_px * finer / view.side
     picture = Image.new("RGB", (size_px * finer, size_px * finer), PAPER)
+    lines = [
+        _Line((xy - (view.left, view.top)) * scale, color, max(width * scale, finer))
+        for xy, color, width in _styled(drawing)
+    ]
     pen = ImageDraw.Draw(picture)
-    for xy, color, width in _styled(drawing):
-        width_px = min(max(width * scale, finer), 3 * picture.width)
-        _ink(pen, (xy - (view.left, view.top)) * scale, color, width_px)
+    for line in _affordable(lines, picture.width):
+        _ink(pen, line, 3 * picture.width)
     packed = io.BytesIO()
     picture.reduce(finer).save(packed, "PNG")
     return packed.getvalue()
@@ -107,11 +112,52 @@ def _short(number: float) -> str:
     return f"{number:.4f}".rstrip("0").rstrip(".")
 
 
-def _ink(pen: ImageDraw.ImageDraw, xy: NDArray[np.floating], color: str, width_px: float) -> None:
-    """One stroke with round joints and caps: a disc on every point, a bar between two."""
+class _Line(NamedTuple):
+    """A stroke in pixels of the picture: positions (n, 2), colour, width."""
+
+    xy: NDArray[np.floating]
+    color: str
+    width_px: float
+
+
+def _affordable(lines: list[_Line], side_px: int) -> list[_Line]:
+    """The lines without the points that nobody would miss.
+
+    Those are points less than half a pixel, or a 256th of the pen, along the line from the one
+    before. Where 20,000 points of a pen as wide as the canvas would still take a minute to paint,
+    they have to be farther apart.
+    """
+    spacing = 0.5
+    while True:
+        thinned = [
+            line._replace(xy=_thinned(line.xy, spacing * max(1.0, line.width_px / 128)))
+            for line in lines
+        ]
+        ink = sum(_ink_px(line, side_px) for line in thinned)
+        if ink <= _INK_PX or all(len(line.xy) <= 2 for line in thinned):
+            return thinned
+        spacing *= 2
+
+
+def _ink_px(line: _Line, side_px: int) -> float:
+    """About how many pixels it paints: a disc a point, a bar between two."""
+    width = min(line.width_px, side_px)
+    length = float(np.hypot(*np.diff(line.xy, axis=0).T).sum())
+    return width * (len(line.xy) * width + min(length, len(line.xy) * side_px))
+
+
+def _thinned(xy: NDArray[np.floating], spacing: float) -> NDArray[np.floating]:
+    """The first point of each `spacing` px of the line's length, and its last point."""
+    along = np.cumsum(np.hypot(*np.diff(xy, axis=0).T)) // spacing
+    starts = np.flatnonzero(np.diff(along, prepend=0.0)) + 1
+    kept: NDArray[np.floating] = xy[np.union1d([0, len(xy) - 1], starts)]
+    return kept
+
+
+def _ink(pen: ImageDraw.ImageDraw, line: _Line, most_px: int) -> None:
+    """One stroke with round joints and caps: bars from point to point, a disc on each."""
+    width_px = min(line.width_px, most_px)
+    pen.line(line.xy.ravel().tolist(), fill=line.color, width=round(width_px))
     radius = width_px / 2
-    points = xy.tolist()
-    for (x, y), (next_x, next_y) in pairwise(points):
-        pen.line((x, y, next_x, next_y), fill=color, width=round(width_px))
-    for x, y in points:
-        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
+    for x, y in line.xy.tolist():
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=line.color)
