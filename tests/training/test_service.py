@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from tests.stages import claim, collect, imports, until, work_until, working
+from volano.core import telemetry
 from volano.core.context import Context
 from volano.core.jobs import Worker
 from volano.core.jobs.lease import give_back
@@ -129,6 +131,18 @@ async def test_what_a_run_logs_prints_and_measures_is_kept(
     assert b"hello" in await registry.run_log(server, boss, run.id)
     (loss,) = await registry.run_series(server, boss, run.id)
     assert [1.0, 0.5, 1 / 3] == loss.values
+
+
+async def test_every_line_about_a_run_carries_its_id(
+    server: Context, boss: Who, start: Start
+) -> None:
+    with structlog.testing.capture_logs(processors=[telemetry.add_ids]) as lines:
+        good = await _carried_out(server, boss, await start(GOOD))
+        bad = await _carried_out(server, boss, await start("1 / 0"))
+
+    events = {run.id: [x["event"] for x in lines if x.get("run") == run.id] for run in (good, bad)}
+    assert ["run.started", "run.finished", "job.ended"] == events[good.id]
+    assert ["run.started", "run.failed", "job.ended"] == events[bad.id]
 
 
 async def test_a_run_reads_its_data_and_nothing_of_the_server(

@@ -23,7 +23,7 @@ FIELDS = frozenset({
     "request_id", "run", "workspace", "member", "worker", "pid", "process", "host", "port",
     # what
     "method", "route", "path", "status", "code", "error", "topic", "job", "attempt", "endpoint",
-    "version", "snapshot", "dataset", "segment", "model", "kind", "reason", "url", "role",
+    "version", "snapshot", "dataset", "segment", "stream", "model", "kind", "reason", "url", "role",
     # why a job failed
     "class", "type", "message", "signature", "delay_ms", "at",
     # how much

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import structlog
 
 from volano.core.compute import Exit, Handle, ProcessSpec
 from volano.data import service as data
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from volano.core.context import Context
     from volano.core.db import Tx
     from volano.core.jobs import Job
+
+log = structlog.get_logger("training")
 
 REQUESTED = "run.requested"
 
@@ -92,6 +95,7 @@ async def carry_out(ctx: Context, job: Job) -> None:
     run = await registry.begin_attempt(ctx, job.workspace, job.payload["run"], job.attempt)
     if run is None:
         return
+    log.info("run.started", run=run.id, attempt=job.attempt)
     folder = ctx.settings.home_path / "runs" / run.id / str(job.attempt)
     staged = folder.with_name(f"data-{job.attempt}")
     try:
@@ -137,11 +141,11 @@ async def _state(ctx: Context, tx: Tx, job: str) -> str:
 async def _carry_out(ctx: Context, job: Job, run: spec.Run, folder: Path, staged: Path) -> None:
     handle = await ctx.compute.start(_process(ctx, run, folder, staged))
     ended = await _watch(ctx, job, run, handle)
-    log = await ctx.blobs.put(job.workspace, await asyncio.to_thread(_log, ended))
+    output = await ctx.blobs.put(job.workspace, await asyncio.to_thread(_output, ended))
     if ended.finished is not None:
-        await _end_finished(ctx, job, run, ended.finished, folder / "artefact", log)
+        await _end_finished(ctx, job, run, ended.finished, folder / "artefact", output)
     elif ended.failure is not None and not ended.failure.class_.startswith("system."):
-        await _end_failed(ctx, job, run, ended.failure, log)
+        await _end_failed(ctx, job, run, ended.failure, output)
     else:
         # Not the user's doing: the ledger gives it to another worker, some times.
         raise spec.RunInterrupted(id=run.id, reason=ended.failure and ended.failure.message)
@@ -225,21 +229,22 @@ class _Report:
 
 
 async def _end_failed(
-    ctx: Context, job: Job, run: spec.Run, failure: spec.Failure, log: str | None = None
+    ctx: Context, job: Job, run: spec.Run, failure: spec.Failure, output: str | None = None
 ) -> None:
     async with job.finish(ctx) as tx:
-        await registry.end_run(tx, run.id, failure=failure, log=log)
+        await registry.end_run(tx, run.id, failure=failure, log=output)
+    log.info("run.failed", run=run.id, **{"class": failure.class_})
 
 
 async def _end_finished(
-    ctx: Context, job: Job, run: spec.Run, finished: Finished, folder: Path, log: str
+    ctx: Context, job: Job, run: spec.Run, finished: Finished, folder: Path, output: str
 ) -> None:
     """Files first, then the one transaction that makes the version exist."""
     try:
         artefact, names = await asyncio.to_thread(_artefact, folder, ctx.settings.run_max_artefact)
     except (spec.ArtefactRefused, ContractBroken) as error:
         failure = spec.Failure(class_="user.contract", message=error.message)
-        await _end_failed(ctx, job, run, failure, log)
+        await _end_failed(ctx, job, run, failure, output)
         return
     files = [
         spec.File(
@@ -253,7 +258,8 @@ async def _end_finished(
     made = Made(source=finished.source, metrics=figures, environment=finished.environment)
     async with job.finish(ctx) as tx:
         version = await registry.register(tx, run, artefact, files, made)
-        await registry.end_run(tx, run.id, metrics=figures, version=version, log=log)
+        await registry.end_run(tx, run.id, metrics=figures, version=version, log=output)
+    log.info("run.finished", run=run.id, version=version)
 
 
 def _artefact(folder: Path, limit: int) -> tuple[spec.Artefact, list[str]]:
@@ -272,7 +278,7 @@ def _artefact(folder: Path, limit: int) -> tuple[spec.Artefact, list[str]]:
         raise spec.ArtefactRefused(reason=f"version.json: {error}") from None
 
 
-def _log(ended: Exit) -> bytes:
+def _output(ended: Exit) -> bytes:
     parts = []
     for path in (ended.stdout, ended.stderr):
         with suppress(FileNotFoundError):

@@ -1,7 +1,9 @@
 """Every request is a figure; those that went wrong are lines, but never a flood."""
 
+import logging
 import time
 
+import pytest
 import structlog
 
 from volano.core.http.watch import MOST_LINES, Watch
@@ -32,6 +34,16 @@ def test_a_failure_and_a_slow_answer_are_lines() -> None:
     assert [("info", 404), ("error", 500), ("info", 200), ("info", 499)] == [
         (line["log_level"], line["status"]) for line in lines
     ]
+
+
+def test_at_debug_every_request_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    watch = Watch(Metrics())
+
+    with structlog.testing.capture_logs() as lines:
+        watch.answered({"method": "GET"}, "/a", 200, time.perf_counter())
+
+    assert [("debug", "/a", 200)] == [(x["log_level"], x["route"], x["status"]) for x in lines]
 
 
 def test_a_flood_of_refusals_is_not_written_down_one_by_one() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from tests.core.jobs.crew import WS, crew, send, states, until, working
 from volano.core.db import EVERYWHERE, Database
@@ -53,6 +54,23 @@ async def test_a_job_runs_once_and_is_done(ctx: Any) -> None:
     async with working(ctx, handlers):
         await all_in(ctx, done=20)
     assert sorted(seen) == list(range(20))
+
+
+async def test_the_start_and_the_end_of_a_job_are_lines(ctx: Any) -> None:
+    handlers = Handlers()
+
+    @handlers.on("thing.made")
+    async def work(ctx: Any, job: Job) -> None:
+        """Nothing to do."""
+
+    await send(ctx, "thing.made", 1)
+    with structlog.testing.capture_logs() as lines:
+        async with working(ctx, handlers):
+            await all_in(ctx, done=1)
+
+    started, ended = [line for line in lines if line.get("topic") == "thing.made"]
+    assert ("job.started", "job.ended") == (started["event"], ended["event"])
+    assert (started["job"], 1, True) == (ended["job"], ended["attempt"], ended["ms"] >= 0)
 
 
 async def test_a_message_is_heard_at_once_by_a_worker_that_waits(ctx: Any) -> None:

@@ -1,6 +1,8 @@
 """What is written down about every request: figures for all, a line for those that went wrong."""
 
+import logging
 import time
+from collections.abc import Callable
 
 import structlog
 from starlette.types import Scope
@@ -24,6 +26,8 @@ class Watch:
         self.seconds = metrics.histogram(
             "volano_http_request_seconds", "Time from the head of a request to its answer", labels
         )
+        # Asked once: building a line that nobody reads would cost each request some microseconds.
+        self._is_debugged = logging.getLogger().isEnabledFor(logging.DEBUG)
         self._second = 0
         self._lines = 0
 
@@ -32,10 +36,12 @@ class Watch:
         now = time.perf_counter()
         took = now - started
         self.seconds.observe(took, scope["method"], route, _CLASSES[status // 100])
-        if (status >= 400 or took > SLOW_S) and self._may_write(int(now)):
-            # The route, not the path: a path may hold what a person typed.
-            write = log.error if status >= 500 else log.info
-            write("request", method=scope["method"], route=route, status=status, ms=took * 1e3)
+        if status >= 400 or took > SLOW_S:
+            if self._may_write(int(now)):
+                write = log.error if status >= 500 else log.info
+                _write(write, scope, route, status, took)
+        elif self._is_debugged:
+            _write(log.debug, scope, route, status, took)
 
     def _may_write(self, second: int) -> bool:
         if second != self._second:
@@ -44,6 +50,11 @@ class Watch:
             self._second, self._lines = second, 0
         self._lines += 1
         return self._lines <= MOST_LINES
+
+
+def _write(write: Callable[..., object], scope: Scope, route: str, status: int, s: float) -> None:
+    # The route, not the path: a path may hold what a person typed.
+    write("request", method=scope["method"], route=route, status=status, ms=round(s * 1e3, 2))
 
 
 _CLASSES = ("cut", "1xx", "2xx", "3xx", "4xx", "5xx")

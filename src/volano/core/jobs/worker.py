@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -119,9 +120,12 @@ class Worker:
         running.task = asyncio.create_task(self._work(running), name=f"{row.topic} {job.id}")
 
     async def _work(self, running: _Running) -> None:
-        job = running.job
+        job, started = running.job, time.perf_counter()
+        log.info("job.started", job=job.id, topic=job.topic, attempt=job.attempt)
         try:
             await self._call(running)
+            ms = round((time.perf_counter() - started) * 1e3, 1)
+            log.info("job.ended", job=job.id, topic=job.topic, attempt=job.attempt, ms=ms)
         except LeaseLost:
             log.warning("job.lease_lost", job=job.id, topic=job.topic, attempt=job.attempt)
         except Unavailable as error:  # the ledger itself is away: the lease will expire

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import sqlalchemy as sa
+import structlog
 
 from volano.core.db import EVERYWHERE, Tx, now_ms
 from volano.core.jobs import Handlers
@@ -28,6 +29,8 @@ from volano.spec.errors import Broken, Unavailable
 if TYPE_CHECKING:
     from volano.core.context import Context
     from volano.core.jobs import Job
+
+log = structlog.get_logger("segments")
 
 MERGE = "segments.merge"
 FEWEST = 8
@@ -134,6 +137,8 @@ async def merge(ctx: Context, job: Job, stream: Stream) -> int:
     blob = await ctx.blobs.put(job.workspace, data)
     async with job.finish(ctx) as tx:
         await _replace(tx, stream, parts, _whole(parts, blob, len(data)))
+    rows = sum(part.rows for part in parts)
+    log.info("merged", stream=stream.name, count=len(parts), rows=rows, bytes=len(data))
     return len(parts)
 
 
