@@ -1,5 +1,6 @@
 """What the wire brings becomes a row, or an error with a stable code."""
 
+import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,9 +14,9 @@ from volano.core.settings import Settings
 from volano.data.formats import drawings
 from volano.data.ingest import head_of
 from volano.labeling import intake
-from volano.labeling.intake import Giver, PackedDrawing
+from volano.labeling.intake import Desk, Giver, PackedDrawing
 from volano.spec.common import UnreadableBody
-from volano.spec.data import NewDrawing, Point, Stroke
+from volano.spec.data import BadDrawingId, NewDrawing, Point, Stroke
 from volano.spec.errors import VolanoError
 from volano.spec.labeling import DrawingIdReused
 
@@ -112,6 +113,33 @@ def test_of_many_drawings_each_is_a_row_or_says_why_not() -> None:
         "drawing-too-large",
         packed.id,
     ] == told
+
+
+async def test_those_who_come_together_are_each_told_of_their_own() -> None:
+    desk = Desk(intake.limits(Settings()))
+    # More than one pass takes, of both kinds, some of them refused.
+    brought: list[list[intake.Incoming]] = [
+        [drawing(seed=n), drawing(id=str(n)), _packed(drawing(seed=n))] for n in range(20)
+    ]
+    told = await asyncio.gather(*(desk.rows([(one, ADA) for one in some]) for some in brought))
+    for some, (drawn, refused, packed) in zip(brought, told, strict=True):
+        assert isinstance(drawn, Row)
+        assert isinstance(packed, Row)
+        assert [some[0].id, some[2].id] == [drawn.key, packed.key]
+        assert isinstance(refused, BadDrawingId)
+
+
+async def test_who_gives_up_waiting_at_the_desk_takes_nobody_along() -> None:
+    desk, new = Desk(intake.limits(Settings())), drawing()
+    leaving = asyncio.create_task(desk.rows([(drawing(), ADA)]))
+    staying = asyncio.create_task(desk.rows([(new, ADA)]))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    (row,) = await staying
+    assert isinstance(row, Row)
+    assert new.id == row.key
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x01", b"nonsense", bytes(1000)])

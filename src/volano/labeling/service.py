@@ -10,9 +10,10 @@ from volano.data import service as data
 from volano.data.formats import strokes
 from volano.data.ingest import head_of
 from volano.labeling import intake, quality, store
-from volano.labeling.intake import Giver, Incoming
+from volano.labeling.intake import Desk as Desk
+from volano.labeling.intake import Given, Giver, Incoming
 from volano.spec.accounts import NameTaken, Who
-from volano.spec.common import Page, utc_now
+from volano.spec.common import Page
 from volano.spec.data import DrawingImport, Quality
 from volano.spec.errors import VolanoError
 from volano.spec.labeling import (
@@ -27,8 +28,12 @@ from volano.spec.labeling import (
 if TYPE_CHECKING:
     from volano.core.context import Context
     from volano.core.jobs import Job
+    from volano.core.settings import Settings
 
-Given = Sequence[tuple[Incoming, Giver]]
+
+def open_desk(settings: Settings) -> Desk:
+    """The desk that takes drawings in; one per process."""
+    return Desk(intake.limits(settings))
 
 
 class KnownShapes:
@@ -171,7 +176,7 @@ async def _admit(ctx: Context, workspace: str, given: Given) -> list[Row | Volan
     names = {drawing.shape for drawing, _ in given}
     known = await ctx.part(KnownShapes).among(ctx, workspace, names)
     asked_for = given if known == names else [one for one in given if one[0].shape in known]
-    rows = iter(intake.rows(asked_for, intake.limits(ctx.settings), utc_now()))
+    rows = iter(await ctx.part(Desk).rows(asked_for) if asked_for else ())
     return [
         next(rows) if drawing.shape in known else UnknownShape(shape=drawing.shape)
         for drawing, _ in given
