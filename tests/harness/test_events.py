@@ -169,3 +169,9 @@ def test_points_with_many_metrics_stay_under_the_line_limit():
         outbox.point(Point(step=step, at_s=0.0, values=values))
     outbox.flush()
     assert max(len(encode(event)) for event in sent) < LINE_LIMIT / 4
+
+
+@given(st.text(alphabet=st.sampled_from('a\0\\u0"\n')))
+def test_no_zero_comes_through_and_everything_else_does(text: str):
+    event = Reached(at_s=0.0, progress=Progress(note=text))
+    assert text.replace("\0", "\ufffd") == decode(encode(event)).progress.note

@@ -5,6 +5,7 @@ import importlib.util
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from volano.harness.failures import MESSAGE_LIMIT, classify, explain
@@ -106,3 +107,18 @@ def test_installed_libraries_inside_the_project_are_not_own_code(tmp_path: Path)
     with pytest.raises(json.JSONDecodeError) as within:
         json.loads("{")
     assert explain(within.value, Path(json.__file__).parent).frame.startswith("decoder.py:")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("a\ud800b"), "ValueError: a?b"),
+        (KeyError("\udcff"), "KeyError: '\\udcff'"),
+        (BadData("x" * 3000), "x" * 2000 + " …"),
+        (SystemExit(3), "SystemExit: 3"),
+    ],
+)
+def test_every_message_can_be_sent(error: BaseException, told: str):
+    failure = explain(error, Path("/nowhere"))
+    assert told == failure.message
+    assert failure == msgspec.json.decode(msgspec.json.encode(failure), type=Failure)

@@ -1,10 +1,12 @@
 """The run reports, stops when it is told to, and refuses numbers that are none."""
 
+import math
 import threading
 from pathlib import Path
 
 import pytest
 
+from volano.harness.events import decode, encode
 from volano.harness.run import LocalRun
 from volano.spec.harness import (
     AnyEvent,
@@ -70,6 +72,44 @@ def test_a_metric_that_is_not_finite_stops_the_run(value: float):
 def test_a_metric_that_is_no_number_stops_the_run():
     with pytest.raises(ContractBroken, match="'loss' is a dict, not a number"):
         Watched().run.log(0, loss={})  # type: ignore[arg-type] # the point of the test
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "two\nlines", "\ud800", "x" * 201])
+def test_a_metric_without_a_proper_name_stops_the_run(name: str):
+    watched = Watched()
+    with pytest.raises(ContractBroken, match="cannot be the name of a metric"):
+        watched.run.log(1, **{name: 1.0})
+    assert [] == watched.events
+
+
+@pytest.mark.parametrize("step", [2**63, -(2**63) - 1, 10**30])
+def test_a_step_that_could_not_be_stored_stops_the_run(step: int):
+    with pytest.raises(ContractBroken, match="beyond 64 bits"):
+        Watched().run.log(step, loss=1.0)
+
+
+@pytest.mark.parametrize("name", ["loss", "accuracy@5", "Verlust (mittlerer)", "精度", "x" * 200])
+@pytest.mark.parametrize("step", [0, -1, 2**63 - 1])
+def test_other_names_and_steps_are_told_as_they_are(name: str, step: int):
+    watched = Watched()
+    watched.run.log(step, **{name: 1.0})
+    (told,) = watched.events
+    assert [Point(step=step, at_s=0.0, values={name: 1.0})] == decode(encode(told)).points
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "told"),
+    [(1, 2, (1.0, 2.0)), (3, 2, (3.0, 2.0)), (math.nan, 2, (0.0, 0.0)), (1, math.inf, (0.0, 0.0))],
+)
+def test_progress_that_is_not_finite_is_not_known(
+    done: float, total: float, told: tuple[float, float]
+):
+    watched = Watched()
+    watched.run.progress(done, total, "a\ud800b" + "x" * 900)
+    (event,) = watched.events
+    progress = decode(encode(event)).progress
+    assert told == (progress.done, progress.total)
+    assert "a?b" + "x" * 497 == progress.note
 
 
 def test_every_call_after_a_cancel_raises():

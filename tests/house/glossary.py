@@ -15,9 +15,9 @@ VERBLESS = ("get_", "do_", "process_", "handle_")
 """Beginnings of function names that say nothing."""
 
 NAMED_BY_OTHERS = frozenset(
-    {"get_range", "process_bind_param", "process_result_value", "process_options"}
+    {"get_code", "get_range", "process_bind_param", "process_result_value", "process_options"}
 )
-"""Names of obstore, SQLAlchemy and subprocess that ours stand beside."""
+"""Names of importlib, obstore, SQLAlchemy and subprocess that ours stand beside."""
 
 MODULES = frozenset({"utils", "common", "helpers", "base", "manager"})
 """No module is called so, except `spec/common.py`, the words that all of spec uses."""

@@ -1,6 +1,7 @@
 """What a run tells while it works: events as JSON lines, at a pace that no loop can break."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -15,6 +16,9 @@ LINE_LIMIT = 1 << 20
 
 BATCH = 2000
 """Values that may wait before they go out in any case."""
+
+_ZERO = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""The character zero as JSON writes it, but no backslash that is followed by the same letters."""
 
 _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
@@ -31,14 +35,19 @@ def encode(event: AnyEvent) -> bytes:
 
 
 def decode(line: bytes) -> AnyEvent:
-    """The event of one line.
+    """The event of one line, without zeros.
 
     Raises: EventUnreadable (torn, or written by somebody else).
     """
     try:
-        return _decoder.decode(line)
+        return _decoder.decode(without_zeros(line))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EventUnreadable(reason=str(error)) from None
+
+
+def without_zeros(document: bytes) -> bytes:
+    """JSON with U+FFFD for the character zero in its texts, which PostgreSQL cannot keep."""
+    return _ZERO.sub(rb"\1\\ufffd", document) if b"\\u0000" in document else document
 
 
 class PipeEvents:

@@ -79,7 +79,12 @@ def _message(error: BaseException) -> str:
     else:
         # traceback also survives a __str__ that raises.
         text = "".join(traceback.format_exception_only(error)).strip()
-    return text if len(text) <= MESSAGE_LIMIT else text[:MESSAGE_LIMIT] + " …"
+    return writable(text if len(text) <= MESSAGE_LIMIT else text[:MESSAGE_LIMIT] + " …")
+
+
+def writable(text: str) -> str:
+    """The text with `?` for halves of characters, which can be neither sent nor stored."""
+    return text.encode(errors="replace").decode()
 
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:
@@ -102,7 +107,7 @@ def _is_own(frame: traceback.FrameSummary, project: Path) -> bool:
 
 def _shown(frame: traceback.FrameSummary, project: Path) -> str:
     file = Path(frame.filename)
-    return f"{file.relative_to(project).as_posix()}:{frame.lineno} {frame.name}"
+    return writable(f"{file.relative_to(project).as_posix()}:{frame.lineno} {frame.name}")
 
 
 def _signature(class_: str, error: BaseException, frames: list[traceback.FrameSummary]) -> str:

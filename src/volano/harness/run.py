@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from volano.harness.events import Events, Outbox
+from volano.harness.failures import writable
 from volano.spec.harness import ContractBroken, MetricNotFinite, Phase, PhaseName, Point, Reached
 from volano.spec.model import RunCancelled, RunOutOfTime
 from volano.spec.registry import Progress
@@ -19,6 +20,9 @@ Clock = Callable[[], float]
 
 NOTE_LIMIT = 500
 """Characters of a progress note."""
+
+NAME_LIMIT = 200
+"""Characters of a metric's name, which has no control characters either."""
 
 RING_AGAIN_S = 0.01
 """Seconds until an alarm that was raised where Python drops exceptions is raised once more."""
@@ -56,20 +60,24 @@ class LocalRun:
     def log(self, step: int, **metrics: float) -> None:
         """Record points of metric series at one step; array scalars are taken as numbers.
 
-        Raises: RunCancelled, RunOutOfTime, MetricNotFinite, ContractBroken (not a number).
+        Raises: RunCancelled, RunOutOfTime, MetricNotFinite, ContractBroken (not a number, or no
+        step or name that a metric can have).
         """
         self._stop_if_over()
-        values = {name: _number(step, name, value) for name, value in metrics.items()}
+        values = {_name(name): _number(step, name, value) for name, value in metrics.items()}
         with self._lock:
-            self._outbox.point(Point(step=int(step), at_s=self.at_s(), values=values))
+            self._outbox.point(Point(step=_step(step), at_s=self.at_s(), values=values))
 
     def progress(self, done: float, total: float, note: str = "") -> None:
-        """Say how far the work is.
+        """Say how far the work is; a total that is not finite is one that is not known.
 
         Raises: RunCancelled, RunOutOfTime.
         """
         self._stop_if_over()
-        reached = Progress(done=float(done), total=float(total), note=str(note)[:NOTE_LIMIT])
+        done, total = float(done), float(total)
+        if not (math.isfinite(done) and math.isfinite(total)):
+            done = total = 0.0
+        reached = Progress(done=done, total=total, note=writable(str(note)[:NOTE_LIMIT]))
         with self._lock:
             self._outbox.reached(Reached(at_s=self.at_s(), progress=reached))
 
@@ -153,6 +161,19 @@ def _retried_where_lost() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
+
+
+def _name(name: str) -> str:
+    if not 0 < len(name) <= NAME_LIMIT or not name.isprintable():
+        reason = f"{name[:NAME_LIMIT]!r} cannot be the name of a metric"
+        raise ContractBroken(reason=reason)
+    return name
+
+
+def _step(step: int) -> int:
+    if not -(2**63) <= (whole := int(step)) < 2**63:
+        raise ContractBroken(reason=f"the step {whole} is beyond 64 bits")
+    return whole
 
 
 def _number(step: int, name: str, value: object) -> float:

@@ -1,12 +1,17 @@
 """What a process that runs a user's class is told, and what it tells back."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from volano.spec.common import Json, Struct
 from volano.spec.errors import Invalid
 from volano.spec.registry import Failure, Progress
 
 PhaseName = Literal["load", "train", "evaluate"]
+
+Step = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""Where in a run a point lies; what is larger could not be stored."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -62,7 +67,7 @@ class Phase(Event, frozen=True, kw_only=True, tag="phase"):
 class Point(Struct, frozen=True, kw_only=True, array_like=True):
     """One call of `run.log`: finite values by metric name."""
 
-    step: int
+    step: Step
     at_s: float
     values: dict[str, float]
 
