@@ -14,7 +14,7 @@ import structlog
 
 from volano.core.compute import Exit, Handle, ProcessSpec
 from volano.data import service as data
-from volano.harness import artefacts, source
+from volano.harness import artefacts, events, source
 from volano.registry import service as registry
 from volano.registry.series import Made, scalars
 from volano.spec import registry as spec
@@ -272,9 +272,9 @@ def _artefact(folder: Path, limit: int) -> tuple[spec.Artefact, list[str]]:
     """
     names = [file.name for file in artefacts.listed(folder, total_bytes=limit)]
     try:
-        content = (folder / "version.json").read_bytes()
+        content = events.without_zeros((folder / "version.json").read_bytes())
         return msgspec.json.decode(content, type=spec.Artefact), names
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise spec.ArtefactRefused(reason=f"version.json: {error}") from None
 
 
