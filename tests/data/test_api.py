@@ -48,6 +48,18 @@ async def test_a_filter_is_the_query(given: DrawingImport, http: httpx.AsyncClie
     assert ["ada", "bob"] == sorted(record["contributor"] for record in found)
 
 
+async def test_a_freeze_that_is_sent_again_freezes_nothing_new(
+    given: DrawingImport, http: httpx.AsyncClient
+) -> None:
+    headers = {"idempotency-key": "once"}
+    body: dict[str, Any] = {"name": "first"}
+    answers = [await http.post("/snapshots", json=body, headers=headers) for _ in range(2)]
+    assert [201, 201] == [answer.status_code for answer in answers]
+    assert answers[0].content == answers[1].content
+    other = await http.post("/snapshots", json={"name": "second"}, headers=headers)
+    assert (422, "idempotency-key-reused") == (other.status_code, other.json()["code"])
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

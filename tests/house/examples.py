@@ -59,7 +59,7 @@ def query(operation: Operation) -> dict[str, Any]:
 def rows(table: sa.Table) -> list[dict[str, Any]]:
     """A row without its workspace, one per stream of an inbox; where an id fits, it is `ID`."""
     row = {column.name: _cell(column.type) for column in table.columns if column.name != COLUMN}
-    return [row | {"stream": stream} for stream in STREAMS] if "stream" in row else [row]
+    return [row | {"stream": stream.name} for stream in STREAMS] if "stream" in row else [row]
 
 
 def _value(kind: inspect.Type) -> Any:

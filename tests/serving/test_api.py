@@ -74,6 +74,23 @@ async def test_a_rollback_answers_with_what_answers_from_then_on(
     assert first == said.json()["version"]
 
 
+async def test_an_activation_that_is_sent_again_takes_nobodys_place(
+    http: httpx.AsyncClient, server: Context, boss: Who
+) -> None:
+    first = (await http.get("/endpoints/shapes")).json()["version"]
+    other = (await version(server, boss, 1)).id
+    said = []
+    for key, chosen in [("one", first), ("two", other), ("one", first)]:
+        answer = await http.post(
+            "/endpoints/shapes/activate",
+            json={"version": chosen},
+            headers={"idempotency-key": key},
+        )
+        said.append((answer.status_code, answer.json()["sequence"]))
+    assert [(200, 2), (200, 3), (200, 2)] == said
+    assert other == (await http.get("/endpoints/shapes")).json()["version"]
+
+
 async def test_a_prediction_is_shown_as_it_was_logged(
     http: httpx.AsyncClient, server: Context
 ) -> None:

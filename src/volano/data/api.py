@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from volano.core.context import Context
-from volano.core.http import Raw, Routes, Stream
+from volano.core.http import Prepared, Raw, Routes, Stream
 from volano.data import service
 from volano.data.formats import drawings, render
 from volano.spec import data as spec
@@ -115,12 +115,10 @@ def _drawing(record: spec.Record, payload: bytes) -> spec.Drawing:
     )
 
 
-@snapshots.post(
-    allow="train", status=201, natural=True, errors=(spec.NothingMatches, spec.EmptySplit)
-)
-async def freeze(ctx: Context, who: Who, body: spec.NewSnapshot) -> spec.Snapshot:
-    """Freeze the records that fit a filter; an equal list is frozen once, under its first name."""
-    return await service.freeze(ctx, who, body)
+@snapshots.post(allow="train", status=201, errors=(spec.NothingMatches, spec.EmptySplit))
+async def freeze(ctx: Context, who: Who, body: spec.NewSnapshot) -> Prepared[spec.Snapshot]:
+    """Freeze the records that fit a filter; equal lists have one id, under each of their names."""
+    return Prepared(await service.prepare_freeze(ctx, who, body))
 
 
 @snapshots.get(allow="read")

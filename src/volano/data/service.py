@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -173,6 +174,17 @@ async def freeze(ctx: Context, who: Who, new: spec.NewSnapshot) -> spec.Snapshot
 
     Raises: NothingMatches, EmptySplit, StillMoving.
     """
+    keep = await prepare_freeze(ctx, who, new)
+    return await keep()
+
+
+async def prepare_freeze(
+    ctx: Context, who: Who, new: spec.NewSnapshot
+) -> Callable[[], Awaitable[spec.Snapshot]]:
+    """All of `freeze` but its last step, which makes the snapshot exist.
+
+    Raises: NothingMatches, EmptySplit, StillMoving.
+    """
     await compact.flush(ctx, who.workspace, STREAM, COMPACT)
     async with ctx.db.read(who.workspace) as tx:
         entries = [entry async for entry in store.entries(tx, new.filter)]
@@ -200,7 +212,11 @@ async def freeze(ctx: Context, who: Who, new: spec.NewSnapshot) -> spec.Snapshot
         "created_at": utc_now(),
         "created_by": who.member,
     }
-    async with ctx.db.begin(who.workspace) as tx:
+    return partial(_keep, ctx, who.workspace, row)
+
+
+async def _keep(ctx: Context, workspace: str, row: dict[str, Any]) -> spec.Snapshot:
+    async with ctx.db.begin(workspace) as tx:
         return _snapshot(await store.add_snapshot(tx, row))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from volano.core.context import Context
-from volano.core.http import Routes
+from volano.core.http import Prepared, Routes
 from volano.serving import service
 from volano.spec import serving as spec
 from volano.spec.accounts import Who
@@ -36,18 +36,19 @@ async def show_endpoint(ctx: Context, who: Who, name: Name) -> spec.Endpoint:
 @endpoints.post(
     "/{name}/activate",
     allow="deploy",
-    natural=True,
     errors=(spec.GoldenMismatch, ArtefactRefused),
 )
-async def activate(ctx: Context, who: Who, name: Name, body: spec.Activation) -> spec.Endpoint:
+async def activate(
+    ctx: Context, who: Who, name: Name, body: spec.Activation
+) -> Prepared[spec.Endpoint]:
     """Let a version answer on the endpoint; checked first, swapped without a failed request."""
-    return await service.activate(ctx, who, name, body.version)
+    return Prepared(await service.prepare_activation(ctx, who, name, body.version))
 
 
 @endpoints.post("/{name}/rollback", allow="deploy", errors=(spec.NoEarlierVersion,))
-async def roll_back(ctx: Context, who: Who, name: Name) -> spec.Endpoint:
+async def roll_back(ctx: Context, who: Who, name: Name) -> Prepared[spec.Endpoint]:
     """Let the version answer that did before."""
-    return await service.roll_back(ctx, who, name)
+    return Prepared(await service.prepare_rollback(ctx, who, name))
 
 
 @endpoints.post(

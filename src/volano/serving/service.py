@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from volano.core.db import Database
     from volano.core.jobs import Job
     from volano.core.settings import Settings
+
+Commit = Callable[[], Awaitable[spec.Endpoint]]
+"""The step that changes what answers: it writes, and no longer loads anything."""
 
 COMPACT = "predictions.compact"
 CHANGED = "endpoint.changed"
@@ -93,12 +97,30 @@ async def activate(
 
     Raises: Missing (no such version), GoldenMismatch, ArtefactRefused.
     """
+    commit = await prepare_activation(ctx, who, name, version, reason=reason)
+    return await commit()
+
+
+async def prepare_activation(
+    ctx: Context, who: Who, name: str, version: str, *, reason: str = "activated"
+) -> Commit:
+    """All of `activate` but its last step: the version is loaded and has proved itself.
+
+    Raises: Missing (no such version), GoldenMismatch, ArtefactRefused.
+    """
     there = await registry.version(ctx, who, version)
     loaded = await _load(ctx, who.workspace, version)
     row = {"name": name, "model": there.model, "version": version}
+    return partial(_put, ctx, who, row, loaded, reason)
+
+
+async def _put(
+    ctx: Context, who: Who, row: dict[str, Any], loaded: Loaded, reason: str
+) -> spec.Endpoint:
+    name = row["name"]
     async with ctx.db.begin(who.workspace) as tx:
         sequence = await store.put(tx, row)
-        rollout = {"endpoint": name, "sequence": sequence, "version": version}
+        rollout = {"endpoint": name, "sequence": sequence, "version": loaded.version}
         by = {"at": utc_now(), "by": who.member, "reason": reason}
         await store.add_rollout(tx, rollout | by)
         tx.after_commit(lambda: _changed(ctx, (who.workspace, name), Active(sequence, loaded)))
@@ -110,11 +132,21 @@ async def roll_back(ctx: Context, who: Who, name: str) -> spec.Endpoint:
 
     Raises: Missing, NoEarlierVersion.
     """
+    commit = await prepare_rollback(ctx, who, name)
+    return await commit()
+
+
+async def prepare_rollback(ctx: Context, who: Who, name: str) -> Commit:
+    """All of `roll_back` but its last step.
+
+    Raises: Missing, NoEarlierVersion.
+    """
     there = await endpoint(ctx, who, name)
     earlier = [r.version for r in there.history if r.version != there.version]
     if not earlier:
         raise spec.NoEarlierVersion(endpoint=name)
-    return await activate(ctx, who, name, earlier[0], reason=f"rolled back from {there.version}")
+    reason = f"rolled back from {there.version}"
+    return await prepare_activation(ctx, who, name, earlier[0], reason=reason)
 
 
 async def endpoint(ctx: Context, who: Who, name: str) -> spec.Endpoint:

@@ -9,10 +9,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from volano.core.http.answer import Answer, Raw, Stream
+from volano.core.http.answer import Answer, Prepared, Raw, Stream
 from volano.core.http.body import JSON, Arriving
 from volano.core.http.guard import Clock, Deadline, Limits
-from volano.core.http.idempotency import Keys, once
+from volano.core.http.idempotency import Keys, Once, once
 from volano.core.http.operation import PUBLIC, Operation
 from volano.spec.common import BodyTooLarge, UnreadableBody
 
@@ -69,8 +69,18 @@ class Endpoint:
         key = headers.get(b"idempotency-key")
         if key is None or who is None or not operation.keyed:
             return await self._call(who, values)
+        return await self._once(once(who, key, scope, body), who, values)
+
+    async def _once(self, request: Once, who: Who, values: dict[str, Any]) -> Raw | Stream:
+        """The answer of a request with a key, made or replayed."""
         call = partial(self._call, who, values)
-        return await self.keys.run(once(who, key, scope, body), operation.status, call)
+        if self.operation.prepares:
+            kept = await self.keys.kept(request)
+            if kept is not None:
+                return kept
+            prepared = await self.operation.handler(self.ctx, who, **values)
+            call = partial(_committed, prepared)
+        return await self.keys.run(request, self.operation.status, call)
 
     def _parameters(self, scope: Scope) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -107,10 +117,18 @@ class Endpoint:
 
     async def _call(self, who: Who | None, values: dict[str, Any]) -> Raw | Stream:
         result = await self.operation.handler(self.ctx, who, **values)
-        if isinstance(result, _AS_THEY_ARE):
-            return result
-        if isinstance(result, Answer):
-            return Raw(_encode(result.value), JSON, result.headers, result.status)
-        if result is None:
-            return Raw(b"")
-        return Raw(_encode(result), JSON)
+        return await _committed(result) if isinstance(result, Prepared) else _answer(result)
+
+
+async def _committed(prepared: Prepared[Any]) -> Raw | Stream:
+    return _answer(await prepared.commit())
+
+
+def _answer(result: Any) -> Raw | Stream:
+    if isinstance(result, _AS_THEY_ARE):
+        return result
+    if isinstance(result, Answer):
+        return Raw(_encode(result.value), JSON, result.headers, result.status)
+    if result is None:
+        return Raw(b"")
+    return Raw(_encode(result), JSON)

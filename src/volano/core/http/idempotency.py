@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from starlette.types import Scope
@@ -50,6 +50,15 @@ class Keys:
         self.db = db
         self.running: set[tuple[str, str, str]] = set()
 
+    async def kept(self, request: Once) -> Raw | None:
+        """The stored answer, where there is one.
+
+        Raises: IdempotencyKeyReused.
+        """
+        async with self.db.read(request.workspace) as tx:
+            row = await tx.one(tx.select(keys).where(*_is(request)))
+        return None if row is None else _replayed(row, request)
+
     async def run(
         self, request: Once, status: int, call: Callable[[], Awaitable[Raw | Stream]]
     ) -> Raw:
@@ -68,7 +77,9 @@ class Keys:
         try:
             async with self.db.begin(request.workspace) as tx:
                 if not await _claim(tx, request):
-                    return await _replay(tx, request)
+                    row = await tx.one(tx.select(keys).where(*_is(request)))
+                    assert row is not None
+                    return _replayed(row, request)
                 answer = await call()
                 assert isinstance(answer, Raw), "routes that stream are natural"
                 await _keep(tx, request, answer, status)
@@ -102,9 +113,7 @@ async def _claim(tx: Tx, request: Once) -> bool:
     return await tx.run(statement) == 1
 
 
-async def _replay(tx: Tx, request: Once) -> Raw:
-    row = await tx.one(tx.select(keys).where(*_is(request)))
-    assert row is not None
+def _replayed(row: sa.Row[Any], request: Once) -> Raw:
     if row.fingerprint != request.fingerprint:
         raise IdempotencyKeyReused(key=request.key)
     headers = row.headers | {"idempotency-replayed": "true"}
