@@ -60,12 +60,38 @@ async def test_a_footer_larger_than_the_guess_costs_one_read_more(counting: Coun
 
 async def test_the_footers_read_last_are_kept(counting: CountingBlobs) -> None:
     places = [Place(*await _stored(counting, _table(rows)), 0) for rows in (5, 6, 7)]
-    reader = Segments(counting, footers=2)
+    footer = pq.read_metadata(io.BytesIO(encode(_table(7)))).serialized_size
+    reader = Segments(counting, footers=2 * footer + footer // 2)
     for place in (*places[:2], places[0], places[2], places[0]):
         await reader.value(HOME, place, "payload")
     assert 3 + 5 == len(counting.reads)
     await reader.value(HOME, places[1], "payload")  # the least recently used went
     assert 3 + 5 + 2 == len(counting.reads)
+
+
+async def test_a_footer_larger_than_all_room_is_kept_alone(counting: CountingBlobs) -> None:
+    place = Place(*await _stored(counting, _table(5)), 0)
+    reader = Segments(counting, footers=1)
+    for _ in range(3):
+        await reader.value(HOME, place, "payload")
+    assert 1 + 3 == len(counting.reads)
+
+
+@pytest.mark.parametrize("after", [-1, 0, 1022, 1023, 1024, 2046, 2047, 2050, ROWS - 2, ROWS - 1])
+@pytest.mark.parametrize("limit", [1, 2, 1024, 1025, ROWS])
+async def test_the_rows_after_a_key_are_one_read(
+    counting: CountingBlobs, after: int, limit: int
+) -> None:
+    blob, size = await _stored(counting, _table())
+    reader = Segments(counting)
+    key = _key(after) if after >= 0 else ""
+    expected = [_key(number) for number in range(ROWS)][after + 1 :][:limit]
+    for between in (key, key + "-"):
+        found = await reader.following(HOME, blob, size, key=between, column="id", limit=limit)
+        assert expected == found["id"].to_pylist()
+    assert len(counting.reads) == 1 + 2 * bool(expected)
+    if limit == 1 and expected:
+        assert all(0 < length < size for length in counting.reads[1:])
 
 
 async def test_a_row_is_looked_up_by_the_statistics_of_its_row_group(

@@ -5,9 +5,11 @@ Pure but for the `Segments` reader, which keeps footers of recently read segment
 
 from __future__ import annotations
 
+import asyncio
 import io
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +27,13 @@ _TAIL = 64 * 1024  # covers the footer of a segment of some 50 row groups in the
 _TRAILER = 8  # footer length and the magic "PAR1"
 
 
-def encode(table: pa.Table) -> bytes:
-    """The table as a Parquet file (zstd, row groups of 1024); equal tables give equal bytes."""
+def encode(table: pa.Table, *, group: int = ROW_GROUP) -> bytes:
+    """The table as a Parquet file (zstd, `group` rows a row group); equal tables, equal bytes."""
     sink = io.BytesIO()
     pq.write_table(
         table,
         sink,
-        row_group_size=ROW_GROUP,
+        row_group_size=group,
         compression="zstd",
         compression_level=6,
         use_dictionary=False,
@@ -59,11 +61,12 @@ class Place:
 
 
 class Segments:
-    """Reads rows out of segments; `footers` is how many segments' footers stay in memory."""
+    """Reads rows out of segments, whose footers stay in memory: `footers` bytes of them as stored
+    (some times that as they are held)."""
 
-    def __init__(self, blobs: Blobs, *, footers: int = 256) -> None:
+    def __init__(self, blobs: Blobs, *, footers: int = 32 * 2**20) -> None:
         self.blobs = blobs
-        self._kept = footers
+        self._room = footers
         self._footers: OrderedDict[tuple[str, str], pq.FileMetaData] = OrderedDict()
 
     async def value(self, workspace: str, place: Place, column: str) -> bytes:
@@ -85,28 +88,45 @@ class Segments:
     ) -> dict[str, Any] | None:
         """The row whose `column` is `key`, in a segment that is sorted by it; None if not there.
 
-        Row groups whose statistics exclude the key are not read.
+        One ranged read of the row group that may hold it, found by statistics.
         """
         footer = await self._footer(workspace, Place(blob, size, 0))
         index = footer.schema.names.index(column)
-        for group in range(footer.num_row_groups):
-            within = footer.row_group(group).column(index).statistics
-            if within is None or within.min <= key <= within.max:
-                rows = await self._group(workspace, blob, size, footer, group)
-                found = rows.filter(pc.equal(rows[column], key))
-                if found.num_rows:
-                    row: dict[str, Any] = found.slice(0, 1).to_pylist()[0]
-                    return row
-        return None
+        group = bisect_left(range(footer.num_row_groups), key, key=_last_of(footer, index))
+        if group == footer.num_row_groups or _within(footer, group, index).min > key:
+            return None
+        rows = await self._groups(workspace, blob, size, footer, range(group, group + 1))
+        found = rows.filter(pc.equal(rows[column], key)).slice(0, 1).to_pylist()
+        return found[0] if found else None
 
-    async def _group(
-        self, workspace: str, blob: str, size: int, footer: pq.FileMetaData, group: int
+    async def following(
+        self, workspace: str, blob: str, size: int, *, key: str, column: str, limit: int
     ) -> pa.Table:
-        chunks = [_chunk(footer, group, index) for index in range(footer.num_columns)]
+        """The first `limit` rows after `key` in a segment that is sorted by `column`.
+
+        One ranged read of the row groups that hold them, however large the segment is.
+        """
+        footer = await self._footer(workspace, Place(blob, size, 0))
+        last = _last_of(footer, footer.schema.names.index(column))
+        first = end = bisect_right(range(footer.num_row_groups), key, key=last)
+        held = 0  # of the first group some rows may not come after the key
+        while end < footer.num_row_groups and held < limit:
+            held += footer.row_group(end).num_rows if end > first else 0
+            end += 1
+        if first == end:
+            return footer.schema.to_arrow_schema().empty_table()
+        rows = await self._groups(workspace, blob, size, footer, range(first, end))
+        return rows.filter(pc.greater(rows[column], key)).slice(0, limit)
+
+    async def _groups(
+        self, workspace: str, blob: str, size: int, footer: pq.FileMetaData, groups: range
+    ) -> pa.Table:
+        chunks = [_chunk(footer, g, index) for g in groups for index in range(footer.num_columns)]
         start = min(chunk[0] for chunk in chunks)
         length = max(chunk[0] + chunk[1] for chunk in chunks) - start
         data = await self.blobs.get_range(workspace, blob, start, length)
-        return pq.ParquetFile(_Window(size, start, data), metadata=footer).read_row_group(group)
+        file = pq.ParquetFile(_Window(size, start, data), metadata=footer)
+        return await asyncio.to_thread(file.read_row_groups, list(groups))
 
     async def batches(
         self, workspace: str, blob: str, columns: Iterable[str]
@@ -123,9 +143,12 @@ class Segments:
             self._footers.move_to_end(key)
             return self._footers[key]
         footer = self._footers[key] = await self._read_footer(workspace, place)
-        if len(self._footers) > self._kept:
+        while self._held() > self._room and len(self._footers) > 1:
             self._footers.popitem(last=False)
         return footer
+
+    def _held(self) -> int:
+        return sum(footer.serialized_size for footer in self._footers.values())
 
     async def _read_footer(self, workspace: str, place: Place) -> pq.FileMetaData:
         start = max(0, place.size - _TAIL)
@@ -135,6 +158,15 @@ class Segments:
             start = place.size - needed
             tail = await self.blobs.get_range(workspace, place.blob, start, needed)
         return pq.read_metadata(_Window(place.size, start, tail))
+
+
+def _within(footer: pq.FileMetaData, group: int, column: int) -> pq.Statistics:
+    return footer.row_group(group).column(column).statistics
+
+
+def _last_of(footer: pq.FileMetaData, column: int) -> Callable[[int], Any]:
+    """The largest value of a column in a row group, by the group's number."""
+    return lambda group: _within(footer, group, column).max
 
 
 def _chunk(footer: pq.FileMetaData, group: int, column: int) -> tuple[int, int]:
