@@ -222,6 +222,19 @@ async def test_the_lines_of_a_snapshot_come_in_pages(server: Context, boss: Who)
     assert whole.items == first.items + rest.items
 
 
+async def test_a_page_of_a_snapshot_is_one_ranged_read(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["square"], PEOPLE))
+    id = (await _freeze(server, boss)).id
+    counting = CountingBlobs(server.blobs)
+    ctx = replace(server, parts={**server.parts, Segments: Segments(counting)})
+    page = await service.snapshot_records(ctx, boss, id, after=None, limit=2)
+    before = len(counting.reads)
+    while page.next is not None:
+        page = await service.snapshot_records(ctx, boss, id, after=page.next, limit=2)
+    assert 2 == len(counting.reads) - before
+    assert -1 not in counting.reads
+
+
 async def test_snapshots_are_listed_newest_first_in_pages(server: Context, boss: Who) -> None:
     await collect(server, boss, imports(["square"], PEOPLE))
     made = [await _freeze(server, boss, split={"seed": seed}) for seed in range(4)]
@@ -288,9 +301,14 @@ async def test_the_snapshots_with_a_record_are_found(server: Context, boss: Who)
     squares = await _freeze(server, boss, "squares", filter={"labels": ["square"]})
     by_shape = {one.drawing.shape: one.drawing.id for one in given.drawings}
     found = {
-        shape: await service.snapshots_with(server, boss, id) for shape, id in by_shape.items()
+        shape: await service.snapshots_with(server, boss, id, limit=9)
+        for shape, id in by_shape.items()
     }
-    assert {"square": [squares, both], "circle": [both]} == found
+    assert {"square": ([squares, both], 0), "circle": ([both], 0)} == {
+        shape: (one.snapshots, one.unsearched) for shape, one in found.items()
+    }
+    newest = await service.snapshots_with(server, boss, by_shape["square"], limit=1)
+    assert ([squares], 1) == (newest.snapshots, newest.unsearched)
 
 
 async def test_a_staged_snapshot_is_what_was_frozen(

@@ -12,7 +12,7 @@ from volano.loop import service
 from volano.serving import service as serving
 from volano.serving.log import PredictionLog
 from volano.spec.accounts import Who
-from volano.spec.data import NewSnapshot, Snapshot
+from volano.spec.data import NewSnapshot, Snapshot, SplitRule
 from volano.spec.errors import Missing
 from volano.spec.loop import Explanation, UnknownKind
 from volano.spec.registry import Version
@@ -80,6 +80,19 @@ async def test_a_drawing_leads_on_to_what_was_said_with_it(turn: Turn, explain: 
     ]
     assert turn.said[::-1][:5] == _ids(found.down, "prediction")
     assert {"prediction": 2} == found.omitted
+
+
+async def test_snapshots_that_were_not_looked_into_are_counted(
+    server: Context, boss: Who, turn: Turn
+) -> None:
+    async with working(server):
+        for name in ("second", "third"):
+            rule = SplitRule(seed=len(name))
+            await data.freeze(server, boss, NewSnapshot(name=name, split=rule))
+    all_of_them = await service.explain(server, boss, "record", turn.records[0])
+    assert (3, {}) == (len(_ids(all_of_them.down, "snapshot")), all_of_them.unsearched)
+    some = await service.explain(server, boss, "record", turn.records[0], searched=1)
+    assert (1, {"snapshot": 2}) == (len(_ids(some.down, "snapshot")), some.unsearched)
 
 
 @pytest.mark.parametrize("kind", ["version", "run", "snapshot"])

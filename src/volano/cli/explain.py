@@ -57,6 +57,7 @@ def view(explanation: "Explanation", look: Look) -> str:
     ]
     text = render.tree(Node(_line(explanation.about, "", look), branches), look.ink)
     more = [render.plural(n, f"more {kind}") for kind, n in explanation.omitted.items()]
+    more += [f"{render.plural(n, kind)} not searched" for kind, n in explanation.unsearched.items()]
     return text + (f"\n{look.ink('dim', '… and ' + ', '.join(more))}" if more else "")
 
 

@@ -6,8 +6,8 @@ import asyncio
 import io
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from volano.core.segments import compact, inbox, parquet
+from volano.core.segments import compact, inbox
 from volano.core.segments.inbox import Inbox, Row, Stored
 from volano.core.segments.parquet import Place, Segments
 from volano.data import ingest, snapshot, staging, store
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 STREAM = "records"
 COMPACT = "records.compact"
-_SNAPSHOTS_SEARCHED = 1000
+_SEARCHED_AT_ONCE = 8
+_CLOCKS_DIFFER = timedelta(days=1)  # at most, between who received a record and who froze it
 _CHUNK = 1 << 20
 _MS_DIGITS = 14
 
@@ -196,7 +197,7 @@ async def prepare_freeze(
         if not records:
             raise spec.EmptySplit(split=split, contributors=len(splits))
     digest = snapshot.digest(entries, splits)
-    manifest = await asyncio.to_thread(lambda: parquet.encode(snapshot.manifest(entries, splits)))
+    manifest = await asyncio.to_thread(lambda: snapshot.encode(entries, splits))
     row = {
         "id": f"snap_{digest[:32]}",
         "hash": digest,
@@ -260,24 +261,47 @@ async def snapshot_records(
     Raises: Missing.
     """
     row = await _snapshot_row(ctx, who.workspace, id)
-    lines = await _manifest(ctx, who.workspace, row)
-    if after is not None:
-        lines = lines.filter(pc.greater(lines["record"], after))
+    manifest = (who.workspace, row.manifest, row.manifest_size)
+    lines = await ctx.part(Segments).following(
+        *manifest, key=after or "", column="record", limit=limit + 1
+    )
     items = [snapshot.line(values) for values in lines.slice(0, limit).to_pylist()]
     return Page(items=items, next=items[-1].id if lines.num_rows > limit else None)
 
 
-async def snapshots_with(ctx: Context, who: Who, record_id: str) -> list[spec.Snapshot]:
-    """The snapshots that contain a record, newest first."""
+@dataclass(frozen=True, slots=True)
+class Containing:
+    """The snapshots that contain a record; `unsearched` older ones were too many to look into."""
+
+    snapshots: list[spec.Snapshot]
+    unsearched: int
+
+
+async def snapshots_with(ctx: Context, who: Who, record_id: str, *, limit: int) -> Containing:
+    """The snapshots that contain a record, newest first, of the latest `limit` that may.
+
+    Each costs at most two ranged reads, also of ten million records: there is no index from
+    records to snapshots, which would be as large as all of their lists together.
+
+    Raises: Missing.
+    """
+    known = await record(ctx, who, record_id)
     async with ctx.db.read(who.workspace) as tx:
-        rows = await store.snapshot_page(tx, after=None, limit=_SNAPSHOTS_SEARCHED)
-    reader = ctx.part(Segments)
-    found: dict[str, spec.Snapshot] = {}
-    for row in rows:
+        since = known.received_at - _CLOCKS_DIFFER
+        rows, total = await store.snapshots_since(tx, since, limit=limit)
+    newest = {row.id: row for row in reversed(rows)}  # one list may stand under several names
+    turns = asyncio.Semaphore(_SEARCHED_AT_ONCE)
+
+    async def contains(row: sa.Row[Any]) -> bool:
         manifest = (who.workspace, row.manifest, row.manifest_size)
-        if row.id not in found and await reader.lookup(*manifest, key=record_id, column="record"):
-            found[row.id] = _snapshot(row)
-    return list(found.values())
+        async with turns:
+            reader = ctx.part(Segments)
+            return await reader.lookup(*manifest, key=record_id, column="record") is not None
+
+    searched = list(newest.values())[::-1]
+    answers = await asyncio.gather(*(contains(row) for row in searched))
+    found = [_snapshot(row) for row, there in zip(searched, answers, strict=True) if there]
+    return Containing(found, total - len(rows))
 
 
 async def stage(

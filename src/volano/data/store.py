@@ -163,3 +163,14 @@ async def manifests_named(tx: Tx, blobs: Sequence[str]) -> set[str]:
     """Those of these blobs that are a snapshot's manifest."""
     query = tx.select(snapshots.c.manifest).where(snapshots.c.manifest.in_(blobs))
     return {row.manifest for row in await tx.all(query)}
+
+
+async def snapshots_since(
+    tx: Tx, moment: datetime, *, limit: int
+) -> tuple[Sequence[sa.Row[Any]], int]:
+    """The latest snapshots that were made since then, newest first, and how many there are."""
+    made = snapshots.c.created_at >= moment
+    newest = snapshots.c.created_at.desc(), snapshots.c.id.desc()
+    rows = await tx.all(tx.select(snapshots).where(made).order_by(*newest).limit(limit))
+    query = tx.select(sa.func.count()).select_from(snapshots).where(made)
+    return rows, int(await tx.scalar(query))

@@ -5,6 +5,7 @@ prediction -> version -> run -> snapshot -> records -> contributors, and back.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
@@ -29,18 +30,26 @@ SWEEP = "blobs.sweep"
 SHOWN = 5
 """Records of a snapshot that an explanation lists; the others are counted."""
 
+SEARCHED = 1000
+"""Snapshots that are looked into for a record: some seconds at most; the others are counted."""
+
 _LIMIT = 100
 
 _ENDS = frozenset({"contributor"})
 """Kinds where every walk ends: nothing is known of them but their names."""
 
 
-async def explain(ctx: Context, who: Who, kind: str, id: str) -> spec.Explanation:
+async def explain(
+    ctx: Context, who: Who, kind: str, id: str, *, searched: int = SEARCHED
+) -> spec.Explanation:
     """What `id` was made from and what was made from it.
+
+    Of the snapshots that may hold a record, the latest `searched` are looked into.
 
     Raises: UnknownKind, Missing.
     """
-    kinds = _kinds(ctx, who)
+    teller = _Teller(ctx, who, searched)
+    kinds = _kinds(teller)
     askable = [name for name in kinds if name not in _ENDS]
     if kind not in askable:
         raise spec.UnknownKind(kind=kind, known=", ".join(askable))
@@ -53,6 +62,7 @@ async def explain(ctx: Context, who: Who, kind: str, id: str) -> spec.Explanatio
         down=[_fact(node) for node in down.nodes],
         links=_links(up, down),
         omitted=dict(up.omitted + down.omitted),
+        unsearched=dict(+teller.unsearched),
     )
 
 
@@ -114,9 +124,8 @@ async def _unreadable(ctx: Context, workspace: str) -> list[str]:
     return broken
 
 
-def _kinds(ctx: Context, who: Who) -> Mapping[str, Kind]:
+def _kinds(teller: _Teller) -> Mapping[str, Kind]:
     """What each stage tells about its nouns, bound to the caller's workspace."""
-    teller = _Teller(ctx, who)
     names = get_args(spec.Kind)
     return {
         name: Kind(*(getattr(teller, f"{name}_{part}") for part in ("is", "up", "down")))
@@ -127,8 +136,9 @@ def _kinds(ctx: Context, who: Who) -> Mapping[str, Kind]:
 class _Teller:
     """The edges between the stages' nouns; each stage tells its own facts through its service."""
 
-    def __init__(self, ctx: Context, who: Who) -> None:
-        self.ctx, self.who = ctx, who
+    def __init__(self, ctx: Context, who: Who, searched: int) -> None:
+        self.ctx, self.who, self.searched = ctx, who, searched
+        self.unsearched = Counter[str]()
 
     async def prediction_is(self, id: str) -> Node:
         made = await serving.prediction(self.ctx, self.who, id)
@@ -216,8 +226,9 @@ class _Teller:
         return [Edge(("contributor", record.contributor), "drawn by")] if record.contributor else []
 
     async def record_down(self, id: str) -> Sequence[Edge]:
-        snapshots = await data.snapshots_with(self.ctx, self.who, id)
-        return [Edge(("snapshot", snapshot.id), "frozen into") for snapshot in snapshots]
+        found = await data.snapshots_with(self.ctx, self.who, id, limit=self.searched)
+        self.unsearched["snapshot"] += found.unsearched
+        return [Edge(("snapshot", snapshot.id), "frozen into") for snapshot in found.snapshots]
 
     async def contributor_is(self, id: str) -> Node:
         return Node(("contributor", id), id, {})

@@ -36,6 +36,8 @@ class Explanation(Struct, frozen=True, kw_only=True):
     links: list[Link]
     omitted: dict[str, int] = {}
     """Per kind, how many more there are than are listed."""
+    unsearched: dict[str, int] = {}
+    """Per kind, how many were not looked into, being too many: they may belong here as well."""
 
 
 class Diagnosis(Struct, frozen=True, kw_only=True):
