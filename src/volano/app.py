@@ -279,7 +279,8 @@ def serve(settings: Settings, role: Role, parent: int, ready: Callable[[int], No
     """Serve until SIGTERM, below the process `parent`; the exit code. `ready` is told the port."""
     launcher.die_with(parent)
     telemetry.configure(settings.log)
-    worker = launcher.Program("worker", lambda up: run_worker(settings, up))
+    # Answering goes first where both share the processor; alone on a machine nothing changes.
+    worker = launcher.Program("worker", lambda up: run_worker(settings, up), gives_way=True)
     return launcher.serve(
         lambda: Server(settings),
         settings.host,

@@ -18,7 +18,7 @@ from typing import IO, Any
 import psutil
 import pytest
 
-from volano.core.launcher import reserved
+from volano.core.launcher import WAY_GIVEN, reserved
 from volano.spec.common import AddressTaken
 
 SERVER = textwrap.dedent(
@@ -49,10 +49,12 @@ SERVER = textwrap.dedent(
 
     def beside(ready):
         print("beside", os.getpid(), flush=True)
+        print("nice", os.nice(0), flush=True)
         ready()
         asyncio.run(asyncio.sleep(600))
 
-    programs = [Program("beside", beside)] if "beside" in sys.argv else []
+    gives_way = "gives way" in sys.argv
+    programs = [Program("beside", beside, gives_way)] if "beside" in sys.argv else []
     sys.exit(
         serve(
             make_app, "127.0.0.1", int(sys.argv[1]), int(sys.argv[2]),
@@ -134,6 +136,18 @@ def test_every_process_has_a_socket_of_its_own_and_answers(start: Callable[..., 
     eventually(lambda: not answered.add(fetch(port)[1]) and answered == server.pids())
 
     assert 2 == len(answered)
+
+
+@pytest.mark.parametrize("gives_way", [False, True])
+def test_a_program_that_gives_way_leaves_the_processor_to_the_others(
+    start: Callable[..., Running], gives_way: bool
+) -> None:
+    server = start("0", "1", "beside", *(["gives way"] if gives_way else []))
+    beside = server.line("beside")
+    assert server.line("nice") == os.nice(0) + WAY_GIVEN * gives_way
+    server.line("port")
+    (api,) = server.pids() - {beside}
+    assert os.nice(0) == psutil.Process(api).nice()
 
 
 @pytest.mark.faults
