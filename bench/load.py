@@ -131,7 +131,7 @@ class Load:
         self.seconds, self.warm_s = seconds, warm_s
         self.random = random.Random(seed)
         self.result = Result(seconds)
-        self.free: list[Connection] = []
+        self.free: deque[Connection] = deque()
         self.waiting: deque[float] = deque()
         self.until = 0.0
 
@@ -168,7 +168,7 @@ class Load:
             if (early := due - self.clock()) > 0.001:
                 await asyncio.sleep(early)
             if self.free:
-                self._send(self.free.pop(), due)
+                self._send(self.free.popleft(), due)
             else:
                 self.waiting.append(due)
 
