@@ -1,15 +1,18 @@
 """What stands before every request: hosts, origins, sizes, times."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from starlette.types import Message
 
 from tests.core.http.things import NewThing, Thing
 from volano.core.context import Context
 from volano.core.http import PUBLIC, Limits, Routes
+from volano.core.http.app import Api
 from volano.spec.accounts import Who
+from volano.spec.common import Overloaded
 
 
 @pytest.fixture
@@ -210,3 +213,30 @@ async def test_a_request_keeps_a_decent_id_and_else_gets_one(client: Any) -> Non
     assert "job-1.a" == await id_of("job-1.a")
     for bad in ("", "a b", "x" * 65, "<script>"):
         assert bad != await id_of(bad)
+
+
+async def test_what_comes_before_refuses_without_reading_the_body(
+    app: Callable[..., Api], routes: Routes
+) -> None:
+    async def before(ctx: Context, who: Who) -> None:
+        raise Overloaded(retry_after_s=2.5)
+
+    @routes.post(allow="train", before=before)
+    async def take(ctx: Context, who: Who, body: NewThing) -> None:
+        raise AssertionError("the body was not to be read")
+
+    async def receive() -> Message:
+        raise AssertionError("the body was not to be read")
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"test"), (b"authorization", b"Bearer ada"), (b"content-length", b"9")]
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/things", "raw_path": b"/api/things",
+        "query_string": b"", "headers": headers,
+    }  # fmt: skip
+    await app()(scope, receive, send)
+    assert (503, b"3") == (sent[0]["status"], dict(sent[0]["headers"])[b"retry-after"])

@@ -29,7 +29,7 @@ _encode = msgspec.json.Encoder().encode
 class Endpoint:
     """Answers the requests of one operation.
 
-    The order is fixed: who is calling, parameters, body, function. A caller without the
+    The order is fixed: who is calling, parameters, `before`, body, function. A caller without the
     permission learns nothing about what the operation takes.
     """
 
@@ -62,6 +62,8 @@ class Endpoint:
         if operation.allow != PUBLIC:
             who = await self.ctx.authorise(self.ctx, request, operation.allow)
         values = self._parameters(scope)
+        if operation.before:
+            await operation.before(self.ctx, who, **values)
         if operation.takes_request:
             values[operation.takes_request] = request
         body = await self._read_body(values, headers, arriving) if operation.body else b""
@@ -90,7 +92,7 @@ class Endpoint:
         if not self.operation.hidden:
             values |= self.query.read_query(scope["query_string"])
         if self.headers.parameters:
-            values |= self.headers.read_headers(scope)
+            values |= self.headers.read_headers(scope["volano.headers"])
         return values
 
     async def _read_body(

@@ -51,6 +51,9 @@ class Options(TypedDict, total=False):
     produces: str
     """The media type of a `Raw` or `Stream` answer."""
     limits: Limits
+    before: Handler
+    """Called with `ctx`, `who` and the parameters before the body is read, so that to refuse
+    costs little."""
     hidden: bool
     """Not an operation of the API: left out of its description."""
 
@@ -69,6 +72,7 @@ class Operation:
     errors: tuple[type[VolanoError], ...]
     produces: str
     limits: Limits
+    before: Handler | None
     hidden: bool
     takes_request: str
     """Name of the parameter that is given the Starlette request; empty: none."""
@@ -127,6 +131,7 @@ def operation(
         errors=options.get("errors", ()),
         produces=options.get("produces", "" if _typed(result) else "application/octet-stream"),
         limits=options.get("limits", Limits()),
+        before=options.get("before"),
         hidden=options.get("hidden", False),
         takes_request=next((p.name for p in own if hints[p.name] is Request), ""),
         parameters=_parameters(handler, own, hints, names_in(path)),

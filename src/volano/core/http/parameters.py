@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.types import Scope
 
 from volano.spec.common import InvalidValues
 
@@ -53,6 +52,7 @@ class Reader:
         self.where = where
         self.parameters = parameters
         self.names = [(p.name, p.wire) for p in parameters]
+        self.encoded = [(p.wire.encode(), p.wire) for p in parameters]
         self.lists = {p.wire for p in parameters if p.repeats}
         self.shape = msgspec.defstruct(
             where,
@@ -96,12 +96,13 @@ class Reader:
                 fields[name] = value
         return self.read(fields)
 
-    def read_headers(self, scope: Scope) -> dict[str, Any]:
+    def read_headers(self, headers: Mapping[bytes, bytes]) -> dict[str, Any]:
         """The parameters in the headers."""
-        wanted = {wire.encode(): wire for _, wire in self.names}
-        return self.read(
-            {wanted[n]: v.decode("latin-1") for n, v in scope["headers"] if n in wanted}
-        )
+        wanted = ((wire, headers.get(name)) for name, wire in self.encoded)
+        given = {wire: value.decode("latin-1") for wire, value in wanted if value is not None}
+        if not given and self.defaults is not None:
+            return self.defaults
+        return self.read(given)
 
 
 def refusal(error: msgspec.ValidationError, *, root: str) -> InvalidValues:
