@@ -47,6 +47,7 @@ from volano.registry import api as registry_api
 from volano.serving import api as serving_api
 from volano.serving import service as serving
 from volano.serving import worker as serving_worker
+from volano.serving.lanes import Lanes
 from volano.serving.log import STREAM, PredictionLog
 from volano.serving.routing import Routing
 from volano.spec.errors import VolanoError
@@ -124,6 +125,8 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             serving.open_inbox(db, settings), metrics, interval_s=settings.serving_log_ms / 1000
         )
         stack.push_async_callback(predictions.close)
+        lanes = Lanes(metrics, deadline_s=settings.serving_deadline_ms / 1000)
+        stack.callback(lanes.close)
         yield Context(
             settings=settings,
             db=db,
@@ -141,6 +144,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
                 labeling.KnownShapes: labeling.KnownShapes(),
                 Segments: Segments(blobs),
                 Routing: Routing(settings.serving_loaded),
+                Lanes: lanes,
                 PredictionLog: predictions,
             },
         )

@@ -62,7 +62,7 @@ async def furnished(ctx: Context, boss: Who) -> dict[str, list[str]]:
     content = graph()
     made = await registered(ctx, boss, {"model.onnx": content}, facts_of(content, tolerance=0.1))
     await serving.activate(ctx, boss, "shapes", made.id)
-    answer = serving.predict(ctx, boss, "shapes", [asked()])
+    answer = await serving.predict(ctx, boss, "shapes", [asked()])
     await ctx.part(PredictionLog).flush()
     ids = {
         "records": [stored[0].id], "predictions": [answer.predictions[0].id],

@@ -37,7 +37,8 @@ async def turn(server: Context, boss: Who) -> Turn:
     made = await version(server, boss, snapshot=snapshot.id)
     await serving.activate(server, boss, "shapes", made.id)
     inputs = [asked(n) for n in range(7)]
-    said = [one.id for one in serving.predict(server, boss, "shapes", inputs).predictions]
+    answer = await serving.predict(server, boss, "shapes", inputs)
+    said = [one.id for one in answer.predictions]
     await server.part(PredictionLog).flush()
     return Turn([one.drawing.id for one in given.drawings], snapshot, made, said)
 

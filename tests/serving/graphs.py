@@ -21,8 +21,26 @@ CLASSES = ["circle", "square", "triangle"]
 SEGMENTS = [[10.0, 10.0, 20.0, 20.0], [20.0, 20.0, 30.0, 10.0]]
 
 
-def graph(favourite: int = 0) -> bytes:
-    """Softmax of a linear map of the mean segment; `favourite` is the class it leans to."""
+_SIDE, _TIMES = 320, 8
+
+_SLOWLY = [
+    helper.make_node("ReduceMean", ["mean"], ["one"], axes=[0, 1], keepdims=0),
+    helper.make_node("Mul", ["large", "one"], ["product 0"]),
+    *(
+        helper.make_node("MatMul", [f"product {n}", "large"], [f"product {n + 1}"])
+        for n in range(_TIMES)
+    ),
+    helper.make_node("ReduceMean", [f"product {_TIMES}"], ["same"], axes=[0, 1], keepdims=0),
+    helper.make_node("Add", ["leaning", "same"], ["logits"]),
+]
+"""The same number is added to every class, which changes no probability."""
+
+
+def graph(favourite: int = 0, *, slow: bool = False) -> bytes:
+    """Softmax of a linear map of the mean segment; `favourite` is the class it leans to.
+
+    A slow one multiplies large matrices beside that, which takes some milliseconds.
+    """
     weights = np.linspace(-0.002, 0.002, 12, dtype=np.float32).reshape(4, 3)
     bias = np.zeros(3, np.float32)
     bias[favourite] = 3.0
@@ -30,7 +48,8 @@ def graph(favourite: int = 0) -> bytes:
     nodes = [
         helper.make_node("ReduceMean", ["segments"], ["mean"], axes=[1], keepdims=0),
         helper.make_node("MatMul", ["mean", "weights"], ["linear"]),
-        helper.make_node("Add", ["linear", "bias"], ["logits"]),
+        helper.make_node("Add", ["linear", "bias"], ["leaning" if slow else "logits"]),
+        *(_SLOWLY if slow else ()),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
         # The number of segments is not used, but is an input that every graph has.
         helper.make_node("Identity", ["count"], ["counted"]),
@@ -47,7 +66,11 @@ def graph(favourite: int = 0) -> bytes:
             helper.make_tensor_value_info("logits", float_, [batch, 3]),
             helper.make_tensor_value_info("counted", TensorProto.INT32, [batch]),
         ],
-        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(bias, "bias")],
+        [
+            numpy_helper.from_array(weights, "weights"),
+            numpy_helper.from_array(bias, "bias"),
+            numpy_helper.from_array(np.full((_SIDE, _SIDE), 1 / _SIDE, np.float32), "large"),
+        ],
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     data: bytes = model.SerializeToString()
@@ -67,9 +90,11 @@ def wrong(data: bytes) -> Artefact:
     return artefact(data, golden=[Golden(input=SEGMENTS, scores=[0.0, 0.0, 1.0])])
 
 
-async def version(ctx: Context, who: Who, favourite: int = 0, **facts: Any) -> Version:
+async def version(
+    ctx: Context, who: Who, favourite: int = 0, *, slow: bool = False, **facts: Any
+) -> Version:
     """A version that leans to one class."""
-    data = graph(favourite)
+    data = graph(favourite, slow=slow)
     return await registered(ctx, who, {"model.onnx": data}, artefact(data), **facts)
 
 

@@ -1,5 +1,7 @@
 """Serving over HTTP."""
 
+import asyncio
+
 import httpx
 import msgspec
 import pytest
@@ -7,6 +9,8 @@ import pytest
 from tests.serving.graphs import asked, version
 from tests.stages import Connect
 from volano.core.context import Context
+from volano.serving import service
+from volano.serving.lanes import Lanes
 from volano.serving.log import PredictionLog
 from volano.spec.accounts import Who
 
@@ -102,3 +106,35 @@ async def test_a_prediction_is_shown_as_it_was_logged(
         logged["version"], logged["scores"],
     )  # fmt: skip
     assert logged["scores"] == again["predictions"][0]["scores"]
+
+
+async def test_where_the_queue_is_full_a_prediction_is_refused_and_all_else_answers(
+    http: httpx.AsyncClient, server: Context, boss: Who
+) -> None:
+    slow = (await version(server, boss, slow=True)).id
+    await http.post("/endpoints/slow/activate", json={"version": slow})
+
+    async def ask() -> None:
+        await service.predict(server, boss, "slow", [asked()], deadline_ms=3_600_000)
+
+    asking = [asyncio.create_task(ask()) for _ in range(20 * server.part(Lanes).sessions)]
+    await asyncio.sleep(0)
+    path, deadline = "/endpoints/slow/predict", {"x-deadline-ms": "1"}
+    refused = await http.post(path, content=b"not even read", headers=deadline)
+    assert (503, "overloaded") == (refused.status_code, refused.json()["code"])
+    assert int(refused.headers["retry-after"]) >= 1
+    others = [await http.get("/endpoints/slow"), await http.post(
+        "/endpoints/shapes/predict", json={"input": ONE})]  # fmt: skip
+    assert [200, 200] == [answer.status_code for answer in others]
+    await asyncio.gather(*asking)
+    assert 200 == (await http.post(path, json={"input": ONE})).status_code
+
+
+async def test_a_deadline_that_is_none_is_refused(http: httpx.AsyncClient) -> None:
+    answers = [
+        await http.post(
+            "/endpoints/shapes/predict", json={"input": ONE}, headers={"x-deadline-ms": text}
+        )
+        for text in ("0", "soon", "-5")
+    ]
+    assert [422] * 3 == [answer.status_code for answer in answers]

@@ -1,15 +1,24 @@
 """Which version answers where: the newest change wins, the least recently used goes."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from volano.serving.routing import Active, Address, Routing
+from volano.serving.admission import Cost
+from volano.serving.routing import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    Active,
+    Address,
+    Routing,
+)
 from volano.serving.runtime import Loaded
 from volano.spec.registry import Artefact
 
 
 def _active(sequence: int, version: str = "ver_1") -> Active:
-    return Active(sequence, Loaded(version, Artefact(classes=["a"]), None, 0.0))
+    return Active(sequence, Loaded(version, Artefact(classes=["a"]), None, Cost(0.0)))
 
 
 def _at(name: str) -> Address:
@@ -44,9 +53,24 @@ def test_a_version_that_answers_elsewhere_in_the_workspace_is_found() -> None:
     assert routing.loaded("ws_a", "ver_8") is None
 
 
-def test_what_was_dropped_does_not_answer() -> None:
+def test_what_failed_is_tried_again_after_pauses_that_grow() -> None:
+    routing, now, tries = Routing(2), 0.0, []
+    for _ in range(12):
+        is_news = routing.set_back(_at("a"), 7, now)
+        assert is_news == (not tries)
+        while not routing.may_try(_at("a"), 7, now):
+            now += 0.25
+        tries.append(now)
+    pauses = [after - before for before, after in pairwise([0.0, *tries])]
+    assert pauses == sorted(pauses)
+    assert (FIRST_PAUSE_S, LONGEST_PAUSE_S) == (pauses[0], pauses[-1])
+
+
+def test_a_failure_holds_back_nothing_but_its_own_change() -> None:
     routing = Routing(2)
-    routing.put(_at("a"), _active(1))
-    for _ in range(2):
-        routing.drop(_at("a"))
-    assert routing.find(_at("a")) is None
+    assert routing.set_back(_at("a"), 7, 0.0)
+    assert routing.may_try(_at("a"), 8, 0.0)
+    assert routing.may_try(_at("b"), 7, 0.0)
+    assert routing.set_back(_at("a"), 8, 0.0)
+    routing.put(_at("a"), _active(8))
+    assert routing.may_try(_at("a"), 8, 0.0)

@@ -20,10 +20,11 @@ from volano.core.context import Context
 from volano.core.segments.inbox import Row, of_subject
 from volano.registry import service as registry
 from volano.serving import log, service, store
+from volano.serving.lanes import Lanes
 from volano.serving.log import PredictionLog
 from volano.serving.routing import Routing
 from volano.spec.accounts import Who
-from volano.spec.common import uuid7
+from volano.spec.common import Overloaded, uuid7
 from volano.spec.data import Canvas, Point, Stroke
 from volano.spec.errors import Missing
 from volano.spec.registry import ArtefactRefused
@@ -39,8 +40,8 @@ from volano.spec.serving import (
 NAME = "shapes"
 
 
-def _ask(ctx: Context, who: Who, *inputs: DrawingInput, name: str = NAME) -> PredictResponse:
-    return service.predict(ctx, who, name, inputs or [asked()])
+async def _ask(ctx: Context, who: Who, *inputs: DrawingInput, name: str = NAME) -> PredictResponse:
+    return await service.predict(ctx, who, name, inputs or [asked()])
 
 
 async def _flushed(ctx: Context) -> None:
@@ -62,7 +63,7 @@ async def test_an_activated_version_answers_at_once(server: Context, boss: Who) 
     assert (NAME, "shapes", there.id, 1) == (
         endpoint.name, endpoint.model, endpoint.version, endpoint.sequence,
     )  # fmt: skip
-    answer = _ask(server, boss, *(asked(n) for n in range(3)))
+    answer = await _ask(server, boss, *(asked(n) for n in range(3)))
     assert (NAME, there.id, 3) == (answer.endpoint, answer.version, len(answer.predictions))
     for one in answer.predictions:
         assert ("square", max(one.scores.values())) == (one.label, one.confidence)
@@ -74,22 +75,21 @@ async def test_an_activated_version_answers_at_once(server: Context, boss: Who) 
 async def test_several_inputs_are_answered_as_each_alone(server: Context, boss: Who) -> None:
     await service.activate(server, boss, NAME, (await version(server, boss)).id)
     inputs = [asked(n) for n in range(5)]
-    together = [one.scores for one in _ask(server, boss, *inputs).predictions]
+    together = [one.scores for one in (await _ask(server, boss, *inputs)).predictions]
     for given, scores in zip(inputs, together, strict=True):
-        alone = _ask(server, boss, given).predictions[0].scores
+        alone = (await _ask(server, boss, given)).predictions[0].scores
         assert np.allclose(list(alone.values()), list(scores.values()), atol=1e-2)
 
 
 async def test_nothing_answers_where_nothing_was_activated(
     server: Context, boss: Who, outsider: Who
 ) -> None:
-    with pytest.raises(NothingActive):
-        _ask(server, boss)
-    with pytest.raises(Missing):
-        await service.ensure_loaded(server, boss, NAME)
+    for verb in (_ask(server, boss), service.admit(server, boss, NAME)):
+        with pytest.raises(Missing):
+            await verb
     await service.activate(server, boss, NAME, (await version(server, boss)).id)
-    with pytest.raises(NothingActive):
-        _ask(server, outsider)
+    with pytest.raises(Missing):
+        await _ask(server, outsider)
 
 
 def _one_point(x: float = 1.0, timestamp: float = 0.0, width: float = 100.0) -> DrawingInput:
@@ -112,9 +112,9 @@ async def test_an_input_that_is_no_drawing_is_refused(
     server: Context, boss: Who, given: DrawingInput
 ) -> None:
     await service.activate(server, boss, NAME, (await version(server, boss)).id)
-    _ask(server, boss, _one_point())
+    await _ask(server, boss, _one_point())
     with pytest.raises(InputUnusable):
-        _ask(server, boss, given)
+        await _ask(server, boss, given)
 
 
 async def test_a_version_that_answers_otherwise_than_when_trained_is_not_let_on(
@@ -125,7 +125,7 @@ async def test_a_version_that_answers_otherwise_than_when_trained_is_not_let_on(
     bad = await registered(server, boss, {"model.onnx": data}, wrong(data))
     with pytest.raises(GoldenMismatch):
         await service.activate(server, boss, NAME, bad.id)
-    assert good.id == _ask(server, boss).version
+    assert good.id == (await _ask(server, boss)).version
     assert 1 == (await service.endpoint(server, boss, NAME)).sequence
 
 
@@ -149,7 +149,7 @@ async def test_rolling_back_puts_the_version_before_back_on(server: Context, bos
         await service.activate(server, boss, NAME, there.id)
     back = await service.roll_back(server, boss, NAME)
     assert (first.id, 3) == (back.version, back.sequence)
-    assert first.id == _ask(server, boss).version
+    assert first.id == (await _ask(server, boss)).version
     assert [first.id, second.id, first.id] == [one.version for one in back.history]
     assert [3, 2, 1] == [one.sequence for one in back.history]
     assert second.id in back.history[0].reason
@@ -172,7 +172,7 @@ async def test_no_request_fails_while_versions_are_swapped(server: Context, boss
 
     async def ask() -> None:
         while not done.is_set():
-            answers[_ask(server, boss).version] += 1
+            answers[(await _ask(server, boss)).version] += 1
             await asyncio.sleep(0)
 
     asking = [asyncio.create_task(ask()) for _ in range(4)]
@@ -181,7 +181,34 @@ async def test_no_request_fails_while_versions_are_swapped(server: Context, boss
     done.set()
     await asyncio.gather(*asking)
     assert {one.id for one in versions} == set(answers)
-    assert versions[0].id == _ask(server, boss).version
+    assert versions[0].id == (await _ask(server, boss)).version
+
+
+async def test_under_twice_the_load_everybody_is_answered_or_told_when_to_come_again(
+    server: Context, boss: Who
+) -> None:
+    await service.activate(server, boss, NAME, (await version(server, boss, slow=True)).id)
+    active, lanes = server.part(Routing).find((boss.workspace, NAME)), server.part(Lanes)
+    assert active is not None
+    burst = 20 * lanes.sessions
+    in_time_s = burst / 2 * active.loaded.cost.now_s / lanes.sessions
+    given = [asked()]
+    ends = await asyncio.gather(
+        *(
+            service.predict(server, boss, NAME, given, deadline_ms=round(in_time_s * 1000))
+            for _ in range(burst)
+        ),
+        return_exceptions=True,
+    )
+    refused = [end for end in ends if isinstance(end, Overloaded)]
+    answered = [end for end in ends if isinstance(end, PredictResponse)]
+    assert burst == len(refused) + len(answered)
+    assert refused
+    assert len(answered) >= lanes.sessions
+    assert all(one.facts["retry_after_s"] > 0 for one in refused)
+    await _flushed(server)
+    for one in answered:
+        await service.prediction(server, boss, one.predictions[0].id)
 
 
 async def test_another_process_follows_by_the_doorbell(
@@ -199,7 +226,7 @@ async def test_another_process_follows_by_the_doorbell(
             return await _has(slow, boss, second.id)
 
         await until(swapped)
-    assert second.id == _ask(slow, boss).version
+    assert second.id == (await _ask(slow, boss)).version
 
 
 async def test_another_process_follows_without_the_doorbell(
@@ -227,12 +254,12 @@ async def test_a_process_with_little_room_follows_what_it_has_loaded(
     old, new = [await version(server, boss, n) for n in range(2)]
     for name in ("a", "z"):
         await service.activate(server, boss, name, old.id)
-    await service.ensure_loaded(small, boss, "z")
+    await service.admit(small, boss, "z")
     await service.activate(server, boss, "z", new.id)
     await service.follow_changes(small)
-    assert new.id == _ask(small, boss, name="z").version
-    await service.ensure_loaded(small, boss, "a")
-    assert old.id == _ask(small, boss, name="a").version
+    assert new.id == (await _ask(small, boss, name="z")).version
+    await service.admit(small, boss, "a")
+    assert old.id == (await _ask(small, boss, name="a")).version
 
 
 async def test_an_endpoint_that_cannot_be_followed_does_not_stop_the_others(
@@ -244,14 +271,30 @@ async def test_an_endpoint_that_cannot_be_followed_does_not_stop_the_others(
     (file,) = lost.files
     await server.blobs.delete(boss.workspace, file.blob)
     await service.follow_changes(other_process)
-    assert there.id == _ask(other_process, boss, name="z").version
+    assert there.id == (await _ask(other_process, boss, name="z")).version
+
+
+async def test_what_cannot_be_followed_is_left_alone_for_a_while(
+    server: Context, other_process: Context, boss: Who
+) -> None:
+    lost = await version(server, boss)
+    await service.activate(server, boss, NAME, lost.id)
+    (file,) = lost.files
+    await server.blobs.delete(boss.workspace, file.blob)
+    for _ in range(5):
+        await service.follow_changes(other_process)
+    with pytest.raises(NothingActive):
+        await _ask(other_process, boss)
+    await service.activate(server, boss, NAME, (await version(server, boss, 1)).id)
+    await service.follow_changes(other_process)
+    assert "square" == (await _ask(other_process, boss)).predictions[0].label
 
 
 async def test_a_prediction_is_found_before_and_after_it_moved(server: Context, boss: Who) -> None:
     there = await version(server, boss)
     await service.activate(server, boss, NAME, there.id)
     given = [asked(n) for n in range(3)]
-    made = _ask(server, boss, *given).predictions
+    made = (await _ask(server, boss, *given)).predictions
     await _flushed(server)
     waiting = [await service.prediction(server, boss, one.id) for one in made]
     assert 3 == await _compact(server, boss)
@@ -266,7 +309,7 @@ async def test_a_prediction_is_found_before_and_after_it_moved(server: Context, 
 
 async def test_predictions_are_committed_without_being_asked(server: Context, boss: Who) -> None:
     await service.activate(server, boss, NAME, (await version(server, boss)).id)
-    (made,) = _ask(server, boss).predictions
+    (made,) = (await _ask(server, boss)).predictions
 
     async def logged() -> bool:
         try:
@@ -289,7 +332,7 @@ async def test_a_prediction_of_another_workspace_is_missing(
     server: Context, boss: Who, outsider: Who
 ) -> None:
     await service.activate(server, boss, NAME, (await version(server, boss)).id)
-    (made,) = _ask(server, boss).predictions
+    (made,) = (await _ask(server, boss)).predictions
     await _flushed(server)
     with pytest.raises(Missing):
         await service.prediction(server, outsider, made.id)
@@ -305,7 +348,7 @@ async def test_what_waits_at_the_end_of_a_process_is_committed(
             await service.activate(ending, who, NAME, (await version(ending, who)).id)
         for _ in range(3):
             for who in (boss, outsider):
-                made.append((who, _ask(ending, who).predictions[0].id))
+                made.append((who, (await _ask(ending, who)).predictions[0].id))
             await asyncio.sleep(ending.settings.serving_log_ms / 1000)
     for who, id in made:
         assert id == (await service.prediction(server, who, id)).id
@@ -385,7 +428,7 @@ async def test_two_activations_at_once_are_two_rollouts(
     assert [2, 1] == [one.sequence for one in endpoint.history]
     for ctx in contexts:
         await service.follow_changes(ctx)
-        assert endpoint.version == _ask(ctx, boss).version
+        assert endpoint.version == (await _ask(ctx, boss)).version
     assert endpoint.version == (await registry.version(server, boss, endpoint.version)).id
 
 
@@ -393,7 +436,7 @@ async def test_counters_of_answers_add_up(server: Context, boss: Who) -> None:
     there = await version(server, boss)
     await service.activate(server, boss, NAME, there.id)
     for _ in range(2):
-        _ask(server, boss, *(asked(n) for n in range(4)))
+        await _ask(server, boss, *(asked(n) for n in range(4)))
         await _flushed(server)
         await _compact(server, boss)
     async with server.db.read(boss.workspace) as tx:

@@ -102,6 +102,9 @@ class Settings:
     serving_loaded: int = _setting(
         64, "versions kept loaded (least recently used go first)", least=1
     )
+    serving_deadline_ms: int = _setting(
+        200, "a prediction that would take longer is refused, where x-deadline-ms is not given, ms"
+    )
     serving_log_ms: int = _setting(
         200, "prediction log: wait so long between commits; what waits is lost in a crash, ms"
     )

@@ -6,17 +6,18 @@ from typing import Annotated
 from msgspec import Meta
 
 from volano.core.context import Context
-from volano.core.http import Prepared, Routes
+from volano.core.http import Header, Prepared, Routes
 from volano.serving import service
 from volano.spec import serving as spec
 from volano.spec.accounts import Who
-from volano.spec.common import Id, Name, Page
+from volano.spec.common import Id, Name, Overloaded, Page
 from volano.spec.registry import ArtefactRefused
 
 endpoints = Routes("/endpoints", tag="serving")
 predictions = Routes("/predictions", tag="serving")
 
 Limit = Annotated[int, Meta(ge=1, le=500)]
+Deadline = Annotated[Annotated[int, Meta(ge=1)] | None, Header("x-deadline-ms")]
 
 
 @endpoints.get(allow="read")
@@ -52,14 +53,20 @@ async def roll_back(ctx: Context, who: Who, name: Name) -> Prepared[spec.Endpoin
 
 
 @endpoints.post(
-    "/{name}/predict", allow="predict", natural=True, errors=(spec.OneOrMany, spec.NothingActive)
+    "/{name}/predict",
+    allow="predict",
+    natural=True,
+    before=service.admit,
+    errors=(spec.OneOrMany, spec.NothingActive, Overloaded),
 )
 async def predict(
-    ctx: Context, who: Who, name: Name, body: spec.PredictRequest
+    ctx: Context, who: Who, name: Name, body: spec.PredictRequest, *, deadline_ms: Deadline = None
 ) -> spec.PredictResponse:
-    """Ask the endpoint about one input or up to 32."""
-    await service.ensure_loaded(ctx, who, name)
-    return service.predict(ctx, who, name, _inputs(body))
+    """Ask the endpoint about one input or up to 32.
+
+    What would come later than the deadline is refused before its body is read: 503.
+    """
+    return await service.predict(ctx, who, name, _inputs(body), deadline_ms=deadline_ms)
 
 
 def _inputs(body: spec.PredictRequest) -> Sequence[spec.DrawingInput]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -9,6 +10,10 @@ from volano.serving.runtime import Loaded
 
 Address = tuple[str, str]
 """Workspace and endpoint."""
+
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
+"""Between two tries to load what could not be loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,15 @@ class Active:
     loaded: Loaded
 
 
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """The change `sequence` could not be followed; it is not tried again before `until`, s."""
+
+    sequence: int
+    until: float
+    pause_s: float
+
+
 class Routing:
     """Active versions by address, at most `limit`: the least recently used one goes first.
 
@@ -27,7 +41,10 @@ class Routing:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.loading = asyncio.Lock()
+        """Held while a version is loaded: who waits for the same one finds it there."""
         self._active: OrderedDict[Address, Active] = OrderedDict()
+        self._setbacks: dict[Address, Setback] = {}
 
     def find(self, address: Address) -> Active | None:
         """What answers there, None if nothing is loaded."""
@@ -43,13 +60,10 @@ class Routing:
             return False
         self._active[address] = active
         self._active.move_to_end(address)
+        self._setbacks.pop(address, None)
         if len(self._active) > self.limit:
             self._active.popitem(last=False)
         return True
-
-    def drop(self, address: Address) -> None:
-        """Forget what answers there."""
-        self._active.pop(address, None)
 
     def loaded(self, workspace: str, version: str) -> Loaded | None:
         """The version where it answers on any endpoint of the workspace already."""
@@ -59,3 +73,18 @@ class Routing:
     def sequences(self) -> dict[Address, int]:
         """The sequence number of every loaded endpoint."""
         return {address: active.sequence for address, active in self._active.items()}
+
+    def set_back(self, address: Address, sequence: int, now: float) -> bool:
+        """Note that this change could not be followed; whether that is news."""
+        before = self._setbacks.get(address)
+        if before is None or before.sequence != sequence:
+            self._setbacks[address] = Setback(sequence, now + FIRST_PAUSE_S, FIRST_PAUSE_S)
+            return True
+        pause_s = min(2 * before.pause_s, LONGEST_PAUSE_S)
+        self._setbacks[address] = Setback(sequence, now + pause_s, pause_s)
+        return False
+
+    def may_try(self, address: Address, sequence: int, now: float) -> bool:
+        """Whether this change did not fail a moment ago."""
+        setback = self._setbacks.get(address)
+        return setback is None or setback.sequence != sequence or setback.until <= now

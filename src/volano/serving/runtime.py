@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +12,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state
 
-from volano.data.formats.strokes import Strokes
 from volano.serving import features
+from volano.serving.admission import Cost
 from volano.serving.features import Feed
 from volano.spec.registry import Artefact, ArtefactRefused
 from volano.spec.serving import GoldenMismatch
@@ -39,16 +38,12 @@ _UNFIT: tuple[type[Exception], ...] = (*_ORT_ERRORS, ValueError, TypeError, Inde
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """A version that can answer; `cost_s` is the measured time of one input."""
+    """A version that can answer."""
 
     version: str
     artefact: Artefact
     session: Any
-    cost_s: float
-
-    def scores(self, inputs: Sequence[Strokes]) -> Floats:
-        """Calibrated probabilities (inputs, classes) of some drawings, in one call of the graph."""
-        return run(self.session, features.feed(inputs, self.artefact))
+    cost: Cost
 
 
 def load(version: str, graph: bytes, artefact: Artefact) -> Loaded:
@@ -69,7 +64,7 @@ def load(version: str, graph: bytes, artefact: Artefact) -> Loaded:
     except _UNFIT as error:
         raise ArtefactRefused(reason=f"its graph does not run here: {error}"[:500]) from error
     _check(version, answered, expected, len(artefact.classes))
-    return Loaded(version, artefact, session, _cost_s(session, golden[0]))
+    return Loaded(version, artefact, session, Cost(_cost_s(session, golden[0])))
 
 
 def _check(version: str, answered: Floats, expected: Floats, classes: int) -> None:
@@ -82,7 +77,7 @@ def _check(version: str, answered: Floats, expected: Floats, classes: int) -> No
 
 
 def run(session: Any, feed: Feed) -> Floats:
-    """Probabilities (inputs, classes) of one call of the graph."""
+    """Calibrated probabilities (inputs, classes) of one call of the graph."""
     scores: Floats = session.run(["probabilities"], feed)[0]
     return scores
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from volano.core.segments.parquet import Segments
 from volano.data.formats import strokes
 from volano.registry import service as registry
 from volano.serving import features, log, runtime, store
+from volano.serving.lanes import Lanes
 from volano.serving.log import PredictionInbox, PredictionLog
 from volano.serving.routing import Active, Routing
 from volano.serving.runtime import Loaded
@@ -56,20 +59,33 @@ def open_inbox(db: Database, settings: Settings) -> PredictionInbox:
     )
 
 
-def predict(
-    ctx: Context, who: Who, name: str, inputs: Sequence[spec.DrawingInput]
-) -> spec.PredictResponse:
-    """What the endpoint's version says of each input; no database, no thread, no wait.
+async def admit(ctx: Context, who: Who, name: str, *, deadline_ms: int | None = None) -> None:
+    """Let a request for predictions in, before its body is read.
 
-    Raises: NothingActive, Invalid (an input that cannot be a drawing).
+    Raises: Missing (no such endpoint), NothingActive, Overloaded (it would come too late).
     """
-    active = ctx.part(Routing).find((who.workspace, name))
-    if active is None:
-        raise spec.NothingActive(endpoint=name)
-    loaded = active.loaded
+    active = await _answering(ctx, who, name)
+    ctx.part(Lanes).admit(active.loaded, _deadline_s(ctx, deadline_ms))
+
+
+async def predict(
+    ctx: Context,
+    who: Who,
+    name: str,
+    inputs: Sequence[spec.DrawingInput],
+    *,
+    deadline_ms: int | None = None,
+) -> spec.PredictResponse:
+    """What the endpoint's version says of each input; warm, it asks no database.
+
+    Raises: Missing, NothingActive, Overloaded, Invalid (an input that cannot be a drawing).
+    """
+    loaded = (await _answering(ctx, who, name)).loaded
     drawn = [features.drawn(one, ctx.settings.drawing_max_points) for one in inputs]
     payloads = [strokes.encode(one) for one in drawn]
-    made = [_prediction(loaded, row) for row in loaded.scores(drawn).tolist()]
+    feed = features.feed(drawn, loaded.artefact)
+    scores = await ctx.part(Lanes).run(loaded, feed, _deadline_s(ctx, deadline_ms))
+    made = [_prediction(loaded, row) for row in scores.tolist()]
     now = utc_now()
     for payload, prediction in zip(payloads, made, strict=True):
         head = log.head_of(name, loaded.version, now, prediction)
@@ -77,15 +93,22 @@ def predict(
     return spec.PredictResponse(endpoint=name, version=loaded.version, predictions=made)
 
 
-async def ensure_loaded(ctx: Context, who: Who, name: str) -> None:
-    """Load the endpoint's version where this process has not yet (or no longer).
+def _deadline_s(ctx: Context, asked_ms: int | None) -> float:
+    return ctx.part(Lanes).deadline_s if asked_ms is None else asked_ms / 1000
 
-    Raises: Missing (no such endpoint).
-    """
-    if ctx.part(Routing).find((who.workspace, name)) is None:
-        async with ctx.db.read(who.workspace) as tx:
-            row = await _row(tx, name)
-        await _follow(ctx, row)
+
+async def _answering(ctx: Context, who: Who, name: str) -> Active:
+    """What answers on the endpoint, loaded where this process has not yet (or no longer)."""
+    active = ctx.part(Routing).find((who.workspace, name))
+    if active is not None:
+        return active
+    async with ctx.db.read(who.workspace) as tx:
+        row = await _row(tx, name)
+    await _follow(ctx, row)
+    active = ctx.part(Routing).find((who.workspace, name))
+    if active is None:
+        raise spec.NothingActive(endpoint=name)
+    return active
 
 
 async def activate(
@@ -181,21 +204,24 @@ async def follow_changes(ctx: Context) -> None:
     """Load what was put on endpoints elsewhere, and forget nothing that still answers.
 
     Called at start, on the doorbell and every `serving_poll_s`. What was never asked for here is
-    loaded while there is room; one endpoint that cannot be followed does not stop the others.
+    loaded while there is room; one endpoint that cannot be followed does not stop the others, and
+    is tried again after a pause that grows.
     """
     async with ctx.db.read(EVERYWHERE) as tx:
         rows = await store.all_endpoints(tx)
     for row in rows:
-        known = ctx.part(Routing).sequences()
-        there = known.get((row.workspace, row.name))
-        has_room = len(known) < ctx.settings.serving_loaded
-        if not (has_room if there is None else there < row.sequence):
-            continue
-        try:
-            await _follow(ctx, row)
-        except VolanoError as error:
-            facts = {"workspace": row.workspace, "endpoint": row.name, "version": row.version}
-            structlog.get_logger().warning("endpoint.not_followed", code=error.code, **facts)
+        if _is_news(ctx, row):
+            with suppress(VolanoError):
+                await _follow(ctx, row)
+
+
+def _is_news(ctx: Context, row: sa.Row[Any]) -> bool:
+    routing, address = ctx.part(Routing), (row.workspace, row.name)
+    if not routing.may_try(address, row.sequence, time.monotonic()):
+        return False
+    known = routing.sequences()
+    there = known.get(address)
+    return len(known) < ctx.settings.serving_loaded if there is None else there < row.sequence
 
 
 async def prediction(ctx: Context, who: Who, id: str) -> spec.LoggedPrediction:
@@ -255,20 +281,36 @@ async def _answered_in(ctx: Context, who: Who, place: compact.Segment, version: 
 
 
 async def _follow(ctx: Context, row: sa.Row[Any]) -> None:
-    loaded = await _load(ctx, row.workspace, row.version)
-    ctx.part(Routing).put((row.workspace, row.name), Active(row.sequence, loaded))
+    """Let the version of the row answer here, unless that failed a moment ago.
+
+    Raises: NothingActive (it did), Missing, GoldenMismatch, ArtefactRefused, Unavailable.
+    """
+    routing, address = ctx.part(Routing), (row.workspace, row.name)
+    if not routing.may_try(address, row.sequence, time.monotonic()):
+        raise spec.NothingActive(endpoint=row.name)
+    try:
+        loaded = await _load(ctx, row.workspace, row.version)
+    except VolanoError as error:
+        if routing.set_back(address, row.sequence, time.monotonic()):
+            facts = {"workspace": row.workspace, "endpoint": row.name, "version": row.version}
+            structlog.get_logger().warning("endpoint.not_followed", code=error.code, **facts)
+        raise
+    routing.put(address, Active(row.sequence, loaded))
 
 
 async def _load(ctx: Context, workspace: str, version: str) -> Loaded:
-    """The version, from memory if it answers somewhere already.
+    """The version, from memory if it is there already.
 
-    Raises: GoldenMismatch.
+    Raises: Missing, GoldenMismatch, ArtefactRefused.
     """
-    loaded = ctx.part(Routing).loaded(workspace, version)
-    if loaded is not None:
-        return loaded
-    artefact, graph = await registry.servable(ctx, workspace, version)
-    return await asyncio.to_thread(runtime.load, version, graph, artefact)
+    routing = ctx.part(Routing)
+    if (there := routing.loaded(workspace, version)) is not None:
+        return there
+    async with routing.loading:
+        if (there := routing.loaded(workspace, version)) is not None:
+            return there  # somebody else has loaded it meanwhile
+        artefact, graph = await registry.servable(ctx, workspace, version)
+        return await asyncio.to_thread(runtime.load, version, graph, artefact)
 
 
 def _changed(ctx: Context, address: tuple[str, str], active: Active) -> None:
