@@ -16,19 +16,19 @@ from volano import __version__
 from volano.accounts import api as accounts_api
 from volano.accounts import service as accounts
 from volano.accounts.verdicts import Verdicts
-from volano.core import http, launcher, telemetry
+from volano.core import http, launcher, process, telemetry
 from volano.core.blobs import open_blobs
 from volano.core.bus import open_bus
 from volano.core.compute import open_compute
 from volano.core.context import Context
-from volano.core.db import Database
+from volano.core.db import EVERYWHERE, Database
 from volano.core.http import app as http_app
 from volano.core.http import idempotency
 from volano.core.http.server import About
-from volano.core.jobs import Handlers, Ledger, Worker
-from volano.core.metrics import Metrics
+from volano.core.jobs import Handlers, Ledger, Worker, ledger
+from volano.core.metrics import Level, Metrics
 from volano.core.secrets import Pepper, pepper
-from volano.core.segments import compact, merge
+from volano.core.segments import compact, inbox, merge
 from volano.core.segments.parquet import Segments
 from volano.core.services import PostgresServer, S3Server
 from volano.core.settings import Settings
@@ -44,12 +44,14 @@ from volano.loop import service as loop
 from volano.loop import worker as loop_worker
 from volano.migrations.run import migrate
 from volano.registry import api as registry_api
+from volano.registry import service as registry
 from volano.serving import api as serving_api
 from volano.serving import service as serving
 from volano.serving import worker as serving_worker
 from volano.serving.lanes import Lanes
 from volano.serving.log import STREAM, PredictionLog
 from volano.serving.routing import Routing
+from volano.spec.common import utc_now
 from volano.spec.errors import VolanoError
 from volano.spec.loop import Diagnosis
 from volano.training import api as training_api
@@ -70,6 +72,7 @@ Role = Literal["all", "api", "worker"]
 """What one `volano up` runs."""
 
 _FORGET_EVERY_S = 3600.0
+_SILENT = 5  # sweeps, and seconds, without a sign of life of a worker
 
 WORKSPACE = "default"
 """The workspace that a new server begins with."""
@@ -83,8 +86,6 @@ ROUTES: list[http.Routes] = [
     *serving_api.routes,
     *loop_api.routes,
 ]
-
-_OPERATIONS = sum(len(routes.operations) for routes in ROUTES)
 
 STREAMS = (
     merge.Stream(data.STREAM, data.COMPACT),
@@ -176,20 +177,57 @@ class Server:
 def build_api(ctx: Context, *, fallback: ASGIApp | None = None) -> http_app.Api:
     """The HTTP side of every stage on one Context."""
     text = "Collect, store, train, serve and explain, on one server of your own."
-    about = About(version=__version__, text=text, roles=("api",), counts=_counts)
+    about = About(version=__version__, text=text, roles=_roles, counts=_counts, levels=_levels)
     return http_app.build(ctx, ROUTES, about=about, fallback=fallback)
 
 
+async def _roles(ctx: Context) -> list[str]:
+    """What of this server runs, wherever it does."""
+    async with ctx.db.read(EVERYWHERE) as tx:
+        heard = await ledger.heard_s(tx)
+    # Several signs of life may be late before it is a worker that is gone.
+    silent = heard is None or heard > _SILENT * ctx.settings.jobs_sweep_s + _SILENT
+    return ["api", "no worker heard" if silent else "worker"]
+
+
 async def _counts(ctx: Context) -> dict[str, int]:
-    """What the first page says that runs here: nothing that tells who stores how much."""
-    return {"operations": _OPERATIONS, "endpoints answering": len(ctx.part(Routing).sequences())}
+    """What the first page says that goes on here: nothing that tells who does it."""
+    midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
+    async with ctx.db.read(EVERYWHERE) as tx:
+        runs = await registry.run_states(tx)
+        today = await inbox.received_since(tx, data.STREAM, round(midnight.timestamp() * 1000))
+    endpoints = len(ctx.part(Routing).sequences())
+    return {
+        "drawing today" if today == 1 else "drawings today": today,
+        "run waiting" if runs.get("queued") == 1 else "runs waiting": runs.get("queued", 0),
+        "run going on" if runs.get("running") == 1 else "runs going on": runs.get("running", 0),
+        "endpoint answering" if endpoints == 1 else "endpoints answering": endpoints,
+    }
+
+
+async def _levels(ctx: Context) -> list[Level]:
+    """What an operator watches that is in the database and not in one process."""
+    async with ctx.db.read(EVERYWHERE) as tx:
+        jobs = await ledger.census(tx)
+        streams = await inbox.standing(tx)
+        runs = await registry.run_states(tx)
+    text = "Jobs that wait, run, or failed for good"
+    levels = [
+        Level("volano_jobs", text, row.n, {"topic": row.topic, "state": row.state}) for row in jobs
+    ]
+    for name, (waiting, every) in streams.items():
+        of = {"stream": name}
+        levels.append(Level("volano_inbox_rows", "Rows that wait for a segment", waiting, of))
+        text = "Rows that were kept: drawings (records), logged predictions"
+        levels.append(Level("volano_rows_total", text, every, of, "counter"))
+    return levels + [Level("volano_runs", "Runs", n, {"state": state}) for state, n in runs.items()]
 
 
 @asynccontextmanager
 async def following(ctx: Context) -> AsyncIterator[None]:
     """Keep this process's endpoints as the database says, while the block runs."""
     await serving.follow_changes(ctx)
-    async with _beside(_follow(ctx)):
+    async with _all_beside(_follow(ctx), process.measure(ctx.metrics, "api")):
         yield
 
 
@@ -207,7 +245,8 @@ async def work(ctx: Context, stop: asyncio.Event) -> None:
     """Do the jobs of the ledger until `stop`; those that run then get some seconds to end."""
     # A little less than the processes have, so that what is given back is written down.
     worker = Worker(ctx, HANDLERS, drain_s=ctx.settings.http_drain_s * 0.8)
-    rounds = (_sweep(ctx), _tidy(ctx), _forget(ctx))
+    measured = process.measure(ctx.metrics, "worker")
+    rounds = (_sweep(ctx), _tidy(ctx), _forget(ctx), measured)
     async with _all_beside(*rounds), _beside(worker.run()) as working:
         await stop.wait()
         worker.stop()

@@ -22,6 +22,7 @@ EVERYWHERE_ALLOWED = {
     "accounts/service.py": "finds the workspace of a key",
     "registry/service.py": "finds runs that nobody will end",
     "serving/service.py": "follows the endpoints of all workspaces",
+    "app.py": "counts what goes on, for those who run the server",
 }
 """Who may open a transaction that is bound to no workspace, and why."""
 

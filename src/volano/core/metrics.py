@@ -11,7 +11,7 @@ import threading
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, count
 from pathlib import Path
@@ -26,10 +26,10 @@ F = TypeVar("F", bound="Family")
 MOST_SERIES = 200
 """Label combinations of one family; whatever comes later is counted together as `other`."""
 
-BOUNDS: Final = tuple(0.0005 * 1.25**step for step in range(40))
-"""Upper bounds of a histogram's buckets, s: 0.5 ms to 3 s at 25 % resolution, then infinity."""
+BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+"""Upper bounds of a histogram's buckets, s; then infinity. Each is a line for each series."""
 
-_MAGIC = b"VOLMET01"
+_MAGIC = b"VOLMET02"
 _KEYS_AT, _KEYS = 64, 256 * 1024
 _CELLS_AT, _CELLS = _KEYS_AT + _KEYS, 32 * 1024
 _SIZE = _CELLS_AT + 8 * _CELLS
@@ -86,7 +86,7 @@ class Gauge(Family):
 
 
 class Histogram(Family):
-    """How long things take: log buckets that merge by addition (128 ns an observation)."""
+    """How long things take: buckets that merge by addition (128 ns an observation)."""
 
     kind: ClassVar[Kind] = "histogram"
 
@@ -128,6 +128,16 @@ class Cells:
             self._used[1] = at + _WIDTH[family.kind]
             self._used[0] = used + len(line)
             return at
+
+
+class Level(NamedTuple):
+    """A figure of the whole server and not of one process, looked up when it is asked for."""
+
+    name: str
+    help: str
+    value: float
+    labels: Mapping[str, str] = {}
+    kind: Kind = "gauge"
 
 
 class _Series(NamedTuple):
@@ -183,9 +193,15 @@ class Metrics:
         """The histogram of this name, made on first use; names end in `_seconds`."""
         return self._family(Histogram, name, help, labels)
 
-    def exposition(self) -> str:
-        """The sums over all processes in the text format of Prometheus."""
-        return "".join(_render(self._sums()))
+    def exposition(self, levels: Iterable[Level] = ()) -> str:
+        """The sums over all processes, and `levels`, in the text format of Prometheus."""
+        of_all = {
+            _Series(one.name, one.kind, one.help, tuple(one.labels), tuple(one.labels.values())): [
+                one.value
+            ]
+            for one in levels
+        }
+        return "".join(_render(self._sums() | of_all))
 
     def close(self) -> None:
         """Give the file back; what was counted stays in it."""
@@ -233,7 +249,8 @@ class Metrics:
                 with path.open("rb") as file:
                     alive = not _locked(file, fcntl.LOCK_SH)
                     with mmap.mmap(file.fileno(), _SIZE, access=mmap.ACCESS_READ) as memory:
-                        yield memory, alive
+                        if memory[:8] == _MAGIC:  # else of another version, or only begun
+                            yield memory, alive
 
 
 def _own_file(folder: Path) -> IO[bytes]:

@@ -229,6 +229,11 @@ async def servable(ctx: Context, workspace: str, id: str) -> tuple[spec.Artefact
     return found.artefact, await ctx.blobs.get(workspace, graphs[0])
 
 
+async def run_states(tx: Tx) -> dict[str, int]:
+    """How many runs are in each state, in every workspace that the transaction sees."""
+    return await store.run_states(tx)
+
+
 async def runs_on(ctx: Context, who: Who, snapshot: str) -> list[spec.Run]:
     """The runs on a snapshot, newest first."""
     async with ctx.db.read(who.workspace) as tx:

@@ -124,6 +124,12 @@ async def open_runs(tx: Tx) -> Sequence[sa.Row[Any]]:
     return await tx.all(tx.select(*columns).where(runs.c.state.in_(OPEN)))
 
 
+async def run_states(tx: Tx) -> dict[str, int]:
+    """How many runs are in each state."""
+    query = tx.select(runs.c.state, sa.func.count().label("n")).group_by(runs.c.state)
+    return {row.state: row.n for row in await tx.all(query)}
+
+
 async def runs_on(tx: Tx, snapshot: str) -> Sequence[sa.Row[Any]]:
     """The runs on a snapshot, newest first."""
     query = tx.select(runs).where(runs.c.snapshot == snapshot)

@@ -1,7 +1,7 @@
 """What every server says about itself."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,8 @@ from volano.core.context import Context
 from volano.core.http import PUBLIC, Routes
 from volano.core.http.app import build, operations_of
 from volano.core.http.server import About
+from volano.core.metrics import Level
+from volano.spec.common import DatabaseUnavailable
 from volano.spec.errors import Unavailable
 
 
@@ -28,7 +30,15 @@ async def counts(ctx: Context) -> Mapping[str, int]:
     return {"records": 12345}
 
 
-ABOUT = About(version="1.2.3", roles=("api", "worker"), links={"<Draw>": "/draw"}, counts=counts)
+async def roles(ctx: Context) -> Sequence[str]:
+    return ("api", "worker")
+
+
+async def levels(ctx: Context) -> Sequence[Level]:
+    return [Level("volano_jobs", "Jobs", 3, {"topic": "things.made", "state": "queued"})]
+
+
+ABOUT = About(version="1.2.3", roles=roles, links={"<Draw>": "/draw"}, counts=counts, levels=levels)
 
 
 def connect(ctx: Context, about: About = ABOUT, **options: Any) -> httpx.AsyncClient:
@@ -62,6 +72,18 @@ async def test_the_figures_are_there_for_prometheus(ctx: Context) -> None:
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     line = 'volano_http_request_seconds_count{method="GET",route="",status="4xx"} 1'
     assert line in answer.text.splitlines()
+    assert 'volano_jobs{topic="things.made",state="queued"} 3' in answer.text.splitlines()
+
+
+async def test_the_figures_are_there_while_the_database_is_away(ctx: Context) -> None:
+    async def away(ctx: Context) -> Sequence[Level]:
+        raise DatabaseUnavailable(reason="away")
+
+    async with connect(ctx, replace(ABOUT, levels=away)) as one:
+        answer = await one.get("/metrics")
+
+    assert 200 == answer.status_code
+    assert "volano_jobs" not in answer.text
 
 
 async def test_the_first_page_says_what_runs_here(ctx: Context) -> None:

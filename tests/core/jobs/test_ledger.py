@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from tests.core.jobs.test_fair import LEDGER, claim, finish, served
 from volano.core.db import EVERYWHERE, Database
 from volano.core.jobs import reaper
-from volano.core.jobs.ledger import clock, recount
+from volano.core.jobs.ledger import census, clock, heard_s, recount
 from volano.core.jobs.tables import jobs, schedules
 from volano.spec.errors import Broken
 from volano.spec.jobs import BadCron, JobMissing
@@ -209,3 +209,28 @@ async def test_jobs_that_ended_long_ago_are_forgotten(db: Database) -> None:
     async with db.read(WS) as tx:
         assert [job.state for job in await LEDGER.recent(tx)] == ["queued"]
         assert await LEDGER.recent(tx, state="done") == []
+
+
+async def test_the_census_counts_what_is_not_over_by_topic_and_state(db: Database) -> None:
+    await send(db)
+    await send(db, "ws_b")
+    async with db.begin(WS) as tx:
+        await LEDGER.send(tx, "later", {}, run_at=await clock(tx) + timedelta(hours=1))
+    (taken,) = await claim(db)
+    await send(db)
+    await finish(db, taken)
+
+    async with db.read(EVERYWHERE) as tx:
+        counted = {(row.topic, row.state): row.n for row in await census(tx)}
+
+    assert {("thing.made", "queued"): 2, ("later", "scheduled"): 1} == counted
+
+
+async def test_a_sign_of_life_of_a_worker_is_heard(db: Database) -> None:
+    async with db.read(EVERYWHERE) as tx:
+        assert await heard_s(tx) is None
+    await sweep(db)
+    async with db.read(EVERYWHERE) as tx:
+        heard = await heard_s(tx)
+    assert heard is not None
+    assert 0 <= heard < 60

@@ -1,10 +1,13 @@
 """The operations that every server has: its first page, health, figures and description."""
 
 import html
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from string import Template
+from typing import TypeVar
 
 import msgspec
 
@@ -14,10 +17,15 @@ from volano.core.http import openapi
 from volano.core.http.answer import Answer, Raw
 from volano.core.http.operation import PUBLIC, Operation
 from volano.core.http.routes import Routes
+from volano.core.metrics import Level
 from volano.spec.common import Name, Struct, UnknownPath
 from volano.spec.errors import Unavailable, VolanoError
 
+T = TypeVar("T")
+
 Counts = Callable[[Context], Awaitable[Mapping[str, int]]]
+Roles = Callable[[Context], Awaitable[Sequence[str]]]
+Levels = Callable[[Context], Awaitable[Sequence[Level]]]
 Check = Callable[[Context], Awaitable[object]]
 
 _PAGES = files("volano.core.http") / "pages"
@@ -37,8 +45,20 @@ _LINK = Template('<li><a href="$url">$text</a></li>')
 _TILE = Template("<li><b>$number</b> $name</li>")
 
 
+LEVELS_S = 5.0
+"""So long one look at the database answers everybody who asks for the figures."""
+
+
 async def _nothing(_ctx: Context) -> Mapping[str, int]:
     return {}
+
+
+async def _api(_ctx: Context) -> Sequence[str]:
+    return ("api",)
+
+
+async def _no_levels(_ctx: Context) -> Sequence[Level]:
+    return ()
 
 
 async def database_answers(ctx: Context) -> object:
@@ -54,10 +74,14 @@ class About:
     title: str = "Volano"
     text: str = "Collect, label, curate, train, serve and explain, on one server of your own."
     version: str
-    roles: Sequence[str] = ("api",)
+    roles: Roles = _api
+    """What runs, in words."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Shown on the first page beside those to the API: text to address."""
     counts: Counts = _nothing
+    """Shown on the first page: what there is, and how many."""
+    levels: Levels = _no_levels
+    """Beside the figures of the processes on /metrics."""
     checks: Mapping[str, Check] = field(default_factory=lambda: {"database": database_answers})
     """Each must return for the server to be ready; a VolanoError says what is wrong."""
 
@@ -88,7 +112,26 @@ def routes(operations: Sequence[Operation], about: About) -> Routes:
     return own
 
 
+class _Looked:
+    """What a look-up gave, for some seconds; while the database is away, what it gave before."""
+
+    def __init__(self, look: Levels) -> None:
+        self._look = look
+        self._found: Sequence[Level] = ()
+        self._due = 0.0
+
+    async def now(self, ctx: Context) -> Sequence[Level]:
+        """The levels, at most `LEVELS_S` old where the database answers."""
+        if (now := time.monotonic()) >= self._due:
+            self._due = now + LEVELS_S
+            with suppress(Unavailable):
+                self._found = await self._look(ctx)
+        return self._found
+
+
 def _add_health(own: Routes, about: About) -> None:
+    levels = _Looked(about.levels)
+
     @own.get("/healthz", allow=PUBLIC)
     async def health(ctx: Context, who: None) -> Answer[Health]:
         """Whether this server can do its work: 200 when ready, else 503."""
@@ -103,7 +146,7 @@ def _add_health(own: Routes, about: About) -> None:
     @own.get("/metrics", allow=PUBLIC, produces="text/plain; version=0.0.4; charset=utf-8")
     async def metrics(ctx: Context, who: None) -> Raw:
         """The figures of all processes of this server, for Prometheus."""
-        text = ctx.metrics.exposition().encode()
+        text = ctx.metrics.exposition(await levels.now(ctx)).encode()
         return Raw(text, "text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -136,10 +179,10 @@ def _add_pages(own: Routes, about: About) -> None:
 async def _facts(ctx: Context, about: About) -> dict[str, str]:
     checks = {name: await _outcome(check, ctx) for name, check in about.checks.items()}
     wrong = [f"{name}: {outcome}" for name, outcome in checks.items() if outcome != "ok"]
-    try:
-        counts = await about.counts(ctx)
-    except Unavailable:
-        counts = {}
+    counts, roles = (
+        await _unless_away(about.counts(ctx), {}),
+        await _unless_away(about.roles(ctx), ()),
+    )
     links = [
         f'<li><a href="{_safe(url)}">{_safe(text)}</a></li>' for text, url in about.links.items()
     ]
@@ -148,12 +191,19 @@ async def _facts(ctx: Context, about: About) -> dict[str, str]:
         "title": _safe(about.title),
         "text": _safe(about.text),
         "version": _safe(about.version),
-        "roles": _safe(" · ".join(about.roles)),
+        "roles": _safe(" · ".join(roles)),
         "state": "down" if wrong else "up",
         "health": _safe(", ".join(wrong) or "Ready"),
         "links": "".join(links),
         "counts": "".join(tiles),
     }
+
+
+async def _unless_away(answer: Awaitable[T], default: T) -> T:
+    try:
+        return await answer
+    except Unavailable:
+        return default
 
 
 def _text(name: str) -> str:

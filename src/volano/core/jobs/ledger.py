@@ -18,6 +18,7 @@ from volano.core.jobs.tables import (
     QUEUED,
     RUNNING,
     SCHEDULED,
+    duties,
     in_state,
     jobs,
     queues,
@@ -194,6 +195,23 @@ class Ledger:
             self._bell.publish(channel, text)
 
 
+async def census(tx: Tx) -> Sequence[sa.Row[Any]]:
+    """(topic, state, n) of the jobs that are not over, and of those that failed for good."""
+    n = sa.func.count().label("n")
+    # One part for each state: what is over is the most by far, and in no partial index.
+    parts = [
+        tx.select(jobs.c.topic, jobs.c.state, n).where(in_state(state)).group_by(*_BY_TOPIC)
+        for state in (SCHEDULED, QUEUED, RUNNING, DEAD)
+    ]
+    return await tx.all(tx.union_all(*parts))
+
+
+async def heard_s(tx: Tx) -> float | None:
+    """Seconds since any worker gave a sign of life; None if none ever did."""
+    ms = await tx.scalar(tx.select(now_ms() - sa.func.max(_DONE_MS)))
+    return None if ms is None else ms / 1000
+
+
 async def clock(tx: Tx) -> datetime:
     """The database's time."""
     at: datetime = await tx.scalar(tx.select(sa.type_coerce(now_ms(), jobs.c.run_at.type)))
@@ -256,6 +274,8 @@ def _owner(tx: Tx) -> str:
     return tx.workspace
 
 
+_BY_TOPIC: Final = (jobs.c.topic, jobs.c.state)
+_DONE_MS: Final = sa.type_coerce(duties.c.done_at, sa.BigInteger)
 _SHOWN = [jobs.c[name] for name in JobInfo.__struct_fields__]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from volano.core.db import Database, Tx
-from volano.core.segments.tables import inbox
+from volano.core.segments.tables import inbox, segments
 from volano.spec.common import Overloaded
 
 _KEYS = 10_000
@@ -204,6 +204,27 @@ async def take(tx: Tx, stream: str, limit: int) -> list[Row]:
     query = tx.select(inbox).where(inbox.c.stream == stream)
     query = query.order_by(inbox.c.received_ms, inbox.c.key).limit(limit)
     return [_row(row) for row in await tx.all(query)]
+
+
+async def standing(tx: Tx) -> dict[str, tuple[int, int]]:
+    """Of every stream: the rows that wait in the inbox, and all rows there are, at one moment."""
+    zero = sa.literal(0)
+    waits = tx.select(inbox.c.stream, sa.func.count().label("n"), zero.label("moved"))
+    moved = tx.select(segments.c.stream, zero.label("n"), sa.func.sum(segments.c.rows))
+    both = (waits.group_by(inbox.c.stream), moved.group_by(segments.c.stream))
+    found: dict[str, tuple[int, int]] = {}
+    for row in await tx.all(tx.union_all(*both)):
+        waiting, every = found.get(row.stream, (0, 0))
+        found[row.stream] = (waiting + row.n, every + row.n + int(row.moved))
+    return found
+
+
+async def received_since(tx: Tx, stream: str, ms: int) -> int:
+    """The rows that came since then, to within the age of one segment."""
+    waits = tx.select(sa.func.count()).where(inbox.c.stream == stream, inbox.c.received_ms >= ms)
+    moved = tx.select(sa.func.sum(segments.c.rows))
+    moved = moved.where(segments.c.stream == stream, segments.c.created_ms >= ms)
+    return int(await tx.scalar(waits)) + int(await tx.scalar(moved) or 0)
 
 
 async def oldest_ms(tx: Tx, stream: str) -> int | None:
