@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from tests.accounts.conftest import Hire, context
 from volano.accounts import keys, service, store
 from volano.accounts.roles import ROLES
+from volano.accounts.verdicts import Verdicts
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE, Database
 from volano.core.secrets import Pepper
@@ -120,6 +121,30 @@ async def test_a_key_that_was_just_verified_needs_no_database(
     admin = await service.identify(ctx, admin_secret)
 
     assert admin == await service.identify(without_database(ctx), admin_secret)
+
+
+async def test_who_come_together_share_one_look_up(ctx: Context, admin_secret: str) -> None:
+    asking = [asyncio.create_task(service.identify(ctx, admin_secret)) for _ in range(20)]
+    await asyncio.sleep(0)
+    assert 1 == len(ctx.part(Verdicts).running)
+    asking[0].cancel()  # it leaves the look-up to the others
+    first, *others = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(first, asyncio.CancelledError)
+    assert {"admin"} == {one.role for one in others if isinstance(one, Who)}
+    assert 19 == len(others)
+    assert {} == ctx.part(Verdicts).running
+
+
+async def test_who_comes_after_a_revocation_looks_for_itself(
+    ctx: Context, admin_secret: str
+) -> None:
+    early = asyncio.create_task(service.identify(ctx, admin_secret))
+    await asyncio.sleep(0)
+    ctx.part(Verdicts).forget(key="any")
+    late = asyncio.create_task(service.identify(ctx, admin_secret))
+    await asyncio.sleep(0)
+    assert 2 == len(ctx.part(Verdicts).running)
+    assert await early == await late
 
 
 async def test_a_mistyped_key_is_refused_without_the_database(ctx: Context) -> None:

@@ -1,5 +1,6 @@
 """The verbs of accounts: who is calling, and the members, keys and invitations of a workspace."""
 
+import asyncio
 import hmac
 import secrets
 import time
@@ -39,7 +40,7 @@ async def identify(ctx: Context, credential: str) -> Who:
         raise spec.KeyRefused
     digest = keys.stored(ctx.part(Pepper), parts)
     known = ctx.part(Verdicts).find(digest, time.monotonic())
-    return known or await _verified(ctx, parts.id, digest)
+    return known or await _verified_together(ctx, parts.id, digest)
 
 
 async def workspaces(ctx: Context) -> list[str]:
@@ -63,6 +64,22 @@ def _visitor(ctx: Context, token: str) -> Who:
     if ticket is None:
         raise spec.KeyRefused
     return Who(workspace=ticket.workspace, role="contributor", contributor=ticket.contributor)
+
+
+async def _verified_together(ctx: Context, id_: str, digest: bytes) -> Who:
+    """As `_verified`; who come while a look-up runs wait for it, unless a key was revoked since.
+
+    All requests of a busy client find its verdict expired at the same moment.
+    """
+    verdicts = ctx.part(Verdicts)
+    mark = (digest, verdicts.revocations)
+    running = verdicts.running.get(mark)
+    if running is None:
+        running = asyncio.create_task(_verified(ctx, id_, digest))
+        verdicts.running[mark] = running
+        running.add_done_callback(lambda _: verdicts.running.pop(mark))
+    # Whoever gives up waiting leaves it to the others.
+    return await asyncio.shield(running)
 
 
 async def _verified(ctx: Context, id_: str, digest: bytes) -> Who:

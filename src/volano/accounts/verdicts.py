@@ -1,5 +1,6 @@
 """Keys that were verified a moment ago, so that a warm request needs no database."""
 
+import asyncio
 from collections import OrderedDict
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ class Verdicts:
         self.most = most
         self.revocations = 0
         """Goes up with every `forget`; see `keep`."""
+        self.running: dict[tuple[bytes, int], asyncio.Task[Who]] = {}
+        """Look-ups under way, by hash and the `revocations` at their start."""
         self._by_hash: OrderedDict[bytes, _Verdict] = OrderedDict()
 
     def __len__(self) -> int:
