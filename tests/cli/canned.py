@@ -16,6 +16,7 @@ from volano.spec.data import (
     SplitRule,
     Stroke,
 )
+from volano.spec.evaluation import Difference, Interval
 from volano.spec.labeling import Shape
 from volano.spec.loop import Explanation, Fact, Link
 from volano.spec.registry import (
@@ -144,6 +145,9 @@ COMPARISON = Comparison(
     metrics={"accuracy": [0.9412, 0.95], "macro_f1": [0.94, None]},
     params={"learning_rate": [0.001, 0.01]},
 )
+DIFFERENCE = Difference(
+    n=520, difference=0.012, interval=Interval(low=0.004, high=0.02), share_better=0.99
+)
 ENDPOINT = Endpoint(
     name="drawing",
     model="drawing",
@@ -205,6 +209,7 @@ def furnish(script: Script) -> None:
         "/versions": page(VERSION),
         f"/versions/{VERSION_ID}": value(VERSION),
         "/versions/compare": value(COMPARISON),
+        f"/versions/ver_2/against/{VERSION_ID}": value(DIFFERENCE),
         "/endpoints": page(ENDPOINT),
         "/endpoints/drawing": value(ENDPOINT),
         f"/explain/prediction/{PREDICTION_ID}": value(EXPLANATION),

@@ -8,8 +8,10 @@ import pytest
 
 from tests.cli import canned
 from tests.sdk.scripted import problem, value
+from volano.cli import versions
 from volano.spec.common import NotAuthenticated, RoleTooLow
 from volano.spec.errors import Broken, Missing
+from volano.spec.evaluation import Difference, Interval
 from volano.spec.serving import NoEarlierVersion
 
 LISTINGS = {
@@ -251,3 +253,27 @@ def test_login_keeps_nothing_where_the_key_is_refused(volano, script):
 
     volano("whoami", "--url", script.url)
     assert "authorization" not in script.seen[-1].headers
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.004, 0.02, "The last is more accurate: +1.2 points, +0.4 to +2.0 with 95% confidence"),
+        (-0.001, 0.03, "Not known which is more accurate: +1.4 points, -0.1 to +3.0 with 95%"),
+        (-0.03, -0.01, "The first is more accurate: -2.0 points, -3.0 to -1.0 with 95%"),
+    ],
+)
+def test_a_comparison_says_whether_one_is_better(low: float, high: float, said: str):
+    interval = Interval(low=low, high=high)
+    middle = (low + high) / 2
+    found = Difference(n=1, difference=middle, interval=interval, share_better=0.5)
+    assert versions.better(found).startswith(said)
+    assert versions.better(found).endswith("on 1 record of both tests.")
+
+
+def test_a_comparison_without_answers_of_records_is_the_table_alone(ask, script):
+    missing = problem(Missing(noun="file of ver_3", id="test_outputs.parquet"))
+    script.on("GET", f"/versions/ver_3/against/{canned.VERSION_ID}", missing)
+    done = ask("versions", "compare", canned.VERSION_ID, "ver_3")
+    assert (0, "") == (done.code, done.err)
+    assert "accurate" not in done.out

@@ -1,6 +1,7 @@
 """`volano versions`: trained models, side by side and on an endpoint."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App
@@ -8,8 +9,10 @@ from cyclopts import App
 from volano.cli import render
 from volano.cli.render import Columns, Look
 from volano.cli.terminal import Here, Terminal, note
+from volano.spec.errors import Invalid, Missing
 
 if TYPE_CHECKING:
+    from volano.spec.evaluation import Difference
     from volano.spec.registry import Comparison, Version
     from volano.spec.serving import Endpoint
 
@@ -63,12 +66,16 @@ def compare(
 ) -> None:
     """Compare versions: every metric, and the parameters that differ.
 
-    The last column says how the last version differs from the first.
+    The last column says how the last version differs from the first; the last line, whether it is
+    more accurate on the records that both were tested on.
 
     Example:
         volano versions compare ver_0198c5e0… ver_0198c61a…
     """
     terminal.show(terminal.client.versions.compare(ids), table)
+    if terminal.format == "table":
+        with suppress(Missing, Invalid):  # not every recipe writes what it answered
+            terminal.print("\n" + better(terminal.client.versions.difference(ids[0], ids[-1])))
 
 
 @app.command
@@ -128,6 +135,19 @@ def table(comparison: "Comparison", look: Look) -> str:
     else:
         parts.append("No parameter differs.")
     return "\n\n".join(parts)
+
+
+def better(found: "Difference") -> str:
+    """Whether the last version beats the first, in a sentence."""
+    low, high = (f"{100 * end:+.1f}" for end in (found.interval.low, found.interval.high))
+    said = "Not known which is more accurate"
+    if found.interval.low > 0 or found.interval.high < 0:
+        said = f"The {'last' if found.difference > 0 else 'first'} is more accurate"
+    return (
+        f"{said}: {100 * found.difference:+.1f} points, {low} to {high} with"
+        f" {found.interval.level:.0%} confidence, on {render.plural(found.n, 'record')} of both"
+        " tests."
+    )
 
 
 def _columns(heads: list[str]) -> "Columns[tuple[object, ...]]":

@@ -46,6 +46,7 @@ def paired_bootstrap(
     drawn = [rng.multinomial(n, counts / n) @ values / n for _ in range(rounds)]
     low, high = np.quantile(drawn, ((1 - level) / 2, (1 + level) / 2))
     return Difference(
+        n=n,
         difference=float(counts @ values / n),
         interval=Interval(low=float(low), high=float(high), level=level),
         share_better=float((np.sign(drawn) / 2 + 0.5).mean()),

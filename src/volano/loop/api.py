@@ -1,13 +1,15 @@
-"""The loop over HTTP: `/explain`."""
+"""The loop over HTTP: `/explain`, and what is measured across `/versions`."""
 
 from volano.core.context import Context
 from volano.core.http import Routes
 from volano.loop import service
 from volano.spec.accounts import Who
 from volano.spec.common import Id, Name
+from volano.spec.evaluation import AnswersUnreadable, Difference, NothingShared
 from volano.spec.loop import Explanation, UnknownKind
 
 explanations = Routes("/explain", tag="loop")
+versions = Routes("/versions", tag="loop")
 
 
 @explanations.get("/{kind}/{id}", allow="read", errors=(UnknownKind,))
@@ -16,4 +18,10 @@ async def explain(ctx: Context, who: Who, kind: Name, id: Id) -> Explanation:
     return await service.explain(ctx, who, kind, id)
 
 
-routes = (explanations,)
+@versions.get("/{id}/against/{other}", allow="read", errors=(AnswersUnreadable, NothingShared))
+async def compare_answers(ctx: Context, who: Who, id: Id, other: Id) -> Difference:
+    """How much more accurate a version is than another one, on the records of both tests."""
+    return await service.difference(ctx, who, other, id)
+
+
+routes = (explanations, versions)

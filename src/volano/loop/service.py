@@ -5,10 +5,13 @@ prediction -> version -> run -> snapshot -> records -> contributors, and back.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
 
 from volano.accounts import service as accounts
 from volano.core import orphans
@@ -16,11 +19,14 @@ from volano.core.jobs.ledger import clock, integrity, recount
 from volano.core.lineage import Edge, Kind, Name, Node, Walk, walk
 from volano.core.segments import compact, merge
 from volano.data import service as data
+from volano.evaluation import answers
+from volano.evaluation.intervals import paired_bootstrap
 from volano.registry import service as registry
 from volano.serving import service as serving
 from volano.spec import loop as spec
 from volano.spec.accounts import Who
 from volano.spec.blobs import BlobCorrupt, BlobMissing, Orphans
+from volano.spec.evaluation import Difference, NothingShared
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -64,6 +70,23 @@ async def explain(
         omitted=dict(up.omitted + down.omitted),
         unsearched=dict(+teller.unsearched),
     )
+
+
+async def difference(ctx: Context, who: Who, first: str, second: str) -> Difference:
+    """How much more accurate the second version is than the first, on the records of both tests.
+
+    Raises: Missing (a version, or its answers), AnswersUnreadable, NothingShared.
+    """
+    written = [await registry.file(ctx, who, id, answers.FILE) for id in (first, second)]
+    return await asyncio.to_thread(_difference, (first, second), written)
+
+
+def _difference(ids: tuple[str, str], written: Sequence[bytes]) -> Difference:
+    tables = [answers.read(id, data) for id, data in zip(ids, written, strict=True)]
+    before, after = answers.paired(*tables)
+    if not len(before):
+        raise NothingShared(first=ids[0], second=ids[1])
+    return paired_bootstrap(before, after, np.random.default_rng(0))
 
 
 async def request_sweep(ctx: Context) -> int:
@@ -228,7 +251,10 @@ class _Teller:
     async def record_down(self, id: str) -> Sequence[Edge]:
         found = await data.snapshots_with(self.ctx, self.who, id, limit=self.searched)
         self.unsearched["snapshot"] += found.unsearched
-        return [Edge(("snapshot", snapshot.id), "frozen into") for snapshot in found.snapshots]
+        return [
+            Edge(("snapshot", snapshot.id), f"frozen into the {split} split of")
+            for snapshot, split in found.snapshots
+        ]
 
     async def contributor_is(self, id: str) -> Node:
         return Node(("contributor", id), id, {})

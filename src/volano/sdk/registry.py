@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from volano.sdk.transport import Transport, path
 from volano.spec.common import Id, Name
-from volano.spec.evaluation import ClassificationReport
+from volano.spec.evaluation import ClassificationReport, Difference
 from volano.spec.registry import Comparison, NewRun, Run, RunState, Series, Version
 
 OVER: Final = frozenset[RunState]({"finished", "failed", "cancelled"})
@@ -99,3 +99,10 @@ class Versions:
     def compare(self, ids: Sequence[Id]) -> Comparison:
         """Versions side by side."""
         return self._transport.call("GET", "/versions/compare", Comparison, query={"id": ids})
+
+    def difference(self, first: Id, second: Id) -> Difference:
+        """How much more accurate the second is, on the records that both were tested on.
+
+        Raises: Missing, AnswersUnreadable, NothingShared.
+        """
+        return self._transport.call("GET", path("versions", second, "against", first), Difference)

@@ -88,6 +88,8 @@ class ClassificationReport(Struct, frozen=True, kw_only=True):
 class Difference(Struct, frozen=True, kw_only=True):
     """How much better the second of two is on the same records; 0 inside means not known."""
 
+    n: int
+    """Records that both were measured on."""
     difference: float
     interval: Interval
     share_better: float
@@ -116,6 +118,18 @@ class BadScores(Invalid):
     """The scores of record {row} are not {expected}."""
 
     remedy = "Check the model for overflow; scores must be finite, probabilities must sum to 1."
+
+
+class AnswersUnreadable(Invalid):
+    """What version {id} answered for each record cannot be read: {reason}."""
+
+    remedy = "Have the recipe write test_outputs.parquet: record_id, label, predicted, all texts."
+
+
+class NothingShared(Invalid):
+    """The versions {first} and {second} were not tested on a single record in common."""
+
+    remedy = "Train both on one snapshot, or on snapshots with the same test_contributors."
 
 
 class UnequalLengths(Invalid):
