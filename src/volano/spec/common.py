@@ -102,6 +102,13 @@ class UnsupportedMediaType(Invalid):
     remedy = "Send one of: {accepted}."
 
 
+class UnsupportedEncoding(Invalid):
+    """A body in the Content-Encoding {encoding!r} is not read."""
+
+    status = 415
+    remedy = "Send it as it is, without Content-Encoding."
+
+
 class NotAuthenticated(Denied):
     """This operation needs a key or a session."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from volano.core.context import Context
-from volano.core.http import PUBLIC, Raw, Routes, Stream
+from volano.core.http import PUBLIC, Limits, Raw, Routes, Stream
 
 GET = b"GET /api/things HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
@@ -33,6 +33,29 @@ async def test_a_stream_ends_when_its_client_goes(live: Any, routes: Routes) -> 
     writer.close()
 
     await asyncio.wait_for(closed.wait(), 10)
+
+
+@pytest.mark.parametrize("asked", [b"", b"x-deadline-ms: 50\r\n"])
+async def test_a_deadline_that_is_asked_for_ends_a_stream_ours_does_not(
+    live: Any, routes: Routes, asked: bytes
+) -> None:
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"first"
+        await asyncio.sleep(0.5)
+        yield b"last"
+
+    @routes.get(allow=PUBLIC, limits=Limits(deadline_ms=50))
+    async def ticks(ctx: Context, who: None) -> Stream:
+        return Stream(slowly())
+
+    reader, writer = await asyncio.open_connection("127.0.0.1", await live())
+    writer.write(GET[:-2] + asked + b"connection: close\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+
+    # Without its end, a client knows that the rest is missing.
+    assert b"first" in answer
+    assert answer.endswith(b"0\r\n\r\n") == (b"last" in answer) == (not asked)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -96,6 +96,17 @@ async def test_a_repeated_request_gets_the_first_answer_and_does_nothing(
     assert 1 == making["make"]
 
 
+async def test_both_addresses_of_an_operation_are_one_request(
+    ctx: Context, client: Any, making: Counter[str]
+) -> None:
+    one = client()
+
+    first, second = await post(one, "k1"), await post(one, "k1", path="/api/v1/things")
+
+    assert first.content == second.content
+    assert "true" == second.headers["idempotency-replayed"]
+
+
 async def test_a_key_of_another_request_is_refused(
     ctx: Context, client: Any, making: Counter[str]
 ) -> None:

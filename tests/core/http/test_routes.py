@@ -178,6 +178,33 @@ async def test_a_body_of_another_media_type_is_415(
     assert (415, "application/json") == (answer.status_code, answer.json()["facts"]["accepted"])
 
 
+@pytest.mark.parametrize("charset", ["latin-1", '"UTF-16"', "utf-7; x=1"])
+async def test_json_in_another_charset_is_415(client: Any, routes: Routes, charset: str) -> None:
+    @routes.post(allow="train")
+    async def make(ctx: Context, who: Who, body: NewThing) -> None: ...
+
+    headers = {"content-type": f"application/json; charset={charset}"}
+    answer = await client().post("/api/things", content=b'{"name":"a"}', headers=headers)
+
+    assert 415 == answer.status_code
+    assert "application/json; charset=utf-8" == answer.json()["facts"]["accepted"]
+
+
+async def test_a_compressed_body_is_415_and_says_what_is_taken(client: Any, routes: Routes) -> None:
+    @routes.post(allow="train")
+    async def make(ctx: Context, who: Who, body: NewThing) -> None: ...
+
+    one = client()
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    refused = await one.post("/api/things", content=b"\x1f\x8b", headers=headers)
+    headers["content-encoding"] = "identity"
+    taken = await one.post("/api/things", content=b'{"name":"a"}', headers=headers)
+
+    assert (415, "unsupported-encoding") == (refused.status_code, refused.json()["code"])
+    assert "identity" == refused.headers["accept-encoding"]
+    assert 204 == taken.status_code
+
+
 @pytest.mark.parametrize(
     "media_type", ["application/json; charset=utf-8", "Application/JSON", "application/x+json"]
 )

@@ -16,6 +16,8 @@ Read = Callable[[bytes], Any]
 
 JSON = "application/json"
 
+_CHARSET = re.compile(r"(?:^|;)\s*charset=\s*\"?([^\";\s]*)")
+_UTF8 = ("utf-8", "utf8", "us-ascii")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -44,10 +46,17 @@ class Body:
         """
         if (read := self._exact.get(content_type)) is not None:
             return read
-        name = content_type.decode("latin-1").partition(";")[0].strip().lower()
+        name, _, facts = (
+            text.strip() for text in content_type.decode("latin-1").lower().partition(";")
+        )
         if name.startswith("application/") and name.endswith("+json"):
             name = JSON
         if read := self.reads.get(name):
+            charset = _CHARSET.search(facts)
+            if charset and charset[1] not in _UTF8:
+                raise UnsupportedMediaType(
+                    media_type=f"{name}; charset={charset[1]}", accepted=f"{name}; charset=utf-8"
+                )
             return read
         if self.as_is and not self.reads:
             return bytes

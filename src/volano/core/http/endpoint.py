@@ -14,7 +14,7 @@ from volano.core.http.body import JSON, Arriving
 from volano.core.http.guard import Clock, Deadline, Limits
 from volano.core.http.idempotency import Keys, Once, once
 from volano.core.http.operation import PUBLIC, Operation
-from volano.spec.common import BodyTooLarge, UnreadableBody
+from volano.spec.common import BodyTooLarge, UnreadableBody, UnsupportedEncoding
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Headers = dict[bytes, bytes]
 
 _AS_THEY_ARE = (Raw, Stream)
+_IDENTITY = b"identity"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -52,7 +53,11 @@ class Endpoint:
         with Deadline(self.clock, asked, self.limits, body=takes_body) as deadline:
             arriving = Arriving(receive, deadline, self.limits.body)
             answer = await self._answer(scope, headers, arriving)
-        await answer.send(scope, receive, send, self.operation.status)
+            if asked is not None:
+                # Its own words are about the whole answer; ours, only until a stream begins.
+                await answer.send(scope, receive, send, self.operation.status)
+        if asked is None:
+            await answer.send(scope, receive, send, self.operation.status)
 
     async def _answer(self, scope: Scope, headers: Headers, arriving: Arriving) -> Raw | Stream:
         operation = self.operation
@@ -71,7 +76,8 @@ class Endpoint:
         key = headers.get(b"idempotency-key")
         if key is None or who is None or not operation.keyed:
             return await self._call(who, values)
-        return await self._once(once(who, key, scope, body), who, values)
+        asks = (operation.method, operation.path, *scope["volano.path"])
+        return await self._once(once(who, key, asks, scope["query_string"], body), who, values)
 
     async def _once(self, request: Once, who: Who, values: dict[str, Any]) -> Raw | Stream:
         """The answer of a request with a key, made or replayed."""
@@ -103,6 +109,8 @@ class Endpoint:
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self.limits.body:
             raise BodyTooLarge(limit=self.limits.body)
+        if (coding := headers.get(b"content-encoding", _IDENTITY).lower()) != _IDENTITY:
+            raise UnsupportedEncoding(encoding=coding.decode("latin-1"))
         content_type = headers.get(b"content-type", b"")
         if body.streams:
             body.reader(content_type)

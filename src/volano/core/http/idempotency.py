@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from starlette.types import Scope
 
 from volano.core.db import EVERYWHERE, now_ms
 from volano.core.http.answer import Raw, Stream
@@ -33,14 +32,20 @@ class Once:
     fingerprint: str
 
 
-def once(who: Who, key: bytes, scope: Scope, body: bytes) -> Once:
-    """Raises: InvalidValues (the key is not 1 to 200 printable characters)."""
+def once(who: Who, key: bytes, asks: Sequence[str], query: bytes, body: bytes) -> Once:
+    """A request whose method, operation and values of the path are `asks`.
+
+    Not the address as it was sent: every operation has two of them.
+
+    Raises: InvalidValues (the key is not 1 to 200 printable characters).
+    """
     text = key.decode("latin-1")
     if not (0 < len(text) <= LONGEST_KEY and text.isascii() and text.isprintable()):
         raise InvalidValues(
             reason=f"not 1 to {LONGEST_KEY} printable characters", at="header.idempotency-key"
         )
-    return Once(who.workspace, who.member or who.contributor, text, _fingerprint(scope, body))
+    digest = _fingerprint(*(part.encode() for part in asks), query, body)
+    return Once(who.workspace, who.member or who.contributor, text, digest)
 
 
 class Keys:
@@ -134,9 +139,9 @@ def _is(request: Once) -> tuple[sa.ColumnElement[bool], ...]:
     return keys.c.member == request.member, keys.c.key == request.key
 
 
-def _fingerprint(scope: Scope, body: bytes) -> str:
+def _fingerprint(*parts: bytes) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for part in (scope["method"].encode(), scope["raw_path"], scope["query_string"], body):
+    for part in parts:
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
     return digest.hexdigest()

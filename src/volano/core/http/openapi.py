@@ -24,12 +24,13 @@ from volano.spec.common import (
     RoleTooLow,
     StillRunning,
     UnreadableBody,
+    UnsupportedEncoding,
     UnsupportedMediaType,
 )
 from volano.spec.errors import PROBLEM_MEDIA_TYPE, Broken, Missing, VolanoError
 
 ANYWHERE: tuple[type[VolanoError], ...] = (InvalidValues, Overloaded, DeadlinePassed, Broken)
-WITH_BODY = (UnreadableBody, UnsupportedMediaType, BodyTooLarge, BodyTooSlow)
+WITH_BODY = (UnreadableBody, UnsupportedMediaType, UnsupportedEncoding, BodyTooLarge, BodyTooSlow)
 WITH_KEY = (IdempotencyKeyReused, StillRunning)
 WITH_PERMISSION = (NotAuthenticated, RoleTooLow)
 
@@ -41,8 +42,10 @@ role needs, and `public` needs none. Bodies are JSON in UTF-8 unless an operatio
 a field or a query parameter that it does not know is refused.
 
 A write takes an `Idempotency-Key`: sent again with the same key, it happens once and answers \
-the same. `x-deadline-ms` bounds how long an answer may take. `x-request-id` is kept or made, \
-returned, and finds the request in the logs.
+the same. `x-deadline-ms` bounds how long the whole answer may take; without it, a stream may take \
+as long as it does once it has begun. `x-request-id` is kept or made, and returned. It finds the \
+request in the logs where it failed on our side; from the log level `info` on also where it was \
+refused or slow, at `debug` always.
 
 Every refusal is an `application/problem+json` (RFC 9457) with a stable `code`, what happened, the \
 values, and what to do. 429 and 503 say in `Retry-After` when to try again."""

@@ -6,7 +6,13 @@ from http import HTTPStatus
 import msgspec
 
 from volano.core.http.answer import Raw
-from volano.spec.common import Json, MethodNotAllowed, NotAuthenticated, Struct
+from volano.spec.common import (
+    Json,
+    MethodNotAllowed,
+    NotAuthenticated,
+    Struct,
+    UnsupportedEncoding,
+)
 from volano.spec.errors import PROBLEM_MEDIA_TYPE, Broken, VolanoError
 
 
@@ -51,4 +57,6 @@ def _headers(error: VolanoError) -> dict[str, str]:
         headers["allow"] = error.facts["allowed"]
     elif error.status == HTTPStatus.UNAUTHORIZED or isinstance(error, NotAuthenticated):
         headers["www-authenticate"] = "Bearer"
+    elif isinstance(error, UnsupportedEncoding):
+        headers["accept-encoding"] = "identity"
     return headers
