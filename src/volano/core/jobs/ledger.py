@@ -120,17 +120,6 @@ class Ledger:
             raise JobMissing(id=job_id)
         return JobInfo(**row._mapping)
 
-    async def recent(
-        self, tx: Tx, *, state: str | None = None, after: str | None = None, limit: int = 100
-    ) -> list[JobInfo]:
-        """The workspace's jobs, newest first, those older than `after`."""
-        query = tx.select(*_SHOWN).order_by(jobs.c.id.desc()).limit(limit)
-        if state is not None:
-            query = query.where(jobs.c.state == state)
-        if after is not None:
-            query = query.where(jobs.c.id < after)
-        return [JobInfo(**row._mapping) for row in await tx.all(query)]
-
     async def dead(self, tx: Tx) -> list[DeadLetters]:
         """The workspace's dead jobs, those that failed alike together, the most first."""
         count, newest = sa.func.count().label("jobs"), sa.func.max(jobs.c.id).label("newest")
