@@ -62,8 +62,10 @@ async def contents(tx: Tx, ids: Sequence[str]) -> dict[str, bytes]:
     """The content of those of these records that are on the shelf."""
     if not ids:
         return {}
-    query = tx.select(records.c.id, records.c.content).where(records.c.id.in_(ids))
-    return {row.id: row.content for row in await tx.all(query)}
+    # One list, not a parameter for each: SQLAlchemy looks at every parameter by itself.
+    named = records.c.id.in_(sa.bindparam("ids", expanding=True))
+    found = await tx.all(tx.select(records.c.id, records.c.content).where(named), {"ids": ids})
+    return {row.id: row.content for row in found}
 
 
 async def add_records(tx: Tx, rows: list[dict[str, Any]]) -> None:

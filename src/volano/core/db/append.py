@@ -1,11 +1,15 @@
 """The shortest way for many rows into a table: no statement objects, values as they are stored."""
 
 import functools
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+
+_SQLITE_PARAMETERS = 999
+"""What every build of SQLite takes in one statement."""
 
 
 def stored(
@@ -26,11 +30,30 @@ def stored(
     )
 
 
+def sqlite_inserts(
+    table: sa.Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]], once: bool
+) -> Iterator[tuple[str, list[Any]]]:
+    """`INSERT … VALUES (?, …), …` with its parameters, until all rows are in.
+
+    Each statement that runs hands the interpreter's lock to and fro, so there are few. They take
+    1, 4, 16 … rows, so that there are few to compile, too.
+    """
+    size = 1
+    while size * 4 * len(columns) <= _SQLITE_PARAMETERS:
+        size *= 4
+    at = 0
+    while at < len(rows):
+        while size > len(rows) - at:
+            size //= 4
+        some = rows[at : at + size]
+        yield _sqlite_insert(table, columns, once, size), list(itertools.chain.from_iterable(some))
+        at += size
+
+
 @functools.cache
-def sqlite_insert(table: sa.Table, columns: tuple[str, ...], once: bool) -> str:
-    """`INSERT … VALUES (?, …)`, run once per row."""
-    places = ", ".join("?" * len(columns))
-    return f"{_into(table, columns)} VALUES ({places}){_conflict(once)}"
+def _sqlite_insert(table: sa.Table, columns: tuple[str, ...], once: bool, rows: int) -> str:
+    row = f"({', '.join('?' * len(columns))})"
+    return f"{_into(table, columns)} VALUES {', '.join([row] * rows)}{_conflict(once)}"
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 import sqlalchemy as sa
 
-from volano.core.db.append import sqlite_insert
+from volano.core.db.append import sqlite_inserts
 from volano.core.db.failures import translated
 from volano.core.db.scope import checked
 from volano.core.db.session import Answer, Controls, Rows
@@ -177,10 +177,8 @@ class _Session:
         self, table: sa.Table, columns: tuple[str, ...], rows: list[tuple[Any, ...]], once: bool
     ) -> int:
         self.touched = True
-        insert = sqlite_insert(table, columns, once)
-        return await self._lane.within(
-            self._unit, functools.partial(_append, insert=insert, rows=rows)
-        )
+        inserts = list(sqlite_inserts(table, columns, rows, once))
+        return await self._lane.within(self._unit, functools.partial(_append, inserts=inserts))
 
 
 class Sqlite:
@@ -307,13 +305,16 @@ def _execute(connection: sa.Connection, statement: sa.Executable, rows: Rows) ->
     return Answer(result.all() if result.returns_rows else (), result.rowcount)
 
 
-def _append(connection: sa.Connection, insert: str, rows: list[tuple[Any, ...]]) -> int:
+def _append(connection: sa.Connection, inserts: list[tuple[str, list[Any]]]) -> int:
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
-    try:
-        return raw.executemany(insert, rows).rowcount
-    except sqlite3.IntegrityError as error:
-        raise sa.exc.IntegrityError(insert, None, error) from error
+    touched = 0
+    for insert, values in inserts:
+        try:
+            touched += raw.execute(insert, values).rowcount
+        except sqlite3.IntegrityError as error:
+            raise sa.exc.IntegrityError(insert, None, error) from error
+    return touched
 
 
 def _settle(answer: asyncio.Future[T], running: Future[T]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from volano.core.db import Database, Tx
 from volano.core.segments.tables import inbox, segments
@@ -24,8 +25,7 @@ _KEYS = 10_000
 _COLUMNS = [column.name for column in inbox.columns if column.name != "workspace"]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True, gc=False):
     """One row to append: small facts in `head`, the record itself in `payload`."""
 
     key: str
@@ -39,8 +39,7 @@ class Row:
     batch: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True, gc=False):
     """What became of one row: `duplicate` if it was there before, with this `content`."""
 
     duplicate: bool
