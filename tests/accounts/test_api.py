@@ -90,9 +90,11 @@ async def test_a_role_that_is_too_low_is_told_which_would_do(
     answer = await visitor.get("/members")
 
     assert (403, "role-too-low") == problem(answer)
-    assert {"role": "developer", "permission": "settings", "roles": "admin"} == (
-        answer.json()["facts"]
-    )
+    facts = answer.json()["facts"]
+    assert ("developer", "settings", "admin") == (
+        facts["role"], facts["permission"], facts["roles"],
+    )  # fmt: skip
+    assert "The role 'developer' may not manage members" in answer.json()["detail"]
 
 
 async def test_a_member_is_added_given_a_key_promoted_and_locked_out(client: Client) -> None:

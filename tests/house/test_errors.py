@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import string
 import subprocess
 import sys
@@ -11,7 +12,9 @@ import pytest
 from tests.house import code
 from volano import app
 from volano.cli import accounts, hosting, importing, predict, snapshots, versions
+from volano.core.http import openapi
 from volano.sdk import client
+from volano.spec.common import IN_WORDS
 from volano.spec.errors import KINDS, VolanoError, from_problem
 
 LOADED = (app, client, accounts, hosting, importing, predict, snapshots, versions)
@@ -122,3 +125,19 @@ def test_the_errors_are_known_to_a_client_that_loads_nothing_else() -> None:
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
 
     assert set() == set(sent) - set(told.decode().split())
+
+
+def test_every_pattern_of_the_api_has_words_for_people() -> None:
+    described = json.dumps(
+        openapi.document(
+            [operation for routes in app.ROUTES for operation in routes.operations],
+            title="", version="", about="",
+        )
+    )  # fmt: skip
+
+    patterns = {
+        json.loads(text) for text in re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', described)
+    }
+
+    assert patterns <= set(IN_WORDS)
+    assert len(patterns) >= 4

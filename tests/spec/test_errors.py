@@ -2,7 +2,7 @@
 
 import pytest
 
-from volano.spec.errors import Missing, Unavailable, VolanoError, from_problem
+from volano.spec.errors import Broken, Missing, Unavailable, VolanoError, from_problem
 from volano.spec.registry import RunOver
 
 NEWER = {
@@ -37,3 +37,28 @@ def test_without_a_remedy_of_the_server_the_one_known_here_is_given(
 ) -> None:
     error: VolanoError = from_problem({"code": "missing", "status": 404, **remedy})
     assert (Missing.remedy, Missing) == (error.advice, type(error))
+
+
+class WordUnknown(Missing):
+    """There is no thing {name!r}: {reason}."""
+
+    remedy = "There are: {known}."
+
+
+def test_long_values_of_a_caller_are_cut_and_ours_are_not() -> None:
+    error = WordUnknown(name="x" * 5000, reason="y" * 5000, known="z" * 5000, n=10**300, at=3)
+
+    told = error.shortened()
+
+    assert type(told) is WordUnknown
+    assert (100, 1000, 5000, 100, 3) == (
+        len(told.facts["name"]), len(told.facts["reason"]), len(told.facts["known"]),
+        len(told.facts["n"]), told.facts["at"],
+    )  # fmt: skip
+    assert len(told.message) < 1200
+    assert told.facts["name"] in told.message
+    assert told.shortened() is told
+
+
+def test_words_of_its_own_survive_cutting() -> None:
+    assert "It is so." == Broken("It is so.", name="x" * 5000).shortened().message

@@ -19,7 +19,7 @@ MEANINGS: dict[Permission, str] = {
     "deploy": "put versions on endpoints, roll back",
     "export": "take records out",
     "own-keys": "make, list and revoke one's own keys",
-    "settings": "members, everybody's keys, invitations, shapes",
+    "settings": "manage members, everybody's keys, invitations and shapes",
     "read-audit": "see who changed what",
 }
 

@@ -35,12 +35,10 @@ async def identify(ctx: Context, credential: str) -> Who:
     """
     if credential.startswith(sessions.PREFIX):
         return _visitor(ctx, credential)
-    parts = keys.parse(credential)
-    if parts is None:
-        raise spec.KeyRefused
-    digest = keys.stored(ctx.part(Pepper), parts)
-    known = ctx.part(Verdicts).find(digest, time.monotonic())
-    return known or await _verified_together(ctx, parts.id, digest)
+    verdicts = ctx.part(Verdicts)
+    mark = verdicts.mark(credential)
+    known = verdicts.find(mark, time.monotonic())
+    return known or await _looked_up(ctx, credential, mark)
 
 
 async def workspaces(ctx: Context) -> list[str]:
@@ -56,7 +54,9 @@ def require(who: Who, permission: Permission) -> None:
     """
     if not who.may(permission):
         allowed = ", ".join(sorted(PERMISSIONS[permission]))
-        raise RoleTooLow(role=who.role, permission=permission, roles=allowed)
+        raise RoleTooLow(
+            role=who.role, permission=permission, meaning=roles.MEANINGS[permission], roles=allowed
+        )
 
 
 def _visitor(ctx: Context, token: str) -> Who:
@@ -66,27 +66,31 @@ def _visitor(ctx: Context, token: str) -> Who:
     return Who(workspace=ticket.workspace, role="contributor", contributor=ticket.contributor)
 
 
-async def _verified_together(ctx: Context, id_: str, digest: bytes) -> Who:
-    """As `_verified`; who come while a look-up runs wait for it, unless a key was revoked since.
+async def _looked_up(ctx: Context, credential: str, mark: bytes) -> Who:
+    """Who come while a look-up of theirs runs wait for it, unless a key was revoked since.
 
     All requests of a busy client find its verdict expired at the same moment.
     """
+    parts = keys.parse(credential)
+    if parts is None:
+        raise spec.KeyRefused
     verdicts = ctx.part(Verdicts)
-    mark = (digest, verdicts.revocations)
-    running = verdicts.running.get(mark)
+    moment = (mark, verdicts.revocations)
+    running = verdicts.running.get(moment)
     if running is None:
-        running = asyncio.create_task(_verified(ctx, id_, digest))
-        verdicts.running[mark] = running
-        running.add_done_callback(lambda _: verdicts.running.pop(mark))
+        running = asyncio.create_task(_verified(ctx, parts, mark))
+        verdicts.running[moment] = running
+        running.add_done_callback(lambda _: verdicts.running.pop(moment))
     # Whoever gives up waiting leaves it to the others.
     return await asyncio.shield(running)
 
 
-async def _verified(ctx: Context, id_: str, digest: bytes) -> Who:
+async def _verified(ctx: Context, parts: keys.Parts, mark: bytes) -> Who:
     verdicts = ctx.part(Verdicts)
     revocations, now, clock = verdicts.revocations, utc_now(), time.monotonic()
+    digest = keys.stored(ctx.part(Pepper), parts)
     async with ctx.db.read(EVERYWHERE) as tx:
-        row = await store.key(tx, id_)
+        row = await store.key(tx, parts.id)
     is_right = hmac.compare_digest(row.hash if row else _NO_HASH, digest)
     role = _role(row) if row else None
     if not (row and is_right and role and _is_live(row, now)):
@@ -95,7 +99,7 @@ async def _verified(ctx: Context, id_: str, digest: bytes) -> Who:
         workspace=row.workspace, role=role, member=row.member, key=row.id, contributor=row.member
     )
     trusted = min(verdicts.seconds, (row.expires_at - now).total_seconds())
-    verdicts.keep(digest, who, until=clock + trusted, revocations=revocations)
+    verdicts.keep(mark, who, until=clock + trusted, revocations=revocations)
     return who
 
 

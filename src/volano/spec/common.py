@@ -27,6 +27,16 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 Uuid = Annotated[str, msgspec.Meta(pattern=rf"^{_UUID.pattern}$(?!\n)")]
 """The name of a record or a prediction: a UUID in lower case."""
 
+IN_WORDS: dict[str, str] = {
+    r"^[A-Za-z0-9_.:-]+$(?!\n)": "an id: letters, digits and `_ . : -`",
+    r"^[a-z0-9][a-z0-9_.-]*$(?!\n)": "a name: lower case letters, digits and `_ . -`, of which "
+    "the first is a letter or a digit",
+    rf"^{_UUID.pattern}$(?!\n)": "a UUID in lower case",
+    r"^#[0-9a-fA-F]{6}$": "a colour such as #1f2328",
+    r"^b3_[0-9a-f]{64}$": "the id of a blob: b3_ and 64 hexadecimal digits",
+}
+"""What a text is that matches one of the patterns of the wire shapes, for people."""
+
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
 
 Json = dict[str, Any]
@@ -90,7 +100,7 @@ class UnreadableBody(Invalid):
 
 
 class InvalidValues(Invalid):
-    """The request does not fit the schema: {reason}."""
+    """`{at}`: {reason}."""
 
     remedy = "See /api/docs for the shape that this operation takes."
 
@@ -120,7 +130,7 @@ class NotAuthenticated(Denied):
 
 
 class RoleTooLow(Denied):
-    """The role {role!r} may not {permission}."""
+    """The role {role!r} may not {meaning}."""
 
     remedy = "Ask an admin of the workspace for a key with one of these roles: {roles}."
 

@@ -15,10 +15,17 @@ RFC 9457 problem+json, the client raises the same class back.
 """
 
 import re
+import string
+import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+LONGEST_ECHO = 100
+"""Characters of a value that a problem document quotes."""
+
+LONGEST_REASON = 1000
 
 
 class VolanoError(Exception):
@@ -43,6 +50,19 @@ class VolanoError(Exception):
     def advice(self) -> str:
         """What to do about it, with the facts filled in; empty where there is nothing to do."""
         return self._told or _fill(type(self).remedy, self.facts)
+
+    def shortened(self) -> Self:
+        """The same error with the long values cut that a caller may have sent.
+
+        What the remedy names is ours (what is known, what is accepted), and reasons quote both.
+        """
+        ours = {name for _, name, _, _ in string.Formatter().parse(self.remedy)}
+        most = {"reason": LONGEST_REASON} | dict.fromkeys(ours, sys.maxsize)
+        cut = {n: shorten(value, most.get(n, LONGEST_ECHO)) for n, value in self.facts.items()}
+        if cut == self.facts:
+            return self
+        own = self.message != _fill(type(self).__doc__ or "", self.facts)
+        return type(self)(self.message if own else "", **cut)
 
     def problem(self, instance: str = "") -> dict[str, Any]:
         """The RFC 9457 document: `code` is stable, `facts` are the values that were refused."""
@@ -135,6 +155,12 @@ def _subclasses(cls: type[VolanoError]) -> Iterator[type[VolanoError]]:
     for sub in cls.__subclasses__():
         yield sub
         yield from _subclasses(sub)
+
+
+def shorten(value: Any, most: int = LONGEST_ECHO) -> Any:
+    """The value; of a text or a number with more digits, its beginning."""
+    text = str(value) if isinstance(value, int) and value.bit_length() > 64 else value
+    return text[: most - 1] + "…" if isinstance(text, str) and len(text) > most else value
 
 
 def _fill(text: str, facts: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from tests.core.http.things import NewThing, Thing
 from volano.core.context import Context
 from volano.core.http import PUBLIC, Answer, Header, Raw, Routes, Stream
 from volano.spec.accounts import Who
-from volano.spec.common import Id
+from volano.spec.common import Id, Input, Name
 
 
 async def test_a_function_is_an_operation(client: Any, routes: Routes) -> None:
@@ -100,6 +100,62 @@ async def test_a_query_that_does_not_fit_is_refused_with_its_place(
 
     assert (422, "invalid-values") == (answer.status_code, answer.json()["code"])
     assert answer.json()["facts"]["at"] == at
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("name=E%20x", "`query.name`: 'E x' is not a name: lower case letters, digits and `_ . -`"),
+        ("after=z%20z", "`query.after`: 'z z' is not where a page ended."),
+        ("limit=0", "`query.limit`: Expected `int` >= 1."),
+    ],
+)
+async def test_a_refusal_says_what_where_and_in_words(
+    client: Any, routes: Routes, query: str, said: str
+) -> None:
+    @routes.get(allow="read")
+    async def listing(
+        ctx: Context,
+        who: Who,
+        *,
+        name: Name = "a",
+        after: Id | None = None,
+        limit: Annotated[int, msgspec.Meta(ge=1)] = 50,
+    ) -> None: ...
+
+    assert said in (await client().get(f"/api/things?{query}")).json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"names": ["a", "E x"]}, "`body.names[1]`: 'E x' is not a name"),
+        ({"by_name": {"a": "E"}}, "`body.by_name[...]`: it is not a name"),
+        ({"by_name": {"E": "a"}}, "`body.by_name`: it is not a name"),
+        ({"names": 3}, "`body.names`: Expected `array | null`, got `int`."),
+        ({}, "`body`: Object missing required field `names`."),
+    ],
+)
+async def test_a_body_is_refused_in_words(
+    client: Any, routes: Routes, body: Any, said: str
+) -> None:
+    class Named(Input, frozen=True, kw_only=True):
+        names: list[Name] | None
+        by_name: dict[Name, Name] | None = None
+
+    @routes.post(allow="train")
+    async def make(ctx: Context, who: Who, body: Named) -> None: ...
+
+    if "by_name" in body:
+        body = {"names": None, **body}
+    assert said in (await client().post("/api/things", json=body)).json()["detail"]
+
+
+async def test_a_long_value_is_not_echoed_whole(client: Any) -> None:
+    problem = (await client().get("/api/" + "x" * 5000)).json()
+
+    assert len(problem["detail"]) < 200
+    assert len(problem["facts"]["path"]) == len(problem["instance"]) == 100
 
 
 async def test_a_header_can_be_a_parameter(client: Any, routes: Routes) -> None:

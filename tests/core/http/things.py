@@ -46,5 +46,5 @@ async def authorise(ctx: Context, connection: HTTPConnection, permission: Permis
         raise NotAuthenticated
     if not who.may(permission):
         roles = ", ".join(sorted(PERMISSIONS[permission]))
-        raise RoleTooLow(role=who.role, permission=permission, roles=roles)
+        raise RoleTooLow(role=who.role, permission=permission, meaning=permission, roles=roles)
     return who

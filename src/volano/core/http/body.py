@@ -120,7 +120,7 @@ def _json_reader(shape: Any) -> Read:
         try:
             value = decoder.decode(body)
         except msgspec.ValidationError as error:
-            raise refusal(error, root="body") from None
+            raise refusal(error, "body", lambda: msgspec.json.decode(body)) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UnreadableBody(reason=str(error) if body else "it is empty") from None
         except RecursionError:

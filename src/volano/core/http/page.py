@@ -64,7 +64,9 @@ class Keyset:
             pairs = list(zip(self.columns, values, strict=True))
             return [sa.bindparam(None, _value(c, value), c.type) for c, value in pairs]
         except (msgspec.MsgspecError, ValueError):
-            raise InvalidValues(reason="not a page of this listing", at="query.after") from None
+            raise InvalidValues(
+                reason=f"{cursor!r} is not where a page ended", at="query.after"
+            ) from None
 
 
 def _value(column: sa.Column[Any], value: Any) -> Any:

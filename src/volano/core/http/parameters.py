@@ -1,19 +1,24 @@
 """Parameters of an operation, compiled from its signature: path, query string and headers."""
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from volano.spec.common import InvalidValues
+from volano.spec.common import IN_WORDS, InvalidValues
+from volano.spec.errors import shorten
 
 Where = Literal["path", "query", "header"]
 
 MOST_FIELDS = 100
 """Fields in one query string; more is an attack, not a question."""
+
+_KEY = "key` in `"  # how msgspec begins the place of a key
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class Reader:
         try:
             values = msgspec.structs.asdict(msgspec.convert(raw, self.shape, strict=False))
         except msgspec.ValidationError as error:
-            raise refusal(error, root=self.where) from None
+            raise refusal(error, self.where, lambda: raw) from None
         for name, wire in self.names:
             if not _storable(values[name]):
                 raise InvalidValues(reason="not a number of 64 bits", at=f"{self.where}.{wire}")
@@ -105,10 +110,30 @@ class Reader:
         return self.read(given)
 
 
-def refusal(error: msgspec.ValidationError, *, root: str) -> InvalidValues:
-    """The error for a value that does not fit; `at` is where: `body.strokes[0].points`."""
-    reason, _, at = str(error).partition(" - at `")
-    return InvalidValues(reason=reason, at=root + at.rstrip("`").removeprefix("$"))
+def refusal(error: msgspec.ValidationError, root: str, given: Callable[[], Any]) -> InvalidValues:
+    """The error for a value that does not fit; `at` is where: `body.strokes[0].points`.
+
+    `given` is asked for what was sent where its words tell more than a pattern does.
+    """
+    reason, _, place = str(error).partition(" - at `")
+    place = place.removeprefix(_KEY).rstrip("`").removeprefix("$")
+    at = root + place
+    words = next((w for pattern, w in IN_WORDS.items() if reason.endswith(repr(pattern))), "")
+    if at == "query.after" and words:
+        words = "where a page ended"
+    if words:
+        reason = f"{_told(given(), place)} is not {words}"
+    return InvalidValues(reason=reason, at=at)
+
+
+def _told(given: Any, place: str) -> str:
+    """What was sent at a place, `it` where that cannot be said (a key of an object)."""
+    for name, number in _STEP.findall(place):
+        try:
+            given = given[name] if name else given[int(number)]
+        except (KeyError, IndexError, TypeError):
+            return "it"
+    return repr(shorten(given)) if isinstance(given, str) else "it"
 
 
 def _fields(query: bytes) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from volano.spec.common import (
     Struct,
     UnsupportedEncoding,
 )
-from volano.spec.errors import PROBLEM_MEDIA_TYPE, Broken, VolanoError
+from volano.spec.errors import PROBLEM_MEDIA_TYPE, Broken, VolanoError, shorten
 
 
 class Problem(Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ def known(error: Exception) -> VolanoError:
 
 def answer(error: VolanoError, *, path: str, request_id: str) -> Raw:
     """The problem document of an error, with the headers that its status asks for."""
-    document = error.problem(instance=path) | {"request_id": request_id}
+    document = error.shortened().problem(instance=shorten(path)) | {"request_id": request_id}
     return Raw(_encoder.encode(document), PROBLEM_MEDIA_TYPE, _headers(error), error.status)
 
 
