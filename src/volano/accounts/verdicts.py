@@ -1,8 +1,11 @@
 """Keys that were verified a moment ago, so that a warm request needs no database."""
 
 import asyncio
+import secrets
 from collections import OrderedDict
 from typing import NamedTuple
+
+from blake3 import blake3
 
 from volano.spec.accounts import Who
 
@@ -16,10 +19,11 @@ class _Verdict(NamedTuple):
 
 
 class Verdicts:
-    """A bounded memory of verified keys, found by their keyed hash.
+    """A bounded memory of verified keys, found by a keyed hash of their whole text.
 
     By the hash and not by the id, so that a wrong secret takes the way of an unknown id, and no
-    secret stays in memory. `now` is any clock in seconds, the same one for all calls.
+    secret stays in memory. It is not the stored hash, which takes far longer. `now` is any clock
+    in seconds, the same one for all calls.
     """
 
     def __init__(self, seconds: float, most: int = MOST) -> None:
@@ -29,10 +33,15 @@ class Verdicts:
         """Goes up with every `forget`; see `keep`."""
         self.running: dict[tuple[bytes, int], asyncio.Task[Who]] = {}
         """Look-ups under way, by hash and the `revocations` at their start."""
+        self._secret = secrets.token_bytes(32)
         self._by_hash: OrderedDict[bytes, _Verdict] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._by_hash)
+
+    def mark(self, credential: str) -> bytes:
+        """The hash by which this memory knows a key; no other memory knows it by that."""
+        return blake3(credential.encode(errors="surrogatepass"), key=self._secret).digest()
 
     def find(self, digest: bytes, now: float) -> Who | None:
         """Whose key has this hash, if that was verified less than `seconds` ago."""
