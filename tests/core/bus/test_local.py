@@ -23,12 +23,27 @@ async def test_a_folder_with_a_long_name_is_as_good(tmp_path: Path) -> None:
 async def test_the_socket_of_a_dead_process_is_removed(tmp_path: Path) -> None:
     bus = open_bus("local:", folder=tmp_path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
-        dead.bind(str(tmp_path / "1-dead"))
+        dead.bind(str(tmp_path / "1-0123dead"))
     async with bus.subscribe("jobs") as rings:
         bus.publish("jobs")
         await asyncio.wait_for(anext(rings), 20)
         assert 1 == len(list(tmp_path.iterdir()))
     await bus.aclose()
+
+
+async def test_what_is_no_socket_of_a_wire_stays(tmp_path: Path) -> None:
+    bus = open_bus("local:", folder=tmp_path)
+    note, named = tmp_path / "notes.txt", tmp_path / "1-0123dead"
+    note.write_text("mine")
+    named.write_text("mine, too")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
+        dead.bind(str(tmp_path / "other.sock"))
+    async with bus.subscribe("jobs") as rings:
+        bus.publish("jobs")
+        await asyncio.wait_for(anext(rings), 20)
+    await bus.aclose()
+    assert {note, named, tmp_path / "other.sock"} == set(tmp_path.iterdir())
+    assert ("mine", "mine, too") == (note.read_text(), named.read_text())
 
 
 async def test_a_closed_bus_leaves_nothing_unless_others_listen(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 import socket
 from collections.abc import Callable
@@ -14,9 +15,15 @@ from volano.core.sockets import socket_folder
 RETRIES = 10
 RETRY_S = 0.002
 
+_NAME = re.compile("[0-9]{1,7}-[0-9a-f]{8}")
+"""Of a socket: the process and some random bytes."""
+
 
 class LocalWire:
-    """Datagrams to every socket in the folder; a socket without a process is removed."""
+    """Datagrams to every wire's socket in the folder; one without a process is removed.
+
+    Whatever else is in the folder is somebody's, and left alone.
+    """
 
     pause_s = 0.001
 
@@ -58,7 +65,7 @@ class LocalWire:
 
     def _peers(self) -> list[str]:
         with suppress(FileNotFoundError):
-            return os.listdir(self._folder)
+            return [name for name in os.listdir(self._folder) if _NAME.fullmatch(name)]
         return []
 
     async def _send_again(self, frame: bytes, full: set[str]) -> None:
@@ -75,8 +82,9 @@ class LocalWire:
         path = self._folder / peer
         try:
             self._outbound.sendto(frame, str(path))
-        except ConnectionRefusedError:  # its process is gone
-            path.unlink(missing_ok=True)
+        except ConnectionRefusedError:
+            if path.is_socket():  # its process is gone
+                path.unlink(missing_ok=True)
         except FileNotFoundError:
             pass
         except OSError:  # EAGAIN on Linux, ENOBUFS on macOS
