@@ -5,13 +5,14 @@ line in ACKS, written once the call that makes it has returned.
 """
 
 import asyncio
-import dataclasses
 import os
 import random
 import sys
 import time
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from volano import app
 from volano.core.context import Context
@@ -52,7 +53,7 @@ class Promises:
         self.rows = [intake.row(one, Giver("somebody"), limits, now) for one in given]
 
     def _fresh(self) -> Row:
-        return dataclasses.replace(self.rng.choice(self.rows), key=str(uuid7()))
+        return msgspec.structs.replace(self.rng.choice(self.rows), key=str(uuid7()))
 
     def _note(self, lines: list[str]) -> None:
         self.acks.write("".join(f"{line}\n" for line in lines).encode())
