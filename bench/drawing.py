@@ -35,7 +35,6 @@ def main() -> None:
     show("strokes.validate", lambda: strokes.validate(payload))
     show("payload -> wire shape", lambda: drawings.decode(payload))
     show("quality.score", lambda: quality.score(drawing))
-    show("quality.timing_hash", lambda: quality.timing_hash(drawing))
     show("render.png 64 px", lambda: render.png(payload, 64), 50)
     show("render.svg", lambda: render.svg(payload, 64), 50)
 

@@ -71,13 +71,6 @@ def test_people_pass(people):
     assert share_that_passes(people) > 0.98
 
 
-def test_a_replay_shares_its_timing_and_no_two_people_do(people):
-    hashes = [quality.timing_hash(drawing) for drawing in people]
-    known = [timing for timing in hashes if timing]
-    assert len(known) > 0.9 * len(people)
-    assert len(known) == len(set(known))
-
-
 @st.composite
 def any_drawings(draw) -> Strokes:
     n = draw(st.integers(1, 30))
@@ -158,30 +151,3 @@ def test_the_jump_between_strokes_is_no_move_of_the_hand():
         starts=np.array([0, 60, 120], np.int32),
     )
     assert quality.score(both).score == 1
-
-
-@given(st.floats(-20, 20), st.floats(0.5, 2))
-def test_moving_and_resizing_a_replay_keeps_its_timing(shift, scale):
-    original = wave()
-    replay = drawn(original.xy * scale + shift, original.t + 5000)
-    assert quality.timing_hash(original) == quality.timing_hash(replay) != b""
-    assert len(quality.timing_hash(replay)) == 8
-
-
-@given(st.integers(1, 59))
-def test_one_other_wait_is_other_timing(at):
-    original = wave()
-    t = original.t.copy()
-    t[at:] += 1
-    assert quality.timing_hash(original) != quality.timing_hash(drawn(original.xy, t))
-
-
-@pytest.mark.parametrize("rate", [60, 120, 125, 240])
-def test_a_steady_clock_says_nothing_about_who_drew(rate):
-    t = np.round(np.arange(500) * 1000 / rate)
-    assert quality.timing_hash(drawn(np.zeros((500, 2)), t)) == b""
-
-
-def test_few_points_say_nothing_about_who_drew():
-    assert quality.timing_hash(drawn([[5, 5]], [0])) == b""
-    assert quality.timing_hash(drawn([[5, 5]] * 5, [0, 7, 30, 31, 99])) == b""

@@ -13,7 +13,6 @@ Noise is found out from about 40 points on; fewer look like honest, hasty drawin
 come from mice: learn them again per device before a score decides anything alone.
 """
 
-import hashlib
 import math
 
 import numpy as np
@@ -28,7 +27,6 @@ SCORER_VERSION = "1"
 
 _STEADY_CLOCKS = ("touch", "pen")  # digitisers report at a fixed rate; mice and scripts differ
 _LEAST_MOVES = 8
-_LEAST_TIMING_BITS = 64
 
 
 def score(drawing: Strokes) -> Quality:
@@ -44,24 +42,6 @@ def score(drawing: Strokes) -> Quality:
         parts=parts,
         scorer_version=SCORER_VERSION,
     )
-
-
-def timing_hash(drawing: Strokes) -> bytes:
-    """8 bytes that two drawings share when one replays the other, wherever it is moved to.
-
-    Empty when the waits between points carry less than 64 bits: honest drawings on a steady clock
-    would share those too.
-    """
-    waits = np.diff(drawing.t)
-    if not len(waits):
-        return b""
-    # A clock of 120 Hz shows 8, 8, 9 ms for ever: one millisecond around the usual says nothing.
-    unusual = waits[abs(waits - np.median(waits)) > 1]
-    _, counts = np.unique(unusual, return_counts=True)
-    counts = np.append(counts, len(waits) - len(unusual))
-    if float(counts @ np.log2(len(waits) / np.maximum(counts, 1))) < _LEAST_TIMING_BITS:
-        return b""
-    return hashlib.blake2b(waits.astype("<i8").tobytes(), digest_size=8).digest()
 
 
 def _within_strokes(drawing: Strokes) -> tuple[Floats, Floats]:
