@@ -7,7 +7,7 @@ from cyclopts import App
 
 from volano.cli import render
 from volano.cli.render import Columns, Look
-from volano.cli.terminal import Here, Terminal, note
+from volano.cli.terminal import Here, Limit, Terminal, note
 from volano.sdk import config
 
 if TYPE_CHECKING:
@@ -40,9 +40,8 @@ INVITES: "Columns[Invite]" = {
     "ID": lambda invite: invite.id,
     "CREATED": lambda invite: invite.created_at,
     "EXPIRES": lambda invite: invite.expires_at,
+    "REVOKED": lambda invite: invite.revoked_at,
 }
-
-Limit = Annotated[int, note("Show at most so many; 0 for all.")]
 
 
 def login(
@@ -112,7 +111,7 @@ def create_key(
     key = terminal.client.keys.create(name, member=member, role=role, days=days)
     if terminal.format != "table":
         return terminal.document(key)
-    terminal.print(key.secret or "")
+    terminal.print(render.visible(key.secret or ""))
     return terminal.confirm(f"{key.id}: {key.role} for {days} days. It is not shown again.")
 
 
@@ -194,7 +193,7 @@ def create_invite(
     invite = terminal.client.invites.create(days=days)
     if terminal.format != "table":
         return terminal.document(invite)
-    terminal.print(invite.code or "")
+    terminal.print(render.visible(invite.code or ""))
     return terminal.confirm(f"{invite.id}: valid for {days} days. It is not shown again.")
 
 

@@ -81,13 +81,13 @@ def _below(
 
 
 def _line(fact: "Fact", relation: str, look: Look) -> str:
-    title = f"{fact.kind} {fact.id}" if fact.title == fact.id else render.visible(fact.title)
+    title = f"{fact.kind} {fact.id}" if fact.title == fact.id else fact.title
     id = "" if fact.title == fact.id else fact.id
     told = [f"{name.split('.')[-1]} {_said(value, look)}" for name, value in _told(fact)]
     parts = [
-        relation,
-        look.ink("bold", title),
-        look.ink("cyan", id),
+        render.visible(relation),
+        look.ink("bold", render.visible(title)),
+        look.ink("cyan", render.visible(id)),
         look.ink("dim", ", ".join(told)),
     ]
     return "  ".join(part for part in parts if part)

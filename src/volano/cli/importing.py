@@ -144,7 +144,7 @@ def _tell(terminal: Terminal, work: _Import, bad: Sequence[tuple[str, str]]) -> 
     if bad:
         terminal.say(terminal.ink("yellow", f"{render.plural(len(bad), 'drawing')} left out:"))
     for name, reason in bad[:_SHOWN_BAD]:
-        terminal.say(f"  {name}  {reason}")
+        terminal.say(render.visible(f"  {name}  {reason}"))
     if len(bad) > _SHOWN_BAD:
         terminal.say(f"  and {len(bad) - _SHOWN_BAD} more; `--json` lists all")
     if not bad:

@@ -42,9 +42,9 @@ def block(error: VolanoError, ink: Ink) -> str:
     if error.advice:
         lines.append("       " + visible(error.advice))
     if at := error.facts.get("at"):
-        lines.append(f"       at {at}")
+        lines.append(f"       at {visible(str(at))}")
     if isinstance(error, Broken) and error.facts.get("request_id"):
-        lines.append(f"       request id {error.facts['request_id']}")
+        lines.append(f"       request id {visible(str(error.facts['request_id']))}")
     if command := next_command(error):
         lines.append(ink("dim", "next:  ") + command)
     return "\n".join(lines)

@@ -61,7 +61,7 @@ def table(rows: Iterable[T], columns: Columns[T], look: Look) -> str:
 
 def card(facts: Mapping[str, object], look: Look) -> str:
     """One thing as aligned `name  value` lines; what is None is left out."""
-    given = {name: value for name, value in facts.items() if value is not None}
+    given = {visible(name): value for name, value in facts.items() if value is not None}
     wide = max((width(name) for name in given), default=0)
     return "\n".join(
         look.ink("dim", pad(name, wide)) + GAP + cell(value, look) for name, value in given.items()
@@ -82,7 +82,9 @@ def cell(value: object, look: Look) -> str:
         case datetime():
             return since(value, look.now) if look.now else value.isoformat(timespec="seconds")
         case dict():
-            return ", ".join(f"{name}={_short(v, look)}" for name, v in value.items()) or "–"
+            return (
+                ", ".join(f"{visible(str(k))}={_short(v, look)}" for k, v in value.items()) or "–"
+            )
         case list() | tuple():
             return ", ".join(cell(v, look) for v in value) or "–"
     return visible(str(value))

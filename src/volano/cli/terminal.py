@@ -97,11 +97,11 @@ class Terminal:
     def then(self, *commands: str) -> None:
         """Say which command to type next."""
         for n, command in enumerate(commands):
-            self.say(self.ink("dim", "next: " if n == 0 else "      ") + command)
+            self.say(self.ink("dim", "next: " if n == 0 else "      ") + render.visible(command))
 
     def confirm(self, done: str) -> None:
         """Say that something has been done."""
-        self.say(self.ink("green", "✓ ") + done)
+        self.say(self.ink("green", "✓ ") + render.visible(done))
 
     @property
     def live(self) -> bool:
@@ -122,6 +122,11 @@ Here = Annotated[Terminal, Parameter(parse=False)]
 """The type of the parameter by which a command asks for its terminal."""
 
 
+def _not_negative(_: object, value: object) -> None:
+    if isinstance(value, int) and value < 0:
+        raise ValueError("It is 0 or more.")
+
+
 def note(
     help: str, *names: str, metavar: str = "", show: bool = True, many: bool = False
 ) -> Parameter:
@@ -137,3 +142,9 @@ def note(
         negative="",
         consume_multiple=many,
     )
+
+
+Limit = Annotated[
+    int, Parameter(help="Show at most so many; 0 for all.", negative="", validator=_not_negative)
+]
+"""The type of the option that cuts a listing."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from volano.cli.render import visible
 from volano.cli.terminal import Here, Terminal, note
 from volano.cli.watching import follow
 from volano.spec.errors import Invalid
@@ -78,7 +79,7 @@ def train(
         raise SnapshotNeeded
     frozen = terminal.client.snapshots.show(snapshot)
     run = terminal.client.runs.create(frozen.id, params=chosen, **asdict(order))
-    terminal.say(f"{run.id}: {run.recipe} on {frozen.name}, {frozen.records:,} records")
+    terminal.say(visible(f"{run.id}: {run.recipe} on {frozen.name}, {frozen.records:,} records"))
     return _go_on(terminal, run.id, watch=watch)
 
 

@@ -52,7 +52,8 @@ class Moment:
 
 def frame(moment: Moment, curves: Curves, ink: Ink) -> list[str]:
     """The lines of a run: the first says all that a log needs."""
-    shown = sorted(curves.items(), key=_interest)[:_CURVES]
+    most = sorted(curves.items(), key=_interest)[:_CURVES]
+    shown = [(render.visible(name), values) for name, values in most]
     total = moment.progress.total
     done = min(1.0, moment.progress.done / total) if total else 0.0
     parts = [
