@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from volano.core import telemetry
 from volano.core.services import PostgresServer, S3Server, execute
@@ -28,8 +29,13 @@ def pytest_configure() -> None:
     """Let children of a suite that runs in the background hear Ctrl-C, and log plainly.
 
     A shell hands an ignored Ctrl-C to what it starts with `&`, and that to its children. The log
-    that structlog has by itself draws every variable of a traceback: 1 s each (measured).
+    that structlog has by itself draws every variable of a traceback: 1 s each (measured). How long
+    hypothesis takes for an example says something of the machine only.
     """
+    given = settings.get_profile(settings.get_current_profile_name())
+    patient = [*given.suppress_health_check, HealthCheck.too_slow]
+    settings.register_profile("patient", given, deadline=None, suppress_health_check=patient)
+    settings.load_profile("patient")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     plain = [structlog.processors.add_log_level, structlog.processors.format_exc_info]
