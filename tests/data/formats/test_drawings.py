@@ -8,7 +8,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from volano.data.formats import drawings, strokes
-from volano.data.formats.drawings import Limits
+from volano.data.formats.drawings import Encoded, Limits
 from volano.spec.data import (
     BadCanvas,
     BadDrawingId,
@@ -204,6 +204,23 @@ def test_a_faulty_drawing_is_refused_with_the_facts(new, error, facts):
         drawings.encode(new)
     assert facts.items() <= refusal.value.facts.items()
     assert "{" not in refusal.value.message + refusal.value.advice
+
+
+def told(new):
+    try:
+        return drawings.encode(new)
+    except Invalid as refusal:
+        return refusal.code, refusal.facts
+
+
+@given(st.lists(new_drawings() | st.sampled_from(REFUSED).map(lambda case: case[0]), max_size=8))
+def test_many_drawings_are_encoded_as_one_by_one(many):
+    found = [
+        one if isinstance(one, Encoded) else (one.code, one.facts)
+        for one in drawings.encode_all(many)
+    ]
+    # As text, since NaN is not itself.
+    assert [repr(told(new)) for new in many] == [repr(one) for one in found]
 
 
 def test_a_payload_above_the_limit_is_refused():
