@@ -148,12 +148,15 @@ async def _take(ctx: Context, workspace: str, given: Given) -> list[Outcome]:
     admitted = await _admit(ctx, workspace, given)
     rows = [row for row in admitted if isinstance(row, Row)]
     there = iter(await data.append(ctx, workspace, rows) if rows else ())
-    return [
-        await _outcome(ctx, workspace, row, next(there))
-        if isinstance(row, Row)
-        else intake.refused(drawing.id, row)
-        for row, (drawing, _) in zip(admitted, given, strict=True)
-    ]
+    outcomes = []
+    for row, (drawing, _) in zip(admitted, given, strict=True):
+        if not isinstance(row, Row):
+            outcomes.append(intake.refused(drawing.id, row))
+        elif (found := next(there)).duplicate:
+            outcomes.append(await _outcome(ctx, workspace, row, found))
+        else:
+            outcomes.append(intake.stored(row, found))
+    return outcomes
 
 
 async def _outcome(ctx: Context, workspace: str, row: Row, there: Stored) -> Outcome:
