@@ -77,10 +77,11 @@ async def test_a_shelved_drawing_is_one_ranged_read(server: Context, boss: Who) 
     counting = CountingBlobs(server.blobs)
     ctx = replace(server, parts={**server.parts, Segments: Segments(counting)})
     await service.payload(ctx, boss, records[0].id)
-    before = len(counting.reads)
-    for record in records:
-        await service.payload(ctx, boss, record.id)
-    assert before + len(records) == len(counting.reads)
+    for read in (service.payload, service.content):
+        before = len(counting.reads)
+        for record in records:
+            await read(ctx, boss, record.id)
+        assert before + len(records) == len(counting.reads)
 
 
 @pytest.mark.parametrize("id", ["00000000-0000-7000-8000-000000000000", "no-uuid", "run_1"])
@@ -136,11 +137,27 @@ async def test_every_condition_of_a_filter_holds(server: Context, boss: Who) -> 
     assert FILTERS == found
 
 
-async def test_every_payload_of_a_filter_comes_once(server: Context, boss: Who) -> None:
+async def test_everything_stored_of_a_filter_comes_once(server: Context, boss: Who) -> None:
     records = await _fill(server, boss, "ada", "bob")
     wanted = RecordFilter(contributors=["bob"])
-    found = [record.id async for record, _ in service.payloads(server, boss, wanted)]
-    assert [record.id for record in records if record.contributor == "bob"] == found
+    found = [one async for one in service.contents(server, boss, wanted)]
+    expected = [record for record in records if record.contributor == "bob"]
+    assert expected == [one.record for one in found]
+    for one in found:
+        assert one.quality is not None
+        assert one.record.quality == pytest.approx(one.quality.score)
+        assert one == await service.content(server, boss, one.record.id)
+        assert (one.record, one.payload) == await service.payload(server, boss, one.record.id)
+
+
+async def test_an_export_reads_each_row_group_once(server: Context, boss: Who) -> None:
+    await _fill(server, boss, "ada", "bob")
+    counting = CountingBlobs(server.blobs)
+    ctx = replace(server, parts={**server.parts, Segments: Segments(counting)})
+    for _ in range(2):
+        before = len(counting.reads)
+        assert [one async for one in service.contents(ctx, boss, RecordFilter())]
+    assert before + 1 == len(counting.reads)
 
 
 async def test_a_snapshot_holds_what_was_acknowledged_before_it(server: Context, boss: Who) -> None:
@@ -305,10 +322,23 @@ async def test_the_snapshots_with_a_record_are_found(server: Context, boss: Who)
         for shape, id in by_shape.items()
     }
     assert {"square": ([squares, both], 0), "circle": ([both], 0)} == {
-        shape: (one.snapshots, one.unsearched) for shape, one in found.items()
+        shape: ([snapshot for snapshot, _ in one.snapshots], one.unsearched)
+        for shape, one in found.items()
     }
+    for shape, id in by_shape.items():
+        for snapshot, split in found[shape].snapshots:
+            page = await service.snapshot_records(server, boss, snapshot.id, after=None, limit=99)
+            assert [split] == [line.split for line in page.items if line.id == id]
     newest = await service.snapshots_with(server, boss, by_shape["square"], limit=1)
-    assert ([squares], 1) == (newest.snapshots, newest.unsearched)
+    assert ([squares], 1) == ([one for one, _ in newest.snapshots], newest.unsearched)
+
+
+async def test_a_snapshot_asked_for_by_id_has_its_first_name(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["square"], PEOPLE))
+    first, again = [await _freeze(server, boss, name) for name in ("first", "again")]
+    assert first.id == again.id
+    assert first == await service.frozen(server, boss, first.id)
+    assert again == await service.frozen(server, boss, "again")
 
 
 async def test_a_staged_snapshot_is_what_was_frozen(

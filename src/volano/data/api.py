@@ -11,6 +11,7 @@ from volano.core.context import Context
 from volano.core.http import Prepared, Raw, Routes, Stream
 from volano.data import service
 from volano.data.formats import drawings, render
+from volano.data.ingest import Content
 from volano.spec import data as spec
 from volano.spec.accounts import Who
 from volano.spec.common import Id, Page, Uuid
@@ -19,7 +20,6 @@ records = Routes("/records", tag="data")
 snapshots = Routes("/snapshots", tag="data")
 
 Limit = Annotated[int, Meta(ge=1, le=1000)]
-Size = Annotated[int, Meta(ge=render.LEAST_PX, le=render.MOST_PX)]
 Words = Annotated[tuple[spec.Pattern, ...], Meta(max_length=100)]
 
 _IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}
@@ -69,8 +69,8 @@ async def export(
 
 
 async def _lines(ctx: Context, who: Who, wanted: spec.RecordFilter) -> AsyncIterator[bytes]:
-    async for record, payload in service.payloads(ctx, who, wanted):
-        yield msgspec.json.encode(_drawing(record, payload)) + b"\n"
+    async for one in service.contents(ctx, who, wanted):
+        yield msgspec.json.encode(_drawing(one)) + b"\n"
 
 
 @records.get("/{id}", allow="read")
@@ -81,15 +81,15 @@ async def show_record(ctx: Context, who: Who, id: Id) -> spec.Record:
 
 @records.get("/{id}/drawing", allow="read")
 async def show_drawing(ctx: Context, who: Who, id: Id) -> spec.Drawing:
-    """One drawing with its strokes."""
-    return _drawing(*await service.payload(ctx, who, id))
+    """One drawing with its strokes, and why its quality is what it is."""
+    return _drawing(await service.content(ctx, who, id))
 
 
-@records.get("/{id}/image", allow="read", produces="image/png")
+@records.get("/{id}/image", allow="read", produces="image/png", errors=(spec.BadImageSize,))
 async def show_image(
-    ctx: Context, who: Who, id: Id, *, format: Literal["png", "svg"] = "png", size: Size = 256
+    ctx: Context, who: Who, id: Id, *, format: Literal["png", "svg"] = "png", size: int = 256
 ) -> Raw:
-    """A drawing rendered at any size in px; the same bytes each time."""
+    """A drawing, 16 to 1,024 px a side as PNG, to 10,000 as SVG; the same bytes each time."""
     _, payload = await service.payload(ctx, who, id)
     if format == "svg":
         headers = _IMMUTABLE | {"content-security-policy": "sandbox"}
@@ -98,8 +98,8 @@ async def show_image(
     return Raw(await asyncio.to_thread(render.png, payload, size), "image/png", _IMMUTABLE)
 
 
-def _drawing(record: spec.Record, payload: bytes) -> spec.Drawing:
-    content = drawings.decode(payload)
+def _drawing(one: Content) -> spec.Drawing:
+    record, content = one.record, drawings.decode(one.payload)
     return spec.Drawing(
         id=record.id,
         shape=record.label,
@@ -109,6 +109,7 @@ def _drawing(record: spec.Record, payload: bytes) -> spec.Drawing:
         device=content.device,
         origin=record.origin,
         contributor=record.contributor,
+        quality=one.quality,
         flags=record.flags,
         captured_at=record.captured_at,
         received_at=record.received_at,

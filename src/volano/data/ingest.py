@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from volano.core.segments.inbox import Row
 from volano.spec.data import Quality, Record
 
 PAYLOAD = "payload"
+QUALITY = "quality_parts"
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -68,10 +70,24 @@ def table(rows: Sequence[Row], heads: Sequence[Head], qualities: Sequence[Qualit
             "duration_ms": pa.array([head.duration_ms for head in heads], pa.float32()),
             "flags": pa.array([head.flags for head in heads], pa.list_(pa.string())),
             "quality": pa.array([q.score for q in qualities], pa.float32()),
-            "quality_parts": [_json.encode(q) for q in qualities],
+            QUALITY: [_json.encode(q) for q in qualities],
             PAYLOAD: [row.payload for row in rows],
         }
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A record, its payload, and why it has its quality (None while it waits to be scored)."""
+
+    record: Record
+    payload: bytes
+    quality: Quality | None
+
+
+def content(record: Record, quality: bytes, payload: bytes) -> Content:
+    """A row of a segment beside what the index knows of it."""
+    return Content(record, payload, msgspec.json.decode(quality, type=Quality))
 
 
 def shelf_rows(

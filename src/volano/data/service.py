@@ -7,8 +7,9 @@ import io
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -25,7 +26,7 @@ from volano.data import ingest, snapshot, staging, store
 from volano.data.ingest import Head
 from volano.spec import data as spec
 from volano.spec.accounts import Who
-from volano.spec.common import InvalidValues, Page, is_uuid, utc_now
+from volano.spec.common import Page, is_uuid, utc_now
 from volano.spec.errors import Missing
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ COMPACT = "records.compact"
 _SEARCHED_AT_ONCE = 8
 _CLOCKS_DIFFER = timedelta(days=1)  # at most, between who received a record and who froze it
 _CHUNK = 1 << 20
-_MS_DIGITS = 14
+_EXPORTED = 500  # records in memory at once
 
 
 class RecordInbox(Inbox):
@@ -120,18 +121,47 @@ async def payload(ctx: Context, who: Who, id: str) -> tuple[spec.Record, bytes]:
     return found, await ctx.part(Segments).value(who.workspace, place, ingest.PAYLOAD)
 
 
-async def payloads(
+async def content(ctx: Context, who: Who, id: str) -> ingest.Content:
+    """A record with its payload and its quality in parts, by one ranged read.
+
+    Raises: Missing.
+    """
+    found, place, waiting = await _found(ctx, who.workspace, id)
+    if place is None:
+        return ingest.Content(found, waiting, None)
+    return (await _contents(ctx, who.workspace, [(found, place)]))[0]
+
+
+async def contents(
     ctx: Context, who: Who, wanted: spec.RecordFilter
-) -> AsyncIterator[tuple[spec.Record, bytes]]:
-    """Every record of the filter with its payload, by id; memory is one page, however many."""
+) -> AsyncIterator[ingest.Content]:
+    """Every record of the filter with what is stored of it, by id; memory is one page."""
     after: str | None = None
     while True:
-        found = await page(ctx, who, wanted, after=after, limit=500)
-        for record in found.items:
-            yield await payload(ctx, who, record.id)
-        if found.next is None:
+        async with ctx.db.read(who.workspace) as tx:
+            rows = await store.page(tx, wanted, after=after, limit=_EXPORTED)
+            starts = await compact.places(tx, list({row.segment for row in rows}))
+        placed = [(_record(row), _within(starts[row.segment], row)) for row in rows]
+        for one in await _contents(ctx, who.workspace, placed):
+            yield one
+        if len(rows) < _EXPORTED:
             return
-        after = found.next
+        after = rows[-1].id
+
+
+async def _contents(
+    ctx: Context, workspace: str, placed: Sequence[tuple[spec.Record, Place]]
+) -> list[ingest.Content]:
+    """What is stored of these records, in their order; each row group is read once."""
+    found: dict[Place, tuple[bytes, bytes]] = {}
+    wanted = sorted({place for _, place in placed})
+    for (blob, size), places in groupby(wanted, key=lambda place: (place.blob, place.size)):
+        here = list(places)
+        numbers, columns = [place.row for place in here], (ingest.QUALITY, ingest.PAYLOAD)
+        rows = await ctx.part(Segments).rows(workspace, blob, size, numbers, columns)
+        values = (rows[column].to_pylist() for column in columns)
+        found |= zip(here, zip(*values, strict=True), strict=True)
+    return [ingest.content(record, *found[place]) for record, place in placed]
 
 
 async def _found(ctx: Context, workspace: str, id: str) -> tuple[spec.Record, Place | None, bytes]:
@@ -143,10 +173,15 @@ async def _found(ctx: Context, workspace: str, id: str) -> tuple[spec.Record, Pl
             waiting = (await inbox.find(tx, STREAM, [id])).get(id)
         else:
             first = (await compact.places(tx, [row.segment]))[row.segment]
-            return _record(row), replace(first, row=first.row + row.row), b""
+            return _record(row), _within(first, row), b""
     if waiting is None:
         raise Missing(noun="record", id=id)
     return ingest.waiting_record(waiting), None, waiting.payload
+
+
+def _within(first: Place, row: sa.Row[Any]) -> Place:
+    """The place of a record in the segment whose first row stands there."""
+    return replace(first, row=first.row + row.row)
 
 
 def _record(row: sa.Row[Any]) -> spec.Record:
@@ -234,23 +269,9 @@ async def snapshots(
 ) -> Page[spec.Snapshot]:
     """Snapshots, newest first."""
     async with ctx.db.read(who.workspace) as tx:
-        rows = await store.snapshot_page(tx, after=_place(after), limit=limit + 1)
+        rows = await store.snapshot_page(tx, after=snapshot.place(after), limit=limit + 1)
     items = [_snapshot(row) for row in rows[:limit]]
-    return Page(items=items, next=_cursor(items[-1]) if len(rows) > limit else None)
-
-
-def _cursor(last: spec.Snapshot) -> str:
-    """Where a page of snapshots ends: one list may stand under two names, so not its id alone."""
-    return f"{int(last.created_at.timestamp() * 1000)}.{last.id}"
-
-
-def _place(cursor: str | None) -> tuple[datetime, str] | None:
-    if cursor is None:
-        return None
-    moment, _, id = cursor.partition(".")
-    if not moment.isdigit() or len(moment) > _MS_DIGITS:
-        raise InvalidValues(reason=f"{cursor!r} is not where a page ended", at="query.after")
-    return datetime.fromtimestamp(int(moment) / 1000, UTC), id
+    return Page(items=items, next=snapshot.cursor(items[-1]) if len(rows) > limit else None)
 
 
 async def snapshot_records(
@@ -271,9 +292,12 @@ async def snapshot_records(
 
 @dataclass(frozen=True, slots=True)
 class Containing:
-    """The snapshots that contain a record; `unsearched` older ones were too many to look into."""
+    """The snapshots that contain a record, each with the split in which it does.
 
-    snapshots: list[spec.Snapshot]
+    `unsearched` older snapshots were too many to look into.
+    """
+
+    snapshots: list[tuple[spec.Snapshot, spec.Split]]
     unsearched: int
 
 
@@ -292,15 +316,14 @@ async def snapshots_with(ctx: Context, who: Who, record_id: str, *, limit: int) 
     newest = {row.id: row for row in reversed(rows)}  # one list may stand under several names
     turns = asyncio.Semaphore(_SEARCHED_AT_ONCE)
 
-    async def contains(row: sa.Row[Any]) -> bool:
+    async def line(row: sa.Row[Any]) -> dict[str, Any] | None:
         manifest = (who.workspace, row.manifest, row.manifest_size)
         async with turns:
-            reader = ctx.part(Segments)
-            return await reader.lookup(*manifest, key=record_id, column="record") is not None
+            return await ctx.part(Segments).lookup(*manifest, key=record_id, column="record")
 
     searched = list(newest.values())[::-1]
-    answers = await asyncio.gather(*(contains(row) for row in searched))
-    found = [_snapshot(row) for row, there in zip(searched, answers, strict=True) if there]
+    lines = await asyncio.gather(*(line(row) for row in searched))
+    found = [(_snapshot(row), it["split"]) for row, it in zip(searched, lines, strict=True) if it]
     return Containing(found, total - len(rows))
 
 

@@ -140,12 +140,14 @@ async def add_snapshot(tx: Tx, row: dict[str, Any]) -> sa.Row[Any]:
 
 
 async def snapshot(tx: Tx, id_or_name: str) -> sa.Row[Any] | None:
-    """The snapshot of this id, else the newest one of this name."""
+    """The snapshot of this id under its first name, else the newest one of this name."""
     is_its_id = snapshots.c.id == id_or_name
     query = tx.select(snapshots).where(sa.or_(is_its_id, snapshots.c.name == id_or_name))
     # The id first: a name may look like the id of another snapshot.
-    by_id_then_newest = sa.case((is_its_id, 0), else_=1), snapshots.c.created_at.desc()
-    return await tx.one(query.order_by(*by_id_then_newest).limit(1))
+    by_id = sa.case((is_its_id, 0), else_=1)
+    first = sa.case((is_its_id, snapshots.c.created_at))
+    order = by_id, first, snapshots.c.created_at.desc()
+    return await tx.one(query.order_by(*order).limit(1))
 
 
 async def snapshot_page(

@@ -110,7 +110,9 @@ class BadDrawingId(Invalid):
 class BadCanvas(Invalid):
     """A canvas of {width} x {height} px cannot be drawn on."""
 
-    remedy = "Send the canvas's size in CSS px, each side from {least} to {most}."
+    remedy = (
+        "Send its size and all positions in CSS px, {least} to {most} a side; not shares of it."
+    )
 
 
 class DrawingEmpty(Invalid):
@@ -185,7 +187,7 @@ class PayloadMalformed(CodecError):
 
 
 class BadImageSize(Invalid):
-    """There are no pictures of {size_px} px a side."""
+    """There are no such pictures of {size_px} px a side."""
 
     remedy = "Ask for {least} to {most} px."
 

@@ -52,7 +52,7 @@ def pressed(*pressures: float | None) -> NewDrawing:
 
 @st.composite
 def new_drawings(draw) -> NewDrawing:
-    width, height = draw(st.tuples(st.integers(8, 2000), st.integers(8, 2000)))
+    width, height = draw(st.tuples(st.integers(16, 2000), st.integers(16, 2000)))
     has_pressure = draw(st.booleans())
     point = st.builds(
         Point,
@@ -175,7 +175,7 @@ REFUSED = [
     (new_drawing(id=ID.upper()), BadDrawingId, {}),
     (new_drawing(id=ID + "\n"), BadDrawingId, {}),
     (new_drawing(id="x" * 10_000), BadDrawingId, {"id": "x" * 64}),
-    (new_drawing(canvas=Canvas(width=0, height=5)), BadCanvas, {"width": 0, "least": 1}),
+    (new_drawing(canvas=Canvas(width=0, height=5)), BadCanvas, {"width": 0, "least": 16}),
     (new_drawing(canvas=Canvas(width=5, height=math.nan)), BadCanvas, {"most": 10_000}),
     (new_drawing(canvas=Canvas(width=5, height=math.inf)), BadCanvas, {}),
     (new_drawing(strokes=[]), DrawingEmpty, {"missing": "strokes"}),

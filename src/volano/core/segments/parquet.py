@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -51,7 +52,7 @@ def join(parts: Sequence[pa.Table], key: str = "") -> pa.Table:
     return whole.sort_by(key) if key else whole
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Place:
     """Where a row stands: the segment's blob, its size in bytes, the row's number in it."""
 
@@ -74,14 +75,24 @@ class Segments:
 
         Raises: BlobMissing, IndexError (no such row: a bug, not an input).
         """
-        footer = await self._footer(workspace, place)
-        group, offset = divmod(place.row, ROW_GROUP)
-        index = footer.schema.names.index(column)
-        start, length = _chunk(footer, group, index)
-        data = await self.blobs.get_range(workspace, place.blob, start, length)
-        file = pq.ParquetFile(_Window(place.size, start, data), metadata=footer)
-        value: bytes = file.read_row_group(group, columns=[column])[column][offset].as_py()
+        found = await self.rows(workspace, place.blob, place.size, [place.row], [column])
+        value: bytes = found[column][0].as_py()
         return value
+
+    async def rows(
+        self, workspace: str, blob: str, size: int, numbers: Sequence[int], columns: Sequence[str]
+    ) -> pa.Table:
+        """Some columns of the rows with these numbers, ascending; each row group is read once.
+
+        Raises: BlobMissing, IndexError (no such row: a bug, not an input).
+        """
+        footer = await self._footer(workspace, Place(blob, size, 0))
+        parts = []
+        for group, rows in groupby(numbers, key=lambda number: number // ROW_GROUP):
+            one = range(group, group + 1)
+            held = await self._groups(workspace, blob, size, footer, one, columns)
+            parts.append(held.take([number % ROW_GROUP for number in rows]))
+        return pa.concat_tables(parts)
 
     async def lookup(
         self, workspace: str, blob: str, size: int, *, key: str, column: str = "id"
@@ -119,14 +130,22 @@ class Segments:
         return rows.filter(pc.greater(rows[column], key)).slice(0, limit)
 
     async def _groups(
-        self, workspace: str, blob: str, size: int, footer: pq.FileMetaData, groups: range
+        self,
+        workspace: str,
+        blob: str,
+        size: int,
+        footer: pq.FileMetaData,
+        groups: range,
+        columns: Sequence[str] | None = None,
     ) -> pa.Table:
-        chunks = [_chunk(footer, g, index) for g in groups for index in range(footer.num_columns)]
+        names = footer.schema.names
+        indices = [names.index(name) for name in names if columns is None or name in columns]
+        chunks = [_chunk(footer, group, index) for group in groups for index in indices]
         start = min(chunk[0] for chunk in chunks)
         length = max(chunk[0] + chunk[1] for chunk in chunks) - start
         data = await self.blobs.get_range(workspace, blob, start, length)
         file = pq.ParquetFile(_Window(size, start, data), metadata=footer)
-        return await asyncio.to_thread(file.read_row_groups, list(groups))
+        return await asyncio.to_thread(file.read_row_groups, list(groups), columns)
 
     async def batches(
         self, workspace: str, blob: str, columns: Iterable[str]

@@ -54,7 +54,7 @@ class Limits:
     points: int = 20_000
     payload_bytes: int = 1 << 17
     duration_ms: int = 24 * 3600 * 1000
-    least_side_px: float = 1
+    least_side_px: float = 16
     most_side_px: float = 10_000
     margin: float = 1.0
     """How far off the canvas a point may lie, in canvas sizes: a captured pointer leaves it."""

@@ -14,7 +14,7 @@ from volano.data.formats import strokes
 from volano.data.formats.strokes import Strokes
 from volano.spec.data import DEFAULT_COLOR, DEFAULT_WIDTH_PX, BadImageSize
 
-LEAST_PX, MOST_PX = 16, 1024
+LEAST_PX, MOST_PX, MOST_SVG_PX = 16, 1024, 10_000
 PAPER = "#ffffff"
 
 _FINEST_PX = 2048  # the side of the picture that is shrunk to smooth its edges
@@ -31,11 +31,11 @@ class _View:
 
 
 def svg(payload: bytes, size_px: int) -> bytes:
-    """The drawing as SVG of `size_px` (16 to 1024) a side: centred, on white, text of its points.
+    """The drawing as SVG of `size_px` (16 to 10,000) a side: centred, on white, text of its points.
 
     Equal payloads give equal bytes. Raises: BadImageSize, CodecError.
     """
-    _check_size(size_px)
+    _check_size(size_px, MOST_SVG_PX)
     drawing = strokes.decode(payload)
     view = _view(drawing)
     corner = f"{_short(view.left)} {_short(view.top)}"
@@ -62,7 +62,7 @@ def png(payload: bytes, size_px: int) -> bytes:
     No line is thinner than one pixel. Equal payloads give equal bytes with one version of Pillow.
     Raises: BadImageSize, CodecError.
     """
-    _check_size(size_px)
+    _check_size(size_px, MOST_PX)
     drawing = strokes.decode(payload)
     view = _view(drawing)
     finer = min(4, _FINEST_PX // size_px)
@@ -80,9 +80,9 @@ def png(payload: bytes, size_px: int) -> bytes:
     return packed.getvalue()
 
 
-def _check_size(size_px: int) -> None:
-    if not LEAST_PX <= size_px <= MOST_PX:
-        raise BadImageSize(size_px=size_px, least=LEAST_PX, most=MOST_PX)
+def _check_size(size_px: int, most_px: int) -> None:
+    if not LEAST_PX <= size_px <= most_px:
+        raise BadImageSize(size_px=size_px, least=LEAST_PX, most=most_px)
 
 
 def _view(drawing: Strokes) -> _View:
