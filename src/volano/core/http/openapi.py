@@ -3,15 +3,17 @@
 import inspect
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
+from volano.core.http.body import JSON
 from volano.core.http.operation import PUBLIC, Handler, Operation, result_media_type, result_shape
 from volano.core.http.parameters import Parameter
 from volano.core.http.problem import Problem
+from volano.core.http.schemas import Schemas
 from volano.spec.accounts import PERMISSIONS
 from volano.spec.common import (
     BodyTooLarge,
@@ -28,6 +30,7 @@ from volano.spec.common import (
     UnsupportedMediaType,
 )
 from volano.spec.errors import PROBLEM_MEDIA_TYPE, Broken, Missing, VolanoError
+from volano.spec.examples import EXAMPLES
 
 ANYWHERE: tuple[type[VolanoError], ...] = (InvalidValues, Overloaded, DeadlinePassed, Broken)
 WITH_BODY = (UnreadableBody, UnsupportedMediaType, UnsupportedEncoding, BodyTooLarge, BodyTooSlow)
@@ -72,7 +75,7 @@ def document(operations: Iterable[Operation], *, title: str, version: str, about
     ids = [operation.id for operation in shown]
     if twice := {one for one in ids if ids.count(one) > 1}:
         raise TypeError(f"operations with one id: {sorted(twice)}")
-    schemas = _Schemas(shown)
+    schemas = Schemas(_types(shown))
     paths: defaultdict[str, Json] = defaultdict(dict)
     for operation in shown:
         paths[operation.path][operation.method.lower()] = _operation(operation, schemas)
@@ -92,29 +95,18 @@ def document(operations: Iterable[Operation], *, title: str, version: str, about
     }
 
 
-class _Schemas:
-    """The JSON schemas of every type that the operations name, made in one go."""
-
-    def __init__(self, operations: Sequence[Operation]) -> None:
-        types: dict[Any, None] = {Problem: None}
-        for operation in operations:
-            types |= dict.fromkeys(p.type for p in operation.parameters)
-            if operation.body and not operation.body.as_is:
-                types[operation.body.shape] = None
-            if (result := result_shape(operation)) is not None:
-                types[result] = None
-        schemas, components = msgspec.json.schema_components(
-            types, ref_template="#/components/schemas/{name}"
-        )
-        self._by_type = dict(zip(types, schemas, strict=True))
-        self.components = dict(sorted(components.items()))
-
-    def of(self, shape: Any) -> Json:
-        """A copy of the schema of a type; bytes have none."""
-        return dict(self._by_type.get(shape, {}))
+def _types(operations: Iterable[Operation]) -> Iterator[Any]:
+    """Every type that the operations name."""
+    yield Problem
+    for operation in operations:
+        yield from (parameter.type for parameter in operation.parameters)
+        if operation.body and not operation.body.as_is:
+            yield operation.body.shape
+        if (result := result_shape(operation)) is not None:
+            yield result
 
 
-def _operation(operation: Operation, schemas: _Schemas) -> Json:
+def _operation(operation: Operation, schemas: Schemas) -> Json:
     summary, description = _words(operation.handler)
     described: Json = {
         "operationId": operation.id,
@@ -146,15 +138,19 @@ def _words(handler: Handler) -> tuple[str, str]:
     return summary.rstrip("."), "\n\n".join([more, *rest]).strip()
 
 
-def _content(operation: Operation, schemas: _Schemas) -> Json:
+def _content(operation: Operation, schemas: Schemas) -> Json:
     body = operation.body
     assert body is not None
     types = sorted(body.reads) or ["application/octet-stream"]
     schema = {} if body.as_is else schemas.of(body.shape)
-    return {name: {"schema": schema if name.endswith("json") else {}} for name in types}
+    content: Json = {name: {"schema": schema if name.endswith("json") else {}} for name in types}
+    named = [EXAMPLES[one] for one in (body.shape, *get_args(body.shape)) if one in EXAMPLES]
+    if named:
+        content[JSON]["example"] = named[0]
+    return content
 
 
-def _parameter(parameter: Parameter, schemas: _Schemas) -> Json:
+def _parameter(parameter: Parameter, schemas: Schemas) -> Json:
     schema = schemas.of(parameter.type)
     if not parameter.required and parameter.default is not None:
         schema["default"] = msgspec.to_builtins(parameter.default)
@@ -169,7 +165,7 @@ def _parameter(parameter: Parameter, schemas: _Schemas) -> Json:
     return described
 
 
-def _responses(operation: Operation, schemas: _Schemas) -> Json:
+def _responses(operation: Operation, schemas: Schemas) -> Json:
     status = HTTPStatus(operation.status)
     fine: Json = {"description": status.phrase}
     if status is not HTTPStatus.NO_CONTENT:

@@ -114,12 +114,12 @@ function curl(path, method, operation) {
   const parts = [`curl ${quoted(location.origin + path)}`];
   if (method !== "get") parts.splice(0, 1, `curl -X ${method.toUpperCase()} ${quoted(location.origin + path)}`);
   if (operation.security?.length) parts.push('-H "Authorization: Bearer $VOLANO_KEY"');
-  if (operation.parameters?.some((one) => one.$ref?.endsWith("IdempotencyKey")))
+  if (operation.parameters?.some((one) => /idempotency-?key$/i.test(one.$ref ?? one.name)))
     parts.push('-H "Idempotency-Key: $(uuidgen)"');
   const [type, content] = Object.entries(operation.requestBody?.content ?? {})[0] ?? [];
   if (type) parts.push(`-H ${quoted(`Content-Type: ${type}`)}`);
   if (type === "application/json") {
-    const value = example(content.schema);
+    const value = content.example ?? example(content.schema);
     const line = JSON.stringify(value);
     parts.push(`-d ${quoted(line.length < 70 ? line : JSON.stringify(value, null, 2))}`);
   }
@@ -170,7 +170,8 @@ function operationBody(path, method, operation) {
 }
 
 function operationRow(path, method, operation) {
-  const name = path.split(/(\{\w+\})/).map((part) => (part.startsWith("{") ? make("i", {}, part) : part));
+  // A line may break after a slash, and nowhere inside of a part.
+  const name = path.split(/(?<=\/)/).map((part) => [make(part.startsWith("{") ? "i" : "span", {}, part), make("wbr")]);
   const row = make("details", { class: "operation", id: operation.operationId },
     make("summary", {},
       make("span", { class: `method ${method}` }, method.toUpperCase()),
