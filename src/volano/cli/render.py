@@ -171,8 +171,10 @@ def since(then: datetime, now: datetime) -> str:
 def size(count: float) -> str:
     """Bytes: `433 B`, `1.2 MB`."""
     for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        if unit == "B" and count < 999.5:
+            return f"{count:.0f} B"
+        if unit != "B" and count < 999.95:  # what is rounded up to 1000 belongs to the next unit
+            return f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
 
