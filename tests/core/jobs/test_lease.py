@@ -253,7 +253,7 @@ def test_the_ledger_behaves_like_its_model(
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=checks
+                max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=checks
             ),
         )
 
