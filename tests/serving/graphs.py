@@ -10,7 +10,6 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.registry.versions import registered
 from tests.stages import drawing
 from volano.core.context import Context
-from volano.data.formats import strokes
 from volano.serving import features, runtime
 from volano.serving.features import padded
 from volano.spec.accounts import Who
@@ -106,4 +105,4 @@ def asked(seed: int = 0) -> DrawingInput:
 
 def seen(given: DrawingInput) -> bytes:
     """What a graph sees of a drawing, and all that the log keeps."""
-    return strokes.encode(features.drawn(given, 10_000))
+    return features.drawn(given, 10_000).payload

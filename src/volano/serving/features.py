@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from itertools import accumulate, chain
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from volano.data.formats import segments
-from volano.data.formats.strokes import STEPS_PER_PX, Strokes
-from volano.spec.data import Point, TooManyPoints
+from volano.data.formats import packing, points, segments
+from volano.data.formats.packing import STEPS_PER_PX, Frame
+from volano.data.formats.points import Values
+from volano.data.formats.strokes import MAX_BYTES, Strokes
+from volano.spec.data import PayloadTooLarge, TooManyPoints
 from volano.spec.registry import Artefact
 from volano.spec.serving import DrawingInput, InputUnusable
 
@@ -23,7 +25,14 @@ _LATEST_MS = 2**53
 _STEPS = np.array([[STEPS_PER_PX], [STEPS_PER_PX], [1.0]])
 
 
-def drawn(given: DrawingInput, most_points: int) -> Strokes:
+class Drawn(NamedTuple):
+    """One input: what the graph sees of it, and the payload that says the same to the log."""
+
+    strokes: Strokes
+    payload: bytes
+
+
+def drawn(given: DrawingInput, most_points: int) -> Drawn:
     """The drawing as the stroke codec holds it: in quarter pixels, time in ms and never falling.
 
     Raises: InputUnusable, TooManyPoints (to cut it up would hold up everybody else's answers).
@@ -33,29 +42,30 @@ def drawn(given: DrawingInput, most_points: int) -> Strokes:
         raise TooManyPoints(points=sum(counts), limit=most_points)
     if 0 in counts:
         raise InputUnusable(reason=f"stroke {counts.index(0)} has no points")
-    points = list(chain.from_iterable([stroke.points for stroke in given.strokes]))
-    steps = _steps(points)
     width, height = given.canvas.width, given.canvas.height
     if not (0 < width <= _FARTHEST_PX and 0 < height <= _FARTHEST_PX):
         raise InputUnusable(reason=f"nothing can be drawn on {width} x {height} px")
-    return Strokes(
+    columns = np.empty((3, sum(counts)))
+    all_points = list(chain.from_iterable([stroke.points for stroke in given.strokes]))
+    levels, _ = points.fill(columns, all_points)
+    _check(columns)
+    steps = np.floor(columns * _STEPS + 0.5).astype(np.int64)
+    np.maximum.accumulate(steps[2], out=steps[2])
+    strokes = Strokes(
         xy=steps[:2].T.astype(np.float32) / np.float32(STEPS_PER_PX),
         t=steps[2] - steps[2, 0],
         starts=np.array([0, *accumulate(counts)], np.int32),
         width=width,
         height=height,
-        pressure=_pressure(points),
-        t0_ms=int(steps[2, 0]),
-        colors=tuple([stroke.color for stroke in given.strokes]),
-        widths=tuple([stroke.width for stroke in given.strokes]),
     )
+    return Drawn(strokes, _payload(steps, _frame(given, counts, levels)))
 
 
-def feed(inputs: Sequence[Strokes], artefact: Artefact) -> Feed:
+def feed(inputs: Sequence[Drawn], artefact: Artefact) -> Feed:
     """`segments` (inputs, longest, 4) and `count` (inputs,) of some drawings."""
     tolerance, most = artefact.tolerance, artefact.max_segments
     return padded(
-        [segments.segments(one, tolerance=tolerance, max_segments=most) for one in inputs]
+        [segments.segments(one.strokes, tolerance=tolerance, max_segments=most) for one in inputs]
     )
 
 
@@ -70,13 +80,7 @@ def padded(cut: Sequence[Floats]) -> Feed:
     return {"segments": whole, "count": count}
 
 
-def _steps(points: Sequence[Point]) -> NDArray[np.int64]:
-    """x and y in the steps of the codec and time in ms, (3, points)."""
-    flat = [p.x for p in points]
-    flat += [p.y for p in points]
-    flat += [p.timestamp for p in points]
-    # `array` takes a list of floats in two thirds of the time that numpy takes.
-    columns = np.frombuffer(array("d", flat)).reshape(3, len(points))
+def _check(columns: Values) -> None:
     left, top, first = np.minimum.reduce(columns, axis=1).tolist()
     right, bottom, last = np.maximum.reduce(columns, axis=1).tolist()
     # Not `>`: a comparison with NaN is false, so these refuse NaN and infinity too.
@@ -84,14 +88,23 @@ def _steps(points: Sequence[Point]) -> NDArray[np.int64]:
         raise InputUnusable(reason="a coordinate is not a finite number of pixels")
     if not (first >= 0 and last <= _LATEST_MS):
         raise InputUnusable(reason="a timestamp is not a number of milliseconds from 0 to 2^53")
-    steps: NDArray[np.int64] = np.floor(columns * _STEPS + 0.5).astype(np.int64)
-    np.maximum.accumulate(steps[2], out=steps[2])
-    return steps
 
 
-def _pressure(points: Sequence[Point]) -> Floats | None:
-    """In [0, 1]; None where the device has none. What lacks it among others counts as 0."""
-    found = [point.pressure for point in points]
-    if found.count(None) == len(found):
-        return None
-    return np.array([pressure or 0.0 for pressure in found], np.float32)
+def _frame(given: DrawingInput, counts: list[int], levels: Floats | None) -> Frame:
+    colors = [stroke.color for stroke in given.strokes]
+    widths = [stroke.width for stroke in given.strokes]
+    return Frame(
+        counts=counts,
+        width=given.canvas.width,
+        height=given.canvas.height,
+        device="unknown",
+        styles=packing.styles(colors, widths, len(counts)),
+        pressure=b"" if levels is None else packing.pressures(levels, sum(counts)),
+    )
+
+
+def _payload(steps: NDArray[np.int64], frame: Frame) -> bytes:
+    (payload,) = packing.pack(steps, [frame])
+    if len(payload) > MAX_BYTES:
+        raise PayloadTooLarge(size=len(payload), limit=MAX_BYTES)
+    return payload

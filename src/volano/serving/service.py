@@ -19,7 +19,6 @@ from volano.core.db import EVERYWHERE, Tx
 from volano.core.segments import compact, inbox
 from volano.core.segments.inbox import Row
 from volano.core.segments.parquet import Segments
-from volano.data.formats import strokes
 from volano.registry import service as registry
 from volano.serving import features, log, runtime, store
 from volano.serving.lanes import Lanes
@@ -82,14 +81,13 @@ async def predict(
     """
     loaded = (await _answering(ctx, who, name)).loaded
     drawn = [features.drawn(one, ctx.settings.drawing_max_points) for one in inputs]
-    payloads = [strokes.encode(one) for one in drawn]
     feed = features.feed(drawn, loaded.artefact)
     scores = await ctx.part(Lanes).run(loaded, feed, _deadline_s(ctx, deadline_ms))
     made = [_prediction(loaded, row) for row in scores.tolist()]
     now = utc_now()
-    for payload, prediction in zip(payloads, made, strict=True):
+    for one, prediction in zip(drawn, made, strict=True):
         head = log.head_of(name, loaded.version, now, prediction)
-        ctx.part(PredictionLog).add(who.workspace, head, prediction.id, payload)
+        ctx.part(PredictionLog).add(who.workspace, head, prediction.id, one.payload)
     return spec.PredictResponse(endpoint=name, version=loaded.version, predictions=made)
 
 
