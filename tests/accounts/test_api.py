@@ -154,6 +154,13 @@ async def test_listings_come_in_pages(client: Client) -> None:
     assert (2, 1, None) == (len(first["items"]), len(rest["items"]), rest["next"])
 
 
+@pytest.mark.parametrize("listing", ["members", "keys", "invites"])
+async def test_what_is_no_cursor_is_refused(client: Client, listing: str) -> None:
+    for wrong in ("mem_1", "key_", "W10", "WzFd", "ω", "'; --"):
+        answer = await client.get(f"/{listing}", params={"after": wrong})
+        assert (422, "cursor-refused") == problem(answer)
+
+
 async def test_a_session_goes_into_the_authorization_header(
     visitor: Client, code: str, admin: Who
 ) -> None:

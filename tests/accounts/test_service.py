@@ -21,6 +21,7 @@ from volano.spec.accounts import (
     InviteRefused,
     KeyRefused,
     LastAdmin,
+    LastAdminKey,
     NameTaken,
     NewInvite,
     NewKey,
@@ -304,6 +305,52 @@ async def test_a_member_of_another_workspace_is_not_there(
         await service.create_key(ctx, admin, NewKey(member=stranger.member))
 
 
+async def test_keys_are_listed_in_pages_as_they_were_made(ctx: Context, admin: Who) -> None:
+    made = [admin.key, *[(await service.create_key(ctx, admin, NewKey())).id for _ in range(4)]]
+
+    first = await service.list_keys(ctx, admin, limit=3)
+    second = await service.list_keys(ctx, admin, after=first.next or "", limit=3)
+
+    listed = [key for page in (first, second) for key in page.items]
+    assert sorted(made) == sorted(key.id for key in listed)
+    assert [key.created_at for key in listed] == sorted(key.created_at for key in listed)
+    assert second.next is None
+
+
+async def test_the_last_admin_key_stays(ctx: Context, admin: Who) -> None:
+    narrow = await service.create_key(ctx, admin, NewKey(role="developer"))
+    with pytest.raises(LastAdminKey):
+        await service.revoke_key(ctx, admin, admin.key)
+    await service.revoke_key(ctx, admin, narrow.id)
+
+    other = await service.create_key(ctx, admin, NewKey())
+    await service.revoke_key(ctx, admin, admin.key)
+
+    assert "admin" == (await service.identify(ctx, str(other.secret))).role
+
+
+async def test_two_admins_who_revoke_each_others_key_at_once_leave_one(
+    ctx: Context, admin: Who
+) -> None:
+    other = await service.create_key(ctx, admin, NewKey())
+
+    done = await outcomes(
+        service.revoke_key(ctx, admin, admin.key), service.revoke_key(ctx, admin, other.id)
+    )
+
+    assert 1 == sum(isinstance(one, LastAdminKey) for one in done)
+
+
+async def test_an_admin_without_a_key_does_not_count(ctx: Context, admin: Who) -> None:
+    await service.add_member(ctx, admin, NewMember(name="Ada", role="admin"))
+
+    with pytest.raises(LastAdminKey):
+        await service.change_role(ctx, admin, admin.member, "developer")
+
+    key = (await service.list_keys(ctx, admin)).items[0]
+    assert ("admin", None) == (key.role, key.revoked_at)
+
+
 async def test_to_rotate_a_key_both_live_until_the_old_one_is_revoked(
     ctx: Context, admin: Who, admin_secret: str
 ) -> None:
@@ -322,6 +369,7 @@ async def test_another_process_refuses_a_revoked_key_when_it_looks_again(
     ctx: Context, admin: Who, admin_secret: str, other_process: Context
 ) -> None:
     assert admin == await service.identify(other_process, admin_secret)
+    await service.create_key(ctx, admin, NewKey())
 
     await service.revoke_key(ctx, admin, admin.key)
 
@@ -330,6 +378,7 @@ async def test_another_process_refuses_a_revoked_key_when_it_looks_again(
 
 
 async def test_revoking_twice_keeps_the_first_moment(ctx: Context, admin: Who) -> None:
+    await service.create_key(ctx, admin, NewKey())
     await service.revoke_key(ctx, admin, admin.key)
     once = await service.list_keys(ctx, admin)
 

@@ -28,11 +28,9 @@ async def _over(ctx: Context, who: Who, id: str, failure: Failure | None = None)
 async def test_versions_of_a_model_are_numbered_1_2_3(server: Context, boss: Who) -> None:
     for model in ("a", "b", "a", "a"):
         await registered(server, boss, model=model)
-    page = await service.versions(server, boss, model="a", after=None, limit=9)
+    page = await service.versions(server, boss, model="a", after="", limit=9)
     assert [3, 2, 1] == [version.number for version in page.items]
-    assert (await service.versions(server, boss, model="b", after=None, limit=9)).items[
-        0
-    ].number == 1
+    assert (await service.versions(server, boss, model="b", after="", limit=9)).items[0].number == 1
 
 
 async def test_numbers_stay_without_gap_or_twin_when_many_register_at_once(
@@ -143,11 +141,11 @@ async def test_runs_are_listed_newest_first_by_state_and_model(server: Context, 
     await _over(server, boss, made[0].id)
 
     async def ids(state: str | None = None, model: str | None = None) -> list[str]:
-        found, after = [], None
+        found, after = [], ""
         for _ in range(9):
             page = await service.runs(server, boss, state=state, model=model, after=after, limit=1)
             found += [run.id for run in page.items]
-            if (after := page.next) is None:
+            if not (after := page.next or ""):
                 break
         return found
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import structlog
 
 from tests.registry.versions import registered
 from tests.serving.graphs import CLASSES, asked, graph, seen, version, wrong
@@ -70,6 +71,17 @@ async def test_an_activated_version_answers_at_once(server: Context, boss: Who) 
         assert set(CLASSES) == set(one.scores)
         assert abs(sum(one.scores.values()) - 1) < 1e-5
     assert 3 == len({one.id for one in answer.predictions})
+
+
+async def test_an_activation_is_a_line(server: Context, boss: Who) -> None:
+    there = await version(server, boss, favourite=1)
+
+    with structlog.testing.capture_logs() as lines:
+        await service.activate(server, boss, NAME, there.id)
+
+    assert [(NAME, there.id)] == [
+        (x["endpoint"], x["version"]) for x in lines if x["event"] == "endpoint.activated"
+    ]
 
 
 async def test_several_inputs_are_answered_as_each_alone(server: Context, boss: Who) -> None:
@@ -409,11 +421,11 @@ async def test_endpoints_come_by_name_in_pages(server: Context, boss: Who, outsi
     there = await version(server, boss)
     for name in ("b", "a", "c"):
         await service.activate(server, boss, name, there.id)
-    first = await service.endpoints(server, boss, after=None, limit=2)
-    rest = await service.endpoints(server, boss, after=first.next, limit=2)
+    first = await service.endpoints(server, boss, after="", limit=2)
+    rest = await service.endpoints(server, boss, after=first.next or "", limit=2)
     names = [[one.name for one in page.items] for page in (first, rest)]
     assert ([["a", "b"], ["c"]], None) == (names, rest.next)
-    assert [] == (await service.endpoints(server, outsider, after=None, limit=9)).items
+    assert [] == (await service.endpoints(server, outsider, after="", limit=9)).items
 
 
 async def test_two_activations_at_once_are_two_rollouts(

@@ -288,7 +288,7 @@ async def test_a_worker_that_lost_its_lease_registers_nothing(
     await service.carry_out(server, in_time)
     ended = await registry.run(server, boss, run.id)
     assert ("finished", 2) == (ended.state, ended.attempt)
-    page = await registry.versions(server, boss, model=None, after=None, limit=9)
+    page = await registry.versions(server, boss, model=None, after="", limit=9)
     assert [ended.version] == [version.id for version in page.items]
 
 

@@ -8,15 +8,22 @@ from starlette.requests import HTTPConnection
 from volano.accounts import service, sessions
 from volano.core.context import Context
 from volano.core.http import PUBLIC, Answer, Header, Routes
+from volano.core.http.page import After
 from volano.spec import accounts as spec
 from volano.spec.accounts import Permission, Who
-from volano.spec.common import Id, IdempotencyKeyReused, NotAuthenticated, Page, RoleTooLow
+from volano.spec.common import (
+    CursorRefused,
+    Id,
+    IdempotencyKeyReused,
+    NotAuthenticated,
+    Page,
+    RoleTooLow,
+)
 from volano.spec.errors import Missing
 
 accounts = Routes("", tag="accounts")
 
 Limit = Annotated[int, Meta(ge=1, le=1000)]
-After = Id | None
 
 Once = Annotated[
     Annotated[str, Meta(min_length=1, max_length=200)] | None, Header("idempotency-key")
@@ -46,12 +53,12 @@ async def whoami(ctx: Context, who: Who) -> Who:
     return who
 
 
-@accounts.get("/members", allow="settings")
+@accounts.get("/members", allow="settings", errors=(CursorRefused,))
 async def list_members(
-    ctx: Context, who: Who, *, after: After = None, limit: Limit = 100
+    ctx: Context, who: Who, *, after: After = "", limit: Limit = 100
 ) -> Page[spec.Member]:
     """The members of the workspace in the order in which they were added."""
-    return await service.list_members(ctx, who, after=after or "", limit=limit)
+    return await service.list_members(ctx, who, after=after, limit=limit)
 
 
 @accounts.post("/members", allow="settings", status=201, errors=(spec.NameTaken,))
@@ -60,18 +67,20 @@ async def add_member(ctx: Context, who: Who, body: spec.NewMember) -> spec.Membe
     return await service.add_member(ctx, who, body)
 
 
-@accounts.patch("/members/{id}", allow="settings", errors=(Missing, spec.LastAdmin))
+@accounts.patch(
+    "/members/{id}", allow="settings", errors=(Missing, spec.LastAdmin, spec.LastAdminKey)
+)
 async def change_member(ctx: Context, who: Who, id: Id, body: spec.MemberChange) -> spec.Member:
     """Give a member another role."""
     return await service.change_role(ctx, who, id, body.role)
 
 
-@accounts.get("/keys", allow="own-keys")
+@accounts.get("/keys", allow="own-keys", errors=(CursorRefused,))
 async def list_keys(
-    ctx: Context, who: Who, *, after: After = None, limit: Limit = 100
+    ctx: Context, who: Who, *, after: After = "", limit: Limit = 100
 ) -> Page[spec.Key]:
-    """One's own keys without their secrets; an admin sees those of all members."""
-    return await service.list_keys(ctx, who, after=after or "", limit=limit)
+    """One's own keys without their secrets, oldest first; an admin sees those of all members."""
+    return await service.list_keys(ctx, who, after=after, limit=limit)
 
 
 @accounts.post(
@@ -89,18 +98,20 @@ async def create_key(
     return await service.create_key(ctx, who, body, once=idempotency_key)
 
 
-@accounts.delete("/keys/{id}", allow="own-keys", errors=(Missing, spec.RoleAboveOwn))
+@accounts.delete(
+    "/keys/{id}", allow="own-keys", errors=(Missing, spec.RoleAboveOwn, spec.LastAdminKey)
+)
 async def revoke_key(ctx: Context, who: Who, id: Id) -> None:
     """Refuse a key from now on: all servers within seconds."""
     await service.revoke_key(ctx, who, id)
 
 
-@accounts.get("/invites", allow="settings")
+@accounts.get("/invites", allow="settings", errors=(CursorRefused,))
 async def list_invites(
-    ctx: Context, who: Who, *, after: After = None, limit: Limit = 100
+    ctx: Context, who: Who, *, after: After = "", limit: Limit = 100
 ) -> Page[spec.Invite]:
     """The invitations of the workspace without their codes, oldest first."""
-    return await service.list_invites(ctx, who, after=after or "", limit=limit)
+    return await service.list_invites(ctx, who, after=after, limit=limit)
 
 
 @accounts.post(

@@ -5,9 +5,7 @@ import hmac
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from volano.accounts import invites, keys, roles, sessions, store
 from volano.accounts.sessions import Ticket
@@ -17,10 +15,14 @@ from volano.core.db import EVERYWHERE, Tx
 from volano.core.secrets import Pepper
 from volano.spec import accounts as spec
 from volano.spec.accounts import PERMISSIONS, Permission, Role, Who
-from volano.spec.common import IdempotencyKeyReused, Page, RoleTooLow, new_id, utc_now
+from volano.spec.common import (
+    IdempotencyKeyReused,
+    Page,
+    RoleTooLow,
+    new_id,
+    utc_now,
+)
 from volano.spec.errors import Missing
-
-T = TypeVar("T", spec.Member, spec.Key, spec.Invite)
 
 FIRST_MEMBER = "admin"
 
@@ -165,16 +167,19 @@ async def add_member(ctx: Context, who: Who, new: spec.NewMember) -> spec.Member
 async def list_members(
     ctx: Context, who: Who, *, after: str = "", limit: int = 100
 ) -> Page[spec.Member]:
-    """The members of the workspace in the order in which they were added."""
+    """The members of the workspace in the order in which they were added.
+
+    Raises: CursorRefused.
+    """
     async with ctx.db.read(who.workspace) as tx:
-        rows = await store.members_after(tx, after, limit + 1)
-    return _page(rows, _member, limit)
+        rows = await store.member_page(tx, after, limit)
+    return store.MEMBERS.page(rows, limit, _member)
 
 
 async def change_role(ctx: Context, who: Who, id_: str, role: Role) -> spec.Member:
     """The member with the role that it has from now on; its keys are looked at again at once.
 
-    Raises: Missing, LastAdmin.
+    Raises: Missing, LastAdmin, LastAdminKey.
     """
     async with ctx.db.begin(who.workspace) as tx:
         admins = await store.locked_admins(tx)
@@ -182,6 +187,8 @@ async def change_role(ctx: Context, who: Who, id_: str, role: Role) -> spec.Memb
         if admins == [id_] and role != "admin":
             raise spec.LastAdmin(member=member.name)
         await store.set_role(tx, id_, role)
+        if id_ in admins:
+            await _require_admin_key(tx)
         tx.after_commit(lambda: ctx.part(Verdicts).forget(member=id_))
         return await _found_member(tx, id_)
 
@@ -224,26 +231,42 @@ async def create_key(
 
 
 async def list_keys(ctx: Context, who: Who, *, after: str = "", limit: int = 100) -> Page[spec.Key]:
-    """One's own keys without their secrets; an admin sees those of all members."""
+    """One's own keys without their secrets, oldest first; an admin sees those of all members.
+
+    Raises: CursorRefused.
+    """
     member = None if who.may("settings") else who.member
     async with ctx.db.read(who.workspace) as tx:
-        rows = await store.keys_after(tx, member, after, limit + 1)
-    return _page(rows, _key, limit)
+        rows = await store.key_page(tx, member, after, limit)
+    return store.KEYS.page(rows, limit, _key)
 
 
 async def revoke_key(ctx: Context, who: Who, id_: str) -> None:
     """Refuse the key from now on: here at once, elsewhere within `key_cache_s`.
 
-    Raises: Missing (also for another member's key, unless by an admin), RoleAboveOwn.
+    Raises: Missing (also for another member's key, unless by an admin), RoleAboveOwn,
+    LastAdminKey.
     """
     async with ctx.db.begin(who.workspace) as tx:
+        await store.locked_admins(tx)  # of two who revoke each other's key one is refused
         row = await store.key(tx, id_)
         if row is None or not (row.member == who.member or who.may("settings")):
             raise Missing(noun="key", id=id_)
         if not roles.within(_key(row).role, who.role):
             raise spec.RoleAboveOwn(role=_key(row).role, own=who.role)
         await store.revoke_key(tx, id_, utc_now())
+        if _role(row) == "admin":
+            await _require_admin_key(tx)
         tx.after_commit(lambda: ctx.part(Verdicts).forget(key=id_))
+
+
+async def _require_admin_key(tx: Tx) -> None:
+    """A workspace that nobody can administer would need its host: `admin_key`.
+
+    Raises: LastAdminKey.
+    """
+    if not await store.has_admin_key(tx, utc_now()):
+        raise spec.LastAdminKey
 
 
 async def _add_key(ctx: Context, tx: Tx, member: str, new: spec.NewKey, entropy: bytes) -> spec.Key:
@@ -291,10 +314,13 @@ async def create_invite(
 async def list_invites(
     ctx: Context, who: Who, *, after: str = "", limit: int = 100
 ) -> Page[spec.Invite]:
-    """The invitations of the workspace, without their codes, oldest first."""
+    """The invitations of the workspace, without their codes, oldest first.
+
+    Raises: CursorRefused.
+    """
     async with ctx.db.read(who.workspace) as tx:
-        rows = await store.invites_after(tx, after, limit + 1)
-    return _page(rows, _invite, limit)
+        rows = await store.invite_page(tx, after, limit)
+    return store.INVITES.page(rows, limit, _invite)
 
 
 async def revoke_invite(ctx: Context, who: Who, id_: str) -> None:
@@ -385,8 +411,3 @@ def _invite(row: store.Row, code: str | None = None) -> spec.Invite:
         revoked_at=row.revoked_at,
         code=code,
     )
-
-
-def _page(rows: Sequence[store.Row], shown: Callable[[store.Row], T], limit: int) -> Page[T]:
-    items = [shown(row) for row in rows[:limit]]
-    return Page(items=items, next=items[-1].id if len(rows) > limit else None)

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from volano.core.db import Instant, Tx, metadata
+from volano.core.http.page import Keyset
 from volano.spec.accounts import Role, Workspace
 
 Row = sa.Row[Any]
@@ -60,6 +61,10 @@ invites = sa.Table(
     sa.UniqueConstraint("workspace", "hash"),
 )
 
+MEMBERS = Keyset((members.c.id,))
+KEYS = Keyset((keys.c.created_at, keys.c.id))
+INVITES = Keyset((invites.c.id,))
+
 _members_of_keys = sa.and_(members.c.workspace == keys.c.workspace, members.c.id == keys.c.member)
 
 
@@ -91,10 +96,9 @@ async def member(tx: Tx, id_: str) -> Row | None:
     return await tx.one(tx.select(members).where(members.c.id == id_))
 
 
-async def members_after(tx: Tx, after: str, limit: int) -> Sequence[Row]:
+async def member_page(tx: Tx, after: str, limit: int) -> Sequence[Row]:
     """Members in the order of their ids, which is the order in which they were added."""
-    query = tx.select(members).where(members.c.id > after)
-    return await tx.all(query.order_by(members.c.id).limit(limit))
+    return await tx.all(MEMBERS.slice(tx.select(members), after, limit))
 
 
 async def locked_admins(tx: Tx) -> Sequence[str]:
@@ -119,12 +123,20 @@ async def key(tx: Tx, id_: str) -> Row | None:
     return await tx.one(_keys(tx).where(keys.c.id == id_))
 
 
-async def keys_after(tx: Tx, member: str | None, after: str, limit: int) -> Sequence[Row]:
-    """Keys of one member or of all, in the order of their ids."""
-    query = _keys(tx).where(keys.c.id > after)
+async def key_page(tx: Tx, member: str | None, after: str, limit: int) -> Sequence[Row]:
+    """Keys of one member or of all, in the order in which they were made."""
+    query = _keys(tx)
     if member is not None:
         query = query.where(keys.c.member == member)
-    return await tx.all(query.order_by(keys.c.id).limit(limit))
+    return await tx.all(KEYS.slice(query, after, limit))
+
+
+async def has_admin_key(tx: Tx, now: datetime) -> bool:
+    """Whether anybody holds a live key with which they are an admin."""
+    pinned = sa.or_(keys.c.role.is_(None), keys.c.role == "admin")
+    live = (keys.c.revoked_at.is_(None), keys.c.expires_at > now)
+    query = _keys(tx).where(members.c.role == "admin", pinned, *live)
+    return await tx.one(query.limit(1)) is not None
 
 
 async def revoke_key(tx: Tx, id_: str, now: datetime) -> None:
@@ -143,10 +155,9 @@ async def invite(tx: Tx, hash_: bytes) -> Row | None:
     return await tx.one(tx.select(invites).where(invites.c.hash == hash_))
 
 
-async def invites_after(tx: Tx, after: str, limit: int) -> Sequence[Row]:
+async def invite_page(tx: Tx, after: str, limit: int) -> Sequence[Row]:
     """Invitations in the order of their ids, which is the order in which they were made."""
-    query = tx.select(invites).where(invites.c.id > after)
-    return await tx.all(query.order_by(invites.c.id).limit(limit))
+    return await tx.all(INVITES.slice(tx.select(invites), after, limit))
 
 
 async def revoke_invite(tx: Tx, id_: str, now: datetime) -> bool:

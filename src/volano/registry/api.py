@@ -6,10 +6,11 @@ from msgspec import Meta
 
 from volano.core.context import Context
 from volano.core.http import Raw, Routes
+from volano.core.http.page import After
 from volano.registry import service
 from volano.spec import registry as spec
 from volano.spec.accounts import Who
-from volano.spec.common import Id, Name, Page
+from volano.spec.common import CursorRefused, Id, Name, Page
 from volano.spec.evaluation import ClassificationReport
 
 runs = Routes("/runs", tag="registry")
@@ -19,14 +20,14 @@ Limit = Annotated[int, Meta(ge=1, le=500)]
 FileName = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-@runs.get(allow="read")
+@runs.get(allow="read", errors=(CursorRefused,))
 async def list_runs(
     ctx: Context,
     who: Who,
     *,
     state: spec.RunState | None = None,
     model: Name | None = None,
-    after: Id | None = None,
+    after: After = "",
     limit: Limit = 50,
 ) -> Page[spec.Run]:
     """Runs, newest first."""
@@ -51,13 +52,13 @@ async def show_log(ctx: Context, who: Who, id: Id) -> Raw:
     return Raw(await service.run_log(ctx, who, id), "text/plain; charset=utf-8")
 
 
-@versions.get(allow="read")
+@versions.get(allow="read", errors=(CursorRefused,))
 async def list_versions(
     ctx: Context,
     who: Who,
     *,
     model: Name | None = None,
-    after: Id | None = None,
+    after: After = "",
     limit: Limit = 50,
 ) -> Page[spec.Version]:
     """Versions, newest first."""

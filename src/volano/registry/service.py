@@ -41,13 +41,15 @@ async def run(ctx: Context, who: Who, id: str) -> spec.Run:
 
 
 async def runs(
-    ctx: Context, who: Who, *, state: str | None, model: str | None, after: str | None, limit: int
+    ctx: Context, who: Who, *, state: str | None, model: str | None, after: str, limit: int
 ) -> Page[spec.Run]:
-    """Runs, newest first."""
+    """Runs, newest first.
+
+    Raises: CursorRefused.
+    """
     async with ctx.db.read(who.workspace) as tx:
-        rows = await store.run_page(tx, state=state, model=model, before=after, limit=limit + 1)
-    items = [_run(row) for row in rows[:limit]]
-    return Page(items=items, next=items[-1].id if len(rows) > limit else None)
+        rows = await store.run_page(tx, state=state, model=model, after=after, limit=limit)
+    return store.RUNS.page(rows, limit, _run)
 
 
 async def job_of(tx: Tx, id: str) -> tuple[spec.Run, str]:
@@ -173,13 +175,15 @@ async def version(ctx: Context, who: Who, id: str) -> spec.Version:
 
 
 async def versions(
-    ctx: Context, who: Who, *, model: str | None, after: str | None, limit: int
+    ctx: Context, who: Who, *, model: str | None, after: str, limit: int
 ) -> Page[spec.Version]:
-    """Versions, newest first."""
+    """Versions, newest first.
+
+    Raises: CursorRefused.
+    """
     async with ctx.db.read(who.workspace) as tx:
-        rows = await store.version_page(tx, model=model, before=after, limit=limit + 1)
-    items = [_version(row) for row in rows[:limit]]
-    return Page(items=items, next=items[-1].id if len(rows) > limit else None)
+        rows = await store.version_page(tx, model=model, after=after, limit=limit)
+    return store.VERSIONS.page(rows, limit, _version)
 
 
 async def compare(ctx: Context, who: Who, ids: Sequence[str]) -> spec.Comparison:

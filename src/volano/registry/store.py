@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from volano.core.db import Instant, JsonValue, Tx, metadata
+from volano.core.http.page import Keyset
 from volano.spec.registry import RunState
 
 runs = sa.Table(
@@ -75,6 +76,10 @@ versions = sa.Table(
     sa.Index("versions_snapshot", "workspace", "snapshot"),
 )
 
+RUNS = Keyset((runs.c.id,), descending=True)
+VERSIONS = Keyset((versions.c.id,), descending=True)
+"""Newest first: ids sort by time."""
+
 OPEN: tuple[RunState, ...] = ("queued", "running")
 
 
@@ -89,7 +94,7 @@ async def run(tx: Tx, id: str) -> sa.Row[Any] | None:
 
 
 async def run_page(
-    tx: Tx, *, state: str | None, model: str | None, before: str | None, limit: int
+    tx: Tx, *, state: str | None, model: str | None, after: str, limit: int
 ) -> Sequence[sa.Row[Any]]:
     """Runs, newest first (their ids sort by time)."""
     query = tx.select(runs)
@@ -97,9 +102,7 @@ async def run_page(
         query = query.where(runs.c.state == state)
     if model is not None:
         query = query.where(runs.c.model == model)
-    if before is not None:
-        query = query.where(runs.c.id < before)
-    return await tx.all(query.order_by(runs.c.id.desc()).limit(limit))
+    return await tx.all(RUNS.slice(query, after, limit))
 
 
 async def update_run(
@@ -165,15 +168,13 @@ async def version(tx: Tx, id: str) -> sa.Row[Any] | None:
 
 
 async def version_page(
-    tx: Tx, *, model: str | None, before: str | None, limit: int
+    tx: Tx, *, model: str | None, after: str, limit: int
 ) -> Sequence[sa.Row[Any]]:
     """Versions, newest first."""
     query = tx.select(versions)
     if model is not None:
         query = query.where(versions.c.model == model)
-    if before is not None:
-        query = query.where(versions.c.id < before)
-    return await tx.all(query.order_by(versions.c.id.desc()).limit(limit))
+    return await tx.all(VERSIONS.slice(query, after, limit))
 
 
 async def logs_named(tx: Tx, blobs: Sequence[str]) -> set[str]:

@@ -7,10 +7,11 @@ from msgspec import Meta
 
 from volano.core.context import Context
 from volano.core.http import Header, Prepared, Routes
+from volano.core.http.page import After
 from volano.serving import service
 from volano.spec import serving as spec
 from volano.spec.accounts import Who
-from volano.spec.common import Id, Name, Overloaded, Page
+from volano.spec.common import CursorRefused, Id, Name, Overloaded, Page
 from volano.spec.registry import ArtefactRefused
 
 endpoints = Routes("/endpoints", tag="serving")
@@ -20,9 +21,9 @@ Limit = Annotated[int, Meta(ge=1, le=500)]
 Deadline = Annotated[Annotated[int, Meta(ge=1)] | None, Header("x-deadline-ms")]
 
 
-@endpoints.get(allow="read")
+@endpoints.get(allow="read", errors=(CursorRefused,))
 async def list_endpoints(
-    ctx: Context, who: Who, *, after: Name | None = None, limit: Limit = 100
+    ctx: Context, who: Who, *, after: After = "", limit: Limit = 100
 ) -> Page[spec.Endpoint]:
     """Endpoints by name."""
     return await service.endpoints(ctx, who, after=after, limit=limit)

@@ -181,14 +181,14 @@ async def endpoint(ctx: Context, who: Who, name: str) -> spec.Endpoint:
     return _endpoint(row, [msgspec.convert(r, spec.Rollout, from_attributes=True) for r in history])
 
 
-async def endpoints(
-    ctx: Context, who: Who, *, after: str | None, limit: int
-) -> Page[spec.Endpoint]:
-    """Endpoints by name, without their history."""
+async def endpoints(ctx: Context, who: Who, *, after: str, limit: int) -> Page[spec.Endpoint]:
+    """Endpoints by name, without their history.
+
+    Raises: CursorRefused.
+    """
     async with ctx.db.read(who.workspace) as tx:
-        rows = await store.endpoint_page(tx, after=after, limit=limit + 1)
-    items = [_endpoint(row, []) for row in rows[:limit]]
-    return Page(items=items, next=items[-1].name if len(rows) > limit else None)
+        rows = await store.endpoint_page(tx, after=after, limit=limit)
+    return store.BY_NAME.page(rows, limit, lambda row: _endpoint(row, []))
 
 
 async def rollouts_of(ctx: Context, who: Who, version: str) -> list[tuple[str, spec.Rollout]]:
@@ -314,6 +314,9 @@ async def _load(ctx: Context, workspace: str, version: str) -> Loaded:
 def _changed(ctx: Context, address: tuple[str, str], active: Active) -> None:
     ctx.part(Routing).put(address, active)
     ctx.bus.publish(CHANGED, "/".join(address))
+    workspace, name = address
+    facts = {"workspace": workspace, "endpoint": name, "version": active.loaded.version}
+    structlog.get_logger().info("endpoint.activated", **facts)
 
 
 async def _row(tx: Tx, name: str) -> sa.Row[Any]:

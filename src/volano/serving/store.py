@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from volano.core.db import Instant, Tx, metadata
+from volano.core.http.page import Keyset
 
 endpoints = sa.Table(
     "endpoints",
@@ -40,18 +41,17 @@ answers = sa.Table(  # how many predictions of a version have left the inbox
     sa.Column("predictions", sa.BigInteger, nullable=False),
 )
 
+BY_NAME = Keyset((endpoints.c.name,))
+
 
 async def endpoint(tx: Tx, name: str) -> sa.Row[Any] | None:
     """One endpoint's row."""
     return await tx.one(tx.select(endpoints).where(endpoints.c.name == name))
 
 
-async def endpoint_page(tx: Tx, *, after: str | None, limit: int) -> Sequence[sa.Row[Any]]:
+async def endpoint_page(tx: Tx, *, after: str, limit: int) -> Sequence[sa.Row[Any]]:
     """Endpoints by name."""
-    query = tx.select(endpoints)
-    if after is not None:
-        query = query.where(endpoints.c.name > after)
-    return await tx.all(query.order_by(endpoints.c.name).limit(limit))
+    return await tx.all(BY_NAME.slice(tx.select(endpoints), after, limit))
 
 
 async def all_endpoints(tx: Tx) -> Sequence[sa.Row[Any]]:

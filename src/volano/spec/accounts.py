@@ -142,7 +142,10 @@ class KeyRefused(Denied):
     """This key or session is not valid here."""
 
     status = 401
-    remedy = "It may be mistyped, revoked or expired; `volano keys create` makes a new one."
+    remedy = (
+        "It may be mistyped, revoked or expired. An admin makes a new one with "
+        "`volano keys create`; whoever runs the server gets one by starting it: `volano up`."
+    )
 
 
 class InviteRefused(Denied):
@@ -161,6 +164,12 @@ class LastAdmin(Conflict):
     """{member!r} is the last admin of this workspace."""
 
     remedy = "Make another member an admin first."
+
+
+class LastAdminKey(Conflict):
+    """Without this nobody holds a key that is an admin's in this workspace."""
+
+    remedy = "Make another admin's key first: `volano keys create`; then do this again."
 
 
 class NameTaken(Conflict):

@@ -105,6 +105,12 @@ class InvalidValues(Invalid):
     remedy = "See /api/docs for the shape that this operation takes."
 
 
+class CursorRefused(Invalid):
+    """{after!r} is not where a page of this listing ended."""
+
+    remedy = "Send as `after` what `next` was in the page before, or nothing for the first page."
+
+
 class UnsupportedMediaType(Invalid):
     """This operation does not read {media_type!r}."""
 

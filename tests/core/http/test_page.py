@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from volano.core.db import Database, Instant, Tx, Uuid16
 from volano.core.http.page import Keyset
-from volano.spec.common import InvalidValues, Page, uuid7
+from volano.spec.common import CursorRefused, Page, uuid7
 
 events = sa.Table(
     "test_http_events",
@@ -74,7 +74,7 @@ async def test_newest_is_newest_first(tx: Tx) -> None:
     "cursor", ["x", "é", "W10", "WzEsMl0", "bnVsbA", "WyJhIiwiYiJd", "A" * 400]
 )
 async def test_a_cursor_that_is_not_ours_is_refused(tx: Tx, cursor: str) -> None:
-    with pytest.raises(InvalidValues):
+    with pytest.raises(CursorRefused):
         await page(tx, NEWEST, cursor, 5)
 
 
@@ -82,5 +82,5 @@ async def test_a_cursor_of_another_listing_is_refused(tx: Tx) -> None:
     cursor = (await page(tx, BY_NAME, "", 5)).next
 
     assert cursor
-    with pytest.raises(InvalidValues):
+    with pytest.raises(CursorRefused):
         await page(tx, NEWEST, cursor, 5)

@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from volano.core.db import Instant, Uuid16
-from volano.spec.common import InvalidValues, Page
+from volano.spec.common import CursorRefused, Page
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Keyset:
     def slice(self, statement: sa.Select[Any], after: str, limit: int) -> sa.Select[Any]:
         """The statement for one page and one row more, which tells whether there is another.
 
-        Raises: InvalidValues (`after` is not of this listing).
+        Raises: CursorRefused (`after` is not of this listing).
         """
         if after:
             row, last = sa.tuple_(*self.columns), sa.tuple_(*self._last(after))
@@ -64,9 +64,7 @@ class Keyset:
             pairs = list(zip(self.columns, values, strict=True))
             return [sa.bindparam(None, _value(c, value), c.type) for c, value in pairs]
         except (msgspec.MsgspecError, ValueError):
-            raise InvalidValues(
-                reason=f"{cursor!r} is not where a page ended", at="query.after"
-            ) from None
+            raise CursorRefused(after=cursor) from None
 
 
 def _value(column: sa.Column[Any], value: Any) -> Any:
