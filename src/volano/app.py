@@ -63,7 +63,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Role", "Server", "Settings", "build_api", "examine", "following", "migrate", "open_context",
-    "prepare", "read_settings", "real_services", "run_worker", "serve", "settings_table", "work",
+    "prepare", "read_settings", "real_services", "recover", "run_worker", "serve",
+    "settings_table", "work",
 ]  # fmt: skip
 
 log = structlog.get_logger("app")
@@ -310,6 +311,17 @@ async def prepare(settings: Settings) -> str | None:
     await migrate(settings.db_url)
     async with open_context(settings) as ctx:
         return await accounts.bootstrap(ctx, WORKSPACE)
+
+
+async def recover(settings: Settings) -> str:
+    """Another admin's key of the first workspace, for who owns the database.
+
+    Raises: Missing.
+    """
+    async with open_context(settings) as ctx:
+        key = await accounts.admin_key(ctx, WORKSPACE)
+    assert key.secret is not None
+    return key.secret
 
 
 async def examine(settings: Settings, *, fix: bool) -> Diagnosis:

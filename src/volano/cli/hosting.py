@@ -15,15 +15,20 @@ import msgspec
 from volano import __version__, app
 from volano.app import Role, Settings
 from volano.cli import problems
+from volano.cli.holding import held
 from volano.cli.steps import Steps
 from volano.cli.terminal import Terminal
 from volano.sdk import config
 from volano.sdk.client import Client
+from volano.spec.accounts import KeyRefused
 from volano.spec.errors import VolanoError
 from volano.spec.loop import Diagnosis
 
 _EVERYWHERE = ("127.0.0.1", "0.0.0.0", "::")  # noqa: S104  # compared with, not listened on
 """Hosts that `localhost` reaches."""
+
+_INSISTING_S = 3.0
+"""Longer than a server that was told to drain outlives its `http_drain_s`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +50,13 @@ def up(order: Order, terminal: Terminal) -> int:
     settings = app.read_settings(
         home=_text(order.home), host=order.host, port=order.port, processes=order.processes
     )
-    _make_home(settings)
     steps = Steps(terminal)
     steps.title(f"Volano {__version__}")
     with ExitStack() as stack:
-        server = stack.enter_context(_started(order.role))
+        holds = stack.enter_context(_home(settings, order.role))
+        server = stack.enter_context(_started(order.role, holds))
         if order.real:
+            _let_through(settings.home_path)
             settings = stack.enter_context(app.real_services(settings))
             steps.done("PostgreSQL and S3 answer")
         key = asyncio.run(app.prepare(settings))
@@ -65,9 +71,13 @@ def up(order: Order, terminal: Terminal) -> int:
 
 
 def migrate(home: Path | None) -> str:
-    """Bring the database up to date; which one it was, without its password."""
+    """Bring the database up to date; which one it was, without its password.
+
+    Raises: HomeTaken (a server runs on it).
+    """
     settings = app.read_settings(home=_text(home))
-    asyncio.run(app.migrate(settings.db_url))
+    with _home(settings, "all"):
+        asyncio.run(app.migrate(settings.db_url))
     return settings.db_url.partition("@")[2] or settings.db_url
 
 
@@ -88,12 +98,31 @@ def address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _make_home(settings: Settings) -> None:
-    """Raises: FileUnusable."""
+@contextmanager
+def _home(settings: Settings, role: Role) -> Iterator[tuple[int, ...]]:
+    """Make the folder if needed and keep it for this role; what is written meanwhile is private.
+
+    Raises: FileUnusable, HomeTaken.
+    """
+    folder = settings.home_path
     try:
-        settings.home_path.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise problems.unusable(settings.home_path, error) from None
+        raise problems.unusable(folder, error) from None
+    before = os.umask(0o077)
+    try:
+        with held(folder, role, patience_s=settings.http_drain_s + _INSISTING_S) as holds:
+            yield holds
+    finally:
+        os.umask(before)
+
+
+def _let_through(home: Path) -> None:
+    """Root's PostgreSQL runs as nobody, who may then pass through these folders, not list them."""
+    if os.geteuid() == 0:
+        for folder in (home, home / "services"):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(folder.stat().st_mode | 0o011)
 
 
 def _text(path: Path | None) -> str | None:
@@ -101,17 +130,19 @@ def _text(path: Path | None) -> str | None:
 
 
 def _turn(settings: Settings, steps: Steps, url: str, key: str | None, order: Order) -> None:
-    """Show the key once and keep it for commands typed here; turn the wheel for the first time."""
+    """Show a new key and keep it for commands typed here; turn the wheel for the first time."""
     path = settings.home_path / config.PROJECT_FILE.name
+    why = f"workspace {app.WORKSPACE!r}; its admin key"
+    kept = config.kept(path)
+    if key is None and order.role != "worker" and (lost := _lost(settings, url, kept)):
+        key, why = asyncio.run(app.recover(settings)), f"{lost}; a new admin key"
     if key is not None:
         config.write(url, key, path)
-        steps.done(
-            f"workspace {app.WORKSPACE!r}; its admin key, shown this once and kept in {path}:"
-        )
+        steps.done(f"{why}, kept in {path} for your eyes only:")
         steps.line(key)
-    kept = config.kept(path)
-    if kept is not None and kept.url != url and order.role != "worker":
+    elif kept is not None and kept.url != url and order.role != "worker":
         config.write(url, kept.key, path)  # the same server, now on another port
+    kept = config.kept(path)
     if order.role == "all" and not order.empty and kept is not None:
         from volano.cli.first_turn import first_turn
 
@@ -120,16 +151,32 @@ def _turn(settings: Settings, steps: Steps, url: str, key: str | None, order: Or
     steps.end()
 
 
+def _lost(settings: Settings, url: str, kept: config.Profile | None) -> str:
+    """Why the host needs another key than the kept one; empty if it works.
+
+    Who starts a server owns its folder and its database, so this opens nothing that was shut.
+    Without a kept key that is so for the embedded database alone: another one has other hosts.
+    """
+    if kept is None:
+        return "" if settings.db else "no key was kept"
+    try:
+        with Client(url, kept.key) as client:
+            client.whoami()
+    except KeyRefused:
+        return "the kept key has expired or was revoked"
+    return ""
+
+
 class _Server:
     """The server in a program of its own, which loads while this one prepares the database.
 
     Not a fork: this process has run the object store's client, whose threads a fork would lose.
     """
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, role: Role, holds: tuple[int, ...]) -> None:
         told, tell = os.pipe()
         command = [sys.executable, "-m", "volano.cli.hosting", role, str(tell), str(os.getpid())]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(tell,))
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(tell, *holds))
         os.close(tell)
         self._told = told
 
@@ -160,9 +207,9 @@ class _Server:
 
 
 @contextmanager
-def _started(role: Role) -> Iterator[_Server]:
+def _started(role: Role, holds: tuple[int, ...]) -> Iterator[_Server]:
     """A server that ends with the block, and with this process however that ends."""
-    server = _Server(role)
+    server = _Server(role, holds)
     # Without a handler this process would be gone before its server has drained, and as the first
     # process of a container it would not hear the signal at all.
     before = signal.signal(signal.SIGTERM, lambda number, frame: server.stop())

@@ -1,0 +1,73 @@
+"""Who serves from a home folder: one server of each role at a time, by locks of the kernel's."""
+
+import fcntl
+import os
+import select
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from volano.spec.errors import Unavailable
+
+PARTS: Final = {"all": ("api", "worker"), "api": ("api",), "worker": ("worker",)}
+"""Role -> what of a server it runs; a home has one of each, so the two roles may share it."""
+
+_PAUSE_S = 0.05
+
+
+class HomeTaken(Unavailable):
+    """The folder {home} is in use: process {pid} serves from it."""
+
+    remedy = "Stop that process, or give another --home; `--processes` gives one server more."
+
+
+@contextmanager
+def held(home: Path, role: str, *, patience_s: float) -> Iterator[tuple[int, ...]]:
+    """Keep the folder for this role; yields the descriptors that hold it.
+
+    Whoever inherits them holds it too, so it is free once the last of a server's processes is
+    gone, however that came. What drains after a kill -9 is given `patience_s` to end.
+
+    Raises: HomeTaken, OSError.
+    """
+    with ExitStack() as stack:
+        yield tuple(
+            stack.enter_context(_locked(home, part, time.monotonic() + patience_s))
+            for part in PARTS[role]
+        )
+
+
+@contextmanager
+def _locked(home: Path, part: str, until: float) -> Iterator[int]:
+    lock = os.open(home / f"{part}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        while not _taken(lock):
+            pid = os.pread(lock, 20, 0).decode().strip()
+            if _is_alive(pid) or time.monotonic() > until:
+                raise HomeTaken(home=str(home), pid=pid or "?")
+            select.select([], [], [], _PAUSE_S)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _taken(lock: int) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def _is_alive(pid: str) -> bool:
+    """Whether the process runs; whoever has just taken the lock may not have named itself yet."""
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:  # somebody else's, but there
+        pass
+    return True

@@ -1,0 +1,161 @@
+"""Tests of the folder of a server: one server at a time, its owner's alone, and a way back in."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import PROGRAM, Volano
+from volano.app import migrate
+from volano.cli.holding import HomeTaken, held
+from volano.core.db import EVERYWHERE, Database
+
+pytestmark = pytest.mark.slow
+
+
+class Running:
+    """One `volano up --empty` on the folder `home`."""
+
+    def __init__(self, folder: Path, environ: dict[str, str], words: tuple[str, ...]) -> None:
+        self.log = folder / f"up-{time.monotonic_ns()}.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*PROGRAM, "up", "--empty", "--home", "home", "--port", "0", *words],
+                cwd=folder, env=environ, stdout=log, stderr=log,
+            )  # fmt: skip
+        until = time.monotonic() + 60
+        while "ready after" not in self.said:
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < until, "the server is not ready after a minute"
+            time.sleep(0.05)
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def url(self) -> str:
+        return re.findall(r"server at (http://\S+)", self.said)[-1]
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+            self.process.wait(timeout=30)
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def start(folder: Path, environ: dict[str, str]) -> Iterator[Start]:
+    """`start(*words)` is a server on the folder `home`; it ends with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*words: str) -> Running:
+            running = Running(folder, environ, words)
+            stack.callback(running.end)
+            return running
+
+        yield start
+
+
+def key_of(folder: Path) -> str:
+    """The kept key."""
+    kept = json.loads((folder / "home" / "client.json").read_text())
+    return str(kept["keys"][kept["url"]])
+
+
+def test_a_folder_has_one_server_and_a_killed_one_frees_it(start, volano, folder):
+    first = start()
+    kept = (folder / "home" / "client.json").read_text()
+
+    for words in (["up", "--empty", "--once"], ["up", "--role", "worker"], ["migrate"]):
+        done = volano(*words, "--home", "home")
+        assert 3 == done.code
+        assert f"The folder {folder / 'home'} is in use: process {first.process.pid}" in done.err
+        assert "give another --home" in done.err
+    assert kept == (folder / "home" / "client.json").read_text()
+
+    first.end(signal.SIGKILL)
+    start()
+
+
+def test_an_api_and_a_worker_share_a_folder(start, volano):
+    api, worker = start("--role", "api"), start("--role", "worker")
+
+    assert api.process.poll() is worker.process.poll() is None
+    assert 3 == volano("up", "--role", "worker", "--home", "home").code
+
+
+def test_what_holds_a_folder_is_given_time_to_drain(tmp_path: Path):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with held(tmp_path, "api", patience_s=0.0):
+        (tmp_path / "api.lock").write_text(f"{gone.pid}\n")
+        began = time.monotonic()
+        with pytest.raises(HomeTaken), held(tmp_path, "all", patience_s=0.3):
+            pass
+        assert time.monotonic() - began >= 0.3
+    with held(tmp_path, "all", patience_s=0.0):
+        assert f"{os.getpid()}\n" == (tmp_path / "worker.lock").read_text()
+
+
+def test_a_folder_and_all_in_it_is_for_its_owner_alone(start, folder):
+    start()
+
+    home = folder / "home"
+    shut = {path: stat.S_IMODE(path.stat().st_mode) for path in [home, *home.rglob("*")]}
+    assert 0o700 == shut[home]
+    assert {} == {path: oct(mode) for path, mode in shut.items() if mode & 0o077}
+
+
+@pytest.mark.parametrize("loss", ["revoked", "expired", "removed"])
+def test_whoever_lost_the_key_gets_another_by_starting_the_server(
+    start: Start, volano: Volano, folder: Path, loss: str
+):
+    first = start()
+    lost = key_of(folder)
+    if loss == "revoked":
+        (key,) = json.loads(volano("keys", "ls", "--json", *at(first, lost)).out)
+        other = volano("keys", "create", *at(first, lost)).out.strip()
+        assert 0 == volano("keys", "revoke", key["id"], *at(first, other)).code
+    first.end()
+    if loss == "expired":
+        asyncio.run(expire_keys(folder / "home" / "volano.db"))
+    if loss == "removed":
+        (folder / "home" / "client.json").unlink()
+
+    second = start()
+    why = "no key was kept" if loss == "removed" else "the kept key has expired or was revoked"
+    assert f"{why}; a new admin key, kept in " in second.said
+    new = key_of(folder)
+    assert new != lost
+    assert 1 == second.said.count(new)
+    assert "admin" in volano("whoami", *at(second, new)).out
+    second.end()
+
+    assert "a new admin key" not in start().said
+    assert new == key_of(folder)
+
+
+def at(server: Running, key: str) -> tuple[str, ...]:
+    return "--url", server.url, "--key", key
+
+
+async def expire_keys(path: Path) -> None:
+    await migrate(f"sqlite:///{path}")
+    db = await Database.open(f"sqlite:///{path}")
+    async with db.begin(EVERYWHERE) as tx:
+        from volano.accounts.store import keys
+
+        await tx.run(tx.update(keys).values(expires_at=keys.c.created_at))
+    await db.close()
