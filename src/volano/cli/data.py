@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from volano.cli import braille, render
 from volano.cli.render import Columns, Look
-from volano.cli.terminal import Here, note
+from volano.cli.terminal import Here, Limit, note
 
 if TYPE_CHECKING:
     from volano.sdk.data import Which
@@ -51,7 +51,7 @@ def ls(
     *,
     terminal: Here,
     which: Filter = EVERYTHING,
-    limit: Annotated[int, note("Show at most so many; 0 for all.")] = 50,
+    limit: Limit = 50,
 ) -> None:
     """List records.
 

@@ -6,7 +6,7 @@ from cyclopts import App
 
 from volano.cli import render
 from volano.cli.render import Columns, Look
-from volano.cli.terminal import Here, note
+from volano.cli.terminal import Here, Limit, note
 
 if TYPE_CHECKING:
     from volano.spec.serving import Endpoint, Rollout
@@ -29,9 +29,7 @@ HISTORY: "Columns[Rollout]" = {
 
 
 @app.command
-def ls(
-    *, terminal: Here, limit: Annotated[int, note("Show at most so many; 0 for all.")] = 50
-) -> None:
+def ls(*, terminal: Here, limit: Limit = 50) -> None:
     """List endpoints with the version that answers on each.
 
     Example:

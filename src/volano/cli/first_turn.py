@@ -36,11 +36,12 @@ _BATCH = 100
 
 def first_turn(client: Client, steps: Steps, *, key: str | None) -> None:
     """Collect, freeze, train, activate, predict; nothing where an endpoint answers already."""
-    answering = next(iter(client.endpoints.ls()), None)
-    if answering is not None:
-        steps.done(f"endpoint {answering.name!r} answers")
+    answering = [endpoint.name for endpoint in client.endpoints.ls()]
+    if answering:
+        name = NAME if NAME in answering else answering[0]
+        steps.done(f"endpoint {name!r} answers")
         steps.terminal.say()
-        steps.terminal.then("volano status", f"volano endpoints show {answering.name}")
+        steps.terminal.then("volano status", f"volano endpoints show {name}")
         return
     _draw(client, steps)
     snapshot = client.snapshots.create(NAME)

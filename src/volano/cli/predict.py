@@ -36,9 +36,9 @@ def predict(
     A file holds one drawing or a list of up to 32, as JSON or JSON lines.
 
     Example:
-        volano predict drawing circle.json
-        volano predict drawing 019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10
-        volano data export --label circle | head -3 | volano predict drawing
+        volano predict shapes circle.json
+        volano predict shapes 019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10
+        volano data export --label circle | head -3 | volano predict shapes
     """
     inputs = _inputs(terminal, source)
     terminal.show(terminal.client.endpoints.predict_all(endpoint, inputs), view)

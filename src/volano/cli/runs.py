@@ -6,7 +6,7 @@ from cyclopts import App
 
 from volano.cli.render import Columns
 from volano.cli.run_card import conclude, percent, took, view
-from volano.cli.terminal import Here, note
+from volano.cli.terminal import Here, Limit, note
 from volano.cli.watching import follow
 from volano.spec.registry import Run, RunState
 
@@ -32,7 +32,7 @@ def ls(
     terminal: Here,
     state: Annotated[RunState | None, note("Only in this state.")] = None,
     model: Annotated[str | None, note("Only of this model.", metavar="NAME")] = None,
-    limit: Annotated[int, note("Show at most so many; 0 for all.")] = 20,
+    limit: Limit = 20,
 ) -> None:
     """List runs, newest first.
 

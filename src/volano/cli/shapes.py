@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App
 
 from volano.cli.render import Columns
-from volano.cli.terminal import Here, note
+from volano.cli.terminal import Here, Limit, note
 
 if TYPE_CHECKING:
     from volano.spec.labeling import Shape
@@ -22,9 +22,7 @@ COLUMNS: "Columns[Shape]" = {
 
 
 @app.command
-def ls(
-    *, terminal: Here, limit: Annotated[int, note("Show at most so many; 0 for all.")] = 0
-) -> None:
+def ls(*, terminal: Here, limit: Limit = 0) -> None:
     """List the shapes with the drawings that there are of each.
 
     Example:

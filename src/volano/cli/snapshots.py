@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from volano.cli import problems, render
 from volano.cli.data import EVERYTHING, Filter
 from volano.cli.render import Columns, Look
-from volano.cli.terminal import Here, note
+from volano.cli.terminal import Here, Limit, note
 
 if TYPE_CHECKING:
     from volano.spec.data import Snapshot
@@ -80,9 +80,7 @@ def create(
 
 
 @app.command
-def ls(
-    *, terminal: Here, limit: Annotated[int, note("Show at most so many; 0 for all.")] = 50
-) -> None:
+def ls(*, terminal: Here, limit: Limit = 50) -> None:
     """List snapshots, newest first.
 
     Example:

@@ -8,7 +8,7 @@ from cyclopts import App
 
 from volano.cli import render
 from volano.cli.render import Columns, Look
-from volano.cli.terminal import Here, Terminal, note
+from volano.cli.terminal import Here, Limit, Terminal, note
 from volano.spec.errors import Invalid, Missing
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def ls(
     *,
     terminal: Here,
     model: Annotated[str | None, note("Only of this model.", metavar="NAME")] = None,
-    limit: Annotated[int, note("Show at most so many; 0 for all.")] = 20,
+    limit: Limit = 20,
 ) -> None:
     """List versions, newest first.
 
