@@ -34,8 +34,8 @@ LONGEST_PAUSE_S = 10.0
 KEEP_ALIVE_S = 30.0
 BACKLOG = 2048
 
-WAY_GIVEN = 10
-"""Niceness of a program that gives way: an eighth of the share of one that does not."""
+WAY_GIVEN = 5
+"""Niceness of a program that gives way: where both want a core, it gets a quarter of it."""
 
 TURN_S = 0.001
 """A thread that computes hands the interpreter over after this long: Python's own 5 ms are five
