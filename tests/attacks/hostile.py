@@ -47,6 +47,8 @@ class Writer:
         if self.rng.random() < _WRONG:
             return self.rng.choice(NASTY)
         match kind:
+            case inspect.Metadata():
+                return self.value(kind.type, depth, noun)
             case inspect.StructType():
                 return self._document(kind, depth)
             case inspect.UnionType():

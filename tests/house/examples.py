@@ -64,6 +64,8 @@ def rows(table: sa.Table) -> list[dict[str, Any]]:
 
 def _value(kind: inspect.Type) -> Any:
     match kind:
+        case inspect.Metadata():
+            return _value(kind.type)
         case inspect.StructType():
             return {field.encode_name: _value(field.type) for field in _fields(kind)}
         case inspect.UnionType():

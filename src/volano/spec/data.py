@@ -42,17 +42,21 @@ class Stroke(Input, frozen=True, kw_only=True, gc=False):
     width: Annotated[float, Meta(gt=0, le=256)] = DEFAULT_WIDTH_PX
 
 
+Side = Annotated[float, Meta(extra_json_schema={"minimum": 16, "maximum": 10_000})]
+"""px; described here and checked where drawings are, which says more."""
+
+
 class Canvas(Input, frozen=True, kw_only=True, gc=False):
     """The size of what was drawn on, in CSS px."""
 
-    width: float
-    height: float
+    width: Side
+    height: Side
 
 
 class NewDrawing(Input, frozen=True, kw_only=True, gc=False):
     """One drawing of an asked shape, as a client sends it."""
 
-    id: str
+    id: Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
     """A UUID that the client makes once (version 7 sorts best), so sending twice stores once."""
     shape: Name
     canvas: Canvas
