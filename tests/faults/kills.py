@@ -55,6 +55,8 @@ class Report:
     """Stored though the answer never came: allowed, each once."""
     requests: int = 0
     failed_requests: int = 0
+    merged: int = 0
+    """Segments that were merged into others meanwhile."""
     duplicates: int = 0
     """Drawings that a repeated request found already stored."""
     interrupted_jobs: dict[str, int] = field(default_factory=dict)

@@ -66,6 +66,8 @@ class Shelf:
         self._expect("my drawings", mine, stats["total_drawings"])
         moved = self.server.query("SELECT sum(rows) FROM segments WHERE stream = 'records'")
         self._expect("rows of segments", len(ids), int(moved[0][0]))
+        merged = self.server.query("SELECT count(*) FROM segment_merges")
+        self.report.merged = int(merged[0][0])
 
     async def _exported(self) -> list[dict[str, Any]]:
         got = await self.line.http.get(f"{self.line.address()}/api/v1/records/export", timeout=120)

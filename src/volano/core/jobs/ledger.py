@@ -84,7 +84,7 @@ class Ledger:
         return sent
 
     async def send_unless_open(
-        self, tx: Tx, topic: str, payload: Mapping[str, Any], *, key: str, pause_s: float = 600.0
+        self, tx: Tx, topic: str, payload: Mapping[str, Any], *, key: str, pause_s: float = 60.0
     ) -> str:
         """The id of the one open job with this key, which is sent if there is none.
 
