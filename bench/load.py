@@ -22,7 +22,8 @@ import uvloop
 
 @dataclass
 class Result:
-    """What came back. Latencies in milliseconds, of the answers of the measured time only."""
+    """What came back. Latencies in milliseconds, of the good answers of the measured time only:
+    a refusal is quick, and would make an overloaded server look well."""
 
     seconds: float
     statuses: Counter[int] = field(default_factory=Counter)
@@ -180,7 +181,8 @@ class Load:
         now = self.clock()
         if self.measured_from <= connection.due < self.until and now < self.until + 1.0:
             self.result.statuses[status] += 1
-            self.result.latencies_ms.append((now - connection.due) * 1e3)
+            if 200 <= status < 300:
+                self.result.latencies_ms.append((now - connection.due) * 1e3)
         if self.waiting:
             self._send(connection, self.waiting.popleft())
         elif self.rate:
