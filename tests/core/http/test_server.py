@@ -86,6 +86,21 @@ async def test_the_figures_are_there_while_the_database_is_away(ctx: Context) ->
     assert "volano_jobs" not in answer.text
 
 
+async def test_many_who_ask_look_at_the_database_once(ctx: Context) -> None:
+    looks = 0
+
+    async def counted(ctx: Context) -> Sequence[Level]:
+        nonlocal looks
+        looks += 1
+        return ()
+
+    async with connect(ctx, replace(ABOUT, levels=counted)) as one:
+        for _ in range(5):
+            await one.get("/metrics")
+
+    assert 1 == looks
+
+
 async def test_the_first_page_says_what_runs_here(ctx: Context) -> None:
     async with connect(ctx) as one:
         page = (await one.get("/")).text

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from string import Template
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -45,8 +45,8 @@ _LINK = Template('<li><a href="$url">$text</a></li>')
 _TILE = Template("<li><b>$number</b> $name</li>")
 
 
-LEVELS_S = 5.0
-"""So long one look at the database answers everybody who asks for the figures."""
+LEVELS_S, PAGE_S = 5.0, 1.0
+"""So long one look at the database answers everybody who asks for the figures, or the page."""
 
 
 async def _nothing(_ctx: Context) -> Mapping[str, int]:
@@ -112,25 +112,25 @@ def routes(operations: Sequence[Operation], about: About) -> Routes:
     return own
 
 
-class _Looked:
+class _Looked(Generic[T]):
     """What a look-up gave, for some seconds; while the database is away, what it gave before."""
 
-    def __init__(self, look: Levels) -> None:
-        self._look = look
-        self._found: Sequence[Level] = ()
+    def __init__(self, look: Callable[[Context], Awaitable[T]], first: T, kept_s: float) -> None:
+        self._look, self._kept_s = look, kept_s
+        self._found = first
         self._due = 0.0
 
-    async def now(self, ctx: Context) -> Sequence[Level]:
-        """The levels, at most `LEVELS_S` old where the database answers."""
+    async def now(self, ctx: Context) -> T:
+        """It, at most `kept_s` old where the database answers."""
         if (now := time.monotonic()) >= self._due:
-            self._due = now + LEVELS_S
+            self._due = now + self._kept_s
             with suppress(Unavailable):
                 self._found = await self._look(ctx)
         return self._found
 
 
 def _add_health(own: Routes, about: About) -> None:
-    levels = _Looked(about.levels)
+    levels: _Looked[Sequence[Level]] = _Looked(about.levels, (), LEVELS_S)
 
     @own.get("/healthz", allow=PUBLIC)
     async def health(ctx: Context, who: None) -> Answer[Health]:
@@ -160,10 +160,13 @@ async def _outcome(check: Check, ctx: Context) -> str:
 
 def _add_pages(own: Routes, about: About) -> None:
     page = Template(_text("home.html"))
+    counts: _Looked[Mapping[str, int]] = _Looked(about.counts, {}, PAGE_S)
+    roles: _Looked[Sequence[str]] = _Looked(about.roles, (), PAGE_S)
 
     @own.get("", allow=PUBLIC, hidden=True)
     async def home(ctx: Context, who: None) -> Raw:
-        return _file("html", page.substitute(await _facts(ctx, about)).encode())
+        facts = await _facts(ctx, about, await counts.now(ctx), await roles.now(ctx))
+        return _file("html", page.substitute(facts).encode())
 
     @own.get("/api/docs", allow=PUBLIC, hidden=True)
     async def docs(ctx: Context, who: None) -> Raw:
@@ -176,13 +179,11 @@ def _add_pages(own: Routes, about: About) -> None:
         return _file(name.rpartition(".")[2], _text(name).encode())
 
 
-async def _facts(ctx: Context, about: About) -> dict[str, str]:
+async def _facts(
+    ctx: Context, about: About, counts: Mapping[str, int], roles: Sequence[str]
+) -> dict[str, str]:
     checks = {name: await _outcome(check, ctx) for name, check in about.checks.items()}
     wrong = [f"{name}: {outcome}" for name, outcome in checks.items() if outcome != "ok"]
-    counts, roles = (
-        await _unless_away(about.counts(ctx), {}),
-        await _unless_away(about.roles(ctx), ()),
-    )
     links = [
         f'<li><a href="{_safe(url)}">{_safe(text)}</a></li>' for text, url in about.links.items()
     ]
@@ -197,13 +198,6 @@ async def _facts(ctx: Context, about: About) -> dict[str, str]:
         "links": "".join(links),
         "counts": "".join(tiles),
     }
-
-
-async def _unless_away(answer: Awaitable[T], default: T) -> T:
-    try:
-        return await answer
-    except Unavailable:
-        return default
 
 
 def _text(name: str) -> str:
