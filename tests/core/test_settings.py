@@ -28,13 +28,13 @@ def test_every_default_could_be_typed() -> None:
 @pytest.mark.parametrize(
     ("variable", "text", "reason"),
     [
-        ("VOLANO_PORT", "80.5", "not a int"),
-        ("VOLANO_PORT", "", "not a int"),
+        ("VOLANO_PORT", "80.5", "not a whole number"),
+        ("VOLANO_PORT", "", "not a whole number"),
         ("VOLANO_PORT", "65536", "more than 65535"),
         ("VOLANO_PORT", "-1", "not 0 or more"),
         ("VOLANO_PROCESSES", "0", "not 1 or more"),
         ("VOLANO_JOBS_SLOTS", "-2", "not 1 or more"),
-        ("VOLANO_JOBS_LEASE_S", "long", "not a float"),
+        ("VOLANO_JOBS_LEASE_S", "long", "not a number"),
         ("VOLANO_JOBS_LEASE_S", "nan", "not 0 or more"),
         ("VOLANO_HTTP_HEAD_S", "inf", "more than"),
         ("VOLANO_HTTP_HEAD_S", "-0.1", "not 0 or more"),

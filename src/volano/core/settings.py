@@ -96,7 +96,7 @@ class Settings:
     run_max_memory: int = _setting(8 * 2**30, "memory of one run, bytes")
     run_max_data: int = _setting(20 * 2**30, "data staged for one run, bytes")
     run_max_artefact: int = _setting(2 * 2**30, "files of one version, bytes")
-    run_threads: int = _setting(0, "threads of one run; 0: all cores but none less than one")
+    run_threads: int = _setting(0, "threads of one run; 0: all cores")
 
     serving_poll_s: float = _setting(0.25, "look for a changed endpoint this often, s")
     serving_loaded: int = _setting(
@@ -166,7 +166,7 @@ def _typed(setting: Field[Any], text: str) -> Any:
     try:
         return kind(text)
     except ValueError:
-        reason = f"not a {kind.__name__}"
+        reason = "it is not a whole number" if kind is int else "it is not a number"
         raise BadSetting(name=variable(setting), value=text, reason=reason) from None
 
 

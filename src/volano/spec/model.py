@@ -76,13 +76,14 @@ class Param(Generic[P]):
         try:
             typed: P = _CONVERTERS[kind](value)
         except (TypeError, ValueError, OverflowError):
-            raise BadParam(name=self.name, value=value, reason=f"not a {kind.__name__}") from None
+            raise BadParam(name=self.name, value=value, reason=_NOT_A[kind]) from None
         self._check_range(typed)
         return typed
 
     def _check_range(self, value: Any) -> None:
         if self.choices and value not in self.choices:
-            raise BadParam(name=self.name, value=value, reason=f"not one of {self.choices}")
+            known = ", ".join(map(str, self.choices))
+            raise BadParam(name=self.name, value=value, reason=f"it is none of {known}")
         # `not (a <= b)` so that NaN is refused too.
         if self.ge is not None and not value >= self.ge:
             raise BadParam(name=self.name, value=value, reason=f"below {self.ge}")
@@ -115,6 +116,10 @@ def _finite(value: Any) -> float:
 
 _CONVERTERS: dict[type, Callable[[Any], Any]] = {
     bool: _truth, int: _whole, float: _finite, str: str,
+}  # fmt: skip
+_NOT_A = {
+    bool: "it is neither true nor false", int: "it is not a whole number",
+    float: "it is not a number", str: "it is not a text",
 }  # fmt: skip
 
 
@@ -158,9 +163,8 @@ class Model:
         known = self.declared()
         for name in overrides:
             if name not in known:
-                raise BadParam(
-                    name=name, value=overrides[name], reason=f"not one of {sorted(known)}"
-                )
+                reason = f"there is none of that name; there are {', '.join(sorted(known))}"
+                raise BadParam(name=name, value=overrides[name], reason=reason)
         self.params = {n: p.check(overrides.get(n, p.default)) for n, p in known.items()}
 
     @classmethod
