@@ -21,6 +21,7 @@ from volano.spec.accounts import Who
 from volano.spec.data import (
     EmptySplit,
     NewSnapshot,
+    NobodyTests,
     NothingMatches,
     Record,
     RecordFilter,
@@ -291,6 +292,13 @@ async def test_a_name_leads_to_its_newest_snapshot(server: Context, boss: Who) -
 async def test_a_filter_that_fits_nothing_cannot_be_frozen(server: Context, boss: Who) -> None:
     with pytest.raises(NothingMatches):
         await _freeze(server, boss)
+
+
+async def test_patterns_that_nobody_matches_are_named(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["square"], ["ada", "bob", "cyd"]))
+
+    with pytest.raises(NobodyTests, match="matches 'eve', 'f\\*', so nobody would test"):
+        await _freeze(server, boss, split={"test_contributors": ["eve", "f*"]})
 
 
 async def test_too_few_people_for_a_split_cannot_be_frozen(server: Context, boss: Who) -> None:

@@ -116,7 +116,9 @@ def _drawing(one: Content) -> spec.Drawing:
     )
 
 
-@snapshots.post(allow="train", status=201, errors=(spec.NothingMatches, spec.EmptySplit))
+@snapshots.post(
+    allow="train", status=201, errors=(spec.NothingMatches, spec.EmptySplit, spec.NobodyTests)
+)
 async def freeze(ctx: Context, who: Who, body: spec.NewSnapshot) -> Prepared[spec.Snapshot]:
     """Freeze the records that fit a filter; equal lists have one id, under each of their names."""
     return Prepared(await service.prepare_freeze(ctx, who, body))

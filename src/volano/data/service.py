@@ -228,6 +228,8 @@ async def prepare_freeze(
         raise spec.NothingMatches
     splits = snapshot.assign(new.split, (entry.contributor for entry in entries))
     by_split = snapshot.counts(entries, splits)
+    if new.split.test_contributors and not by_split["test"]:
+        raise spec.NobodyTests(patterns=", ".join(map(repr, new.split.test_contributors)))
     for split, records in by_split.items():
         if not records:
             raise spec.EmptySplit(split=split, contributors=len(splits))

@@ -306,13 +306,19 @@ class SnapshotRecord(Struct, frozen=True, kw_only=True):
 class NothingMatches(Invalid):
     """No record matches the filter, so there is nothing to freeze."""
 
-    remedy = "`volano data ls` with the same filter shows what is there; widen it."
+    remedy = "`volano data ls` shows what is there; leave conditions out, or widen them."
 
 
 class EmptySplit(Invalid):
     """The split {split!r} would have no records: {contributors} contributors are too few for it."""
 
     remedy = "Collect from more people, or name test_contributors."
+
+
+class NobodyTests(Invalid):
+    """No contributor of these records matches {patterns}, so nobody would test."""
+
+    remedy = "`volano data ls` shows contributors; in a pattern `*` and `?` stand for what differs."
 
 
 class StagedTooLarge(TooMuch):
