@@ -16,7 +16,14 @@ from volano.spec.data import (
     SplitRule,
     Stroke,
 )
-from volano.spec.evaluation import Difference, Interval
+from volano.spec.evaluation import (
+    Averages,
+    ClassFigures,
+    ClassificationReport,
+    Confusion,
+    Difference,
+    Interval,
+)
 from volano.spec.labeling import Shape
 from volano.spec.loop import Explanation, Fact, Link
 from volano.spec.registry import (
@@ -148,6 +155,26 @@ COMPARISON = Comparison(
 DIFFERENCE = Difference(
     n=520, difference=0.012, interval=Interval(low=0.004, high=0.02), share_better=0.99
 )
+_EVEN = Averages(precision=0.75, recall=0.75, f1=0.75)
+REPORT = ClassificationReport(
+    classes=["circle", "spiral"],
+    support=[4, 4],
+    n=8,
+    accuracy=0.75,
+    accuracy_interval=Interval(low=0.4, high=0.9),
+    macro=_EVEN,
+    micro=_EVEN,
+    weighted=_EVEN,
+    per_class=[
+        ClassFigures(name="circle", support=4, predicted=2, precision=1.0, recall=0.5, f1=0.667),
+        ClassFigures(name="spiral", support=4, predicted=6, precision=0.667, recall=1.0, f1=0.8),
+    ],
+    confusion=[[2, 2], [0, 4]],
+    top_confusions=[Confusion(truth="circle", predicted="spiral", count=2, share=0.5)],
+    ece_before=0.1,
+    ece_after=0.1,
+    reliability=[],
+)
 ENDPOINT = Endpoint(
     name="drawing",
     model="drawing",
@@ -208,6 +235,9 @@ def furnish(script: Script) -> None:
         f"/runs/{RUN_ID}/log": Answer(body=b"epoch 1\nepoch 2\n", media_type="text/plain"),
         "/versions": page(VERSION),
         f"/versions/{VERSION_ID}": value(VERSION),
+        f"/versions/{VERSION_ID}/evaluation": value(REPORT),
+        f"/explain/version/{VERSION_ID}": value(EXPLANATION),
+        f"/explain/snapshot/{SNAPSHOT_ID}": value(EXPLANATION),
         "/versions/compare": value(COMPARISON),
         f"/versions/ver_2/against/{VERSION_ID}": value(DIFFERENCE),
         "/endpoints": page(ENDPOINT),

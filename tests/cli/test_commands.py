@@ -35,8 +35,12 @@ SHOWN = {
     "endpoints show drawing": "activated",
     f"explain {canned.PREDICTION_ID}": "└─ one of 2720  circle",
     f"predict drawing {canned.RECORD_ID}": "90.0%",
+    f"versions show {canned.VERSION_ID} --classes": "circle  spiral         2  50.0%",
+    "explain model drawing": "└─ one of 2720  circle",
+    "explain endpoint drawing": "└─ one of 2720  circle",
+    "explain snapshot letters": "└─ one of 2720  circle",
     "whoami": "ws_1",
-    "status": "admin of ws_1",
+    "status": "12 of 1 shape",
 }
 
 
@@ -155,6 +159,7 @@ def test_the_log_of_a_run_is_what_it_printed(ask):
         ("keys revoke key_2", "key_2 is revoked"),
         ("members add Ada --role developer", "Ada is a member with the role developer"),
         ("members role mem_2 developer", "Ada is developer now"),
+        ("members role Ada developer", "Ada is developer now"),
         ("invites revoke inv_1", "inv_1 is revoked"),
     ],
 )
@@ -277,3 +282,12 @@ def test_a_comparison_without_answers_of_records_is_the_table_alone(ask, script)
     done = ask("versions", "compare", canned.VERSION_ID, "ver_3")
     assert (0, "") == (done.code, done.err)
     assert "accurate" not in done.out
+
+
+def test_a_name_without_its_kind_is_told_which_kinds_have_names(ask, script):
+    done = ask("explain", "shapes")
+
+    assert 1 == done.code
+    assert "'shapes' is not the id of a prediction, version, run, snapshot or record." in done.err
+    assert "`volano explain endpoint shapes`" in done.err
+    assert [] == script.seen

@@ -75,16 +75,20 @@ def test_the_version_is_the_packages(volano):
     ("words", "said", "following"),
     [
         (["dta", "ls"], "Unknown command 'dta'. Did you mean 'data'?", "volano --help"),
-        (["data", "lss"], 'Unknown command "lss". Did you mean "ls"?', "volano data --help"),
-        (["data", "ls", "--nope"], "Unknown option: --nope.", "volano data ls --help"),
-        (["data", "ls", "--limit", "x"], '"x"', "volano data ls --help"),
-        (["runs", "show"], "requires an argument", "volano runs show --help"),
+        (["data", "lss"], "Unknown command 'lss'. Did you mean 'ls'?", "volano data --help"),
+        (["data", "ls", "--nope"], "Unknown option '--nope'.", "volano data ls --help"),
+        (["data", "ls", "--limit", "x"], "'x' is not a whole number", "volano data ls --help"),
+        (["data", "ls", "--limit", "-1"], "--limit cannot be '-1'. It is", "volano data ls --help"),
+        (["data", "ls", "extra"], "This command takes no 'extra'.", "volano data ls --help"),
+        (["runs", "show"], "ID is missing.", "volano runs show --help"),
+        (["members", "add", "Ada"], "--role is missing.", "volano members add --help"),
+        (["versions", "compare", "v"], "two versions or more", "volano versions compare --help"),
         (["-o", "xml", "data", "ls"], "'xml' is no format", "volano --help"),
         (["data", "ls", "--url"], "--url needs a value.", "volano data ls --help"),
     ],
 )
-def test_a_misused_command_says_what_is_wrong_and_where_help_is(program, words, said, following):
-    done = program(*words)
+def test_a_misused_command_says_what_is_wrong_and_where_help_is(volano, words, said, following):
+    done = volano(*words)
 
     assert (2, "") == (done.code, done.out)
     assert said in done.err
@@ -142,3 +146,16 @@ def test_help_loads_neither_rich_nor_an_http_library(environ):
 
     heavy = {"rich", "httpx", "msgspec", "numpy", "sqlalchemy", "starlette", "torch"}
     assert set() == heavy & loaded
+
+
+def test_every_listing_refuses_a_negative_limit(volano):
+    listings = [words for words in commands() if words[-1] == "ls"]
+    assert len(listings) > 8
+    for words in listings:
+        done = volano(*words, "--limit", "-1")
+        assert (2, "") == (done.code, done.out)
+        assert "--limit cannot be '-1'. It is 0 or more." in done.err
+
+
+def test_the_exit_codes_are_told(volano):
+    assert "Exit codes:\n  0 " in volano("--help").out

@@ -164,7 +164,7 @@ def add_member(
 
 @members.command(name="role")
 def change_role(
-    id: Annotated[str, note("Id of a member.")],
+    member: Annotated[str, note("Id or name of a member.", metavar="MEMBER")],
     role: Annotated[RoleName, note("What it may do from now on.")],
     /,
     *,
@@ -173,12 +173,14 @@ def change_role(
     """Give a member another role.
 
     Example:
+        volano members role "Ada Lovelace" reviewer
         volano members role mem_0198c5e07d317c4e9a503f1b6f7f2a10 reviewer
     """
-    member = terminal.client.members.change(id, role)
+    named = [one.id for one in terminal.client.members.ls() if one.name == member]
+    changed = terminal.client.members.change(named[0] if named else member, role)
     if terminal.format != "table":
-        return terminal.document(member)
-    return terminal.confirm(f"{member.name} is {member.role} now")
+        return terminal.document(changed)
+    return terminal.confirm(f"{changed.name} is {changed.role} now")
 
 
 @invites.command(name="create")

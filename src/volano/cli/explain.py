@@ -1,5 +1,6 @@
 """`volano explain`: what a thing was made from, and what was made from it."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -8,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 from volano.cli import render
 from volano.cli.render import Look, Node
 from volano.cli.terminal import Here, note
+from volano.spec.errors import Invalid, Missing
 
 if TYPE_CHECKING:
+    from volano.sdk.client import Client
     from volano.spec.loop import Explanation, Fact, Kind
 
 _TOLD: Final = {
@@ -21,6 +24,18 @@ _TOLD: Final = {
 }
 
 
+_ID: Final = re.compile(r"(run|ver|snap)_.+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class NoSuchId(Invalid):
+    """{id!r} is not the id of a prediction, version, run, snapshot or record."""
+
+    remedy = (
+        "A name needs its kind: `volano explain endpoint {id}`, `volano explain model {id}` or "
+        "`volano explain snapshot {id}`."
+    )
+
+
 def explain(
     thing: Annotated[str, note("An id; or its kind, then the id.", metavar="[KIND] ID")],
     id: Annotated[str | None, note("", show=False)] = None,
@@ -30,15 +45,37 @@ def explain(
 ) -> None:
     """Explain anything: what it was made from, and what was made from it.
 
-    Works for predictions, versions, runs, snapshots and records. The kind can be left out.
+    Works for the ids of predictions, versions, runs, snapshots and records, whose kind can be left
+    out; and for the name of a snapshot, a model (its newest version) or an endpoint (the version
+    that answers) after the kind.
 
     Example:
         volano explain 019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10
         volano explain version ver_0198c5e07d317c4e9a503f1b6f7f2a10
         volano explain run run_0198c5e07d317c4e9a503f1b6f7f2a10 --json
+        volano explain endpoint shapes
     """
-    kind: Kind | None = thing if id else None  # type: ignore[assignment] # the server refuses others
-    terminal.show(terminal.client.explain(id or thing, kind), view)
+    if id is None and not _ID.fullmatch(thing):
+        raise NoSuchId(id=thing)
+    kind, id = _meant(terminal.client, thing, id) if id else (None, thing)
+    terminal.show(terminal.client.explain(id, kind), view)
+
+
+def _meant(client: "Client", kind: str, name: str) -> "tuple[Kind, str]":
+    """What a name stands for, as a kind and an id that the server explains.
+
+    Raises: Missing.
+    """
+    if kind == "snapshot":
+        return "snapshot", client.snapshots.show(name).id
+    if kind == "model":
+        newest = next(client.versions.ls(model=name), None)
+        if newest is None:
+            raise Missing(noun="version of the model", id=name)
+        return "version", newest.id
+    if kind == "endpoint":
+        return "version", client.endpoints.show(name).version
+    return kind, name  # type: ignore[return-value] # the server refuses kinds that there are not
 
 
 def view(explanation: "Explanation", look: Look) -> str:

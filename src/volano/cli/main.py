@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError
 
 import volano
 from volano.cli import manual, problems, recipes
-from volano.cli.shared import Misuse, split
+from volano.cli.shared import Misuse, in_words, split
 from volano.cli.terminal import Terminal
 from volano.spec.errors import VolanoError
 
@@ -66,7 +66,9 @@ def run(argv: Sequence[str]) -> int:
             terminal.print(page(words, terminal))
         else:
             return _call(words, terminal)
-    except (CycloptsError, Misuse) as error:
+    except CycloptsError as error:
+        return _misused(in_words(str(error)), argv)
+    except Misuse as error:
         return _misused(str(error), argv)
     except ImportError as error:
         return _incomplete(error)

@@ -38,6 +38,7 @@ def overview(about: str, sections: Mapping[str, Lines], layout: Layout) -> str:
         _usage([], "<command> [options]", layout),
         *(_section(title, lines, layout, least) for title, lines in sections.items()),
         _section("Options", [*shared.HELP, *shared.VERSION], layout),
+        _section("Exit codes", shared.EXIT_CODES, layout),
         _more([]),
     )
 

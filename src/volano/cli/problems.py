@@ -21,7 +21,15 @@ _LISTINGS: Final = {
     "endpoint": "volano endpoints ls",
     "key": "volano keys ls",
     "member": "volano members ls",
-    "invite": "volano invites ls",
+    "invitation": "volano invites ls",
+}
+
+
+_NEXT: Final = {
+    "not-authenticated": "volano login",
+    "archive-unreadable": "volano data import --help",
+    "empty-split": "volano snapshots create --help",
+    "unknown-kind": "volano explain --help",
 }
 
 
@@ -59,11 +67,9 @@ def next_command(error: VolanoError) -> str:
     """What to type now; empty where the advice says it already or nothing helps."""
     if "`volano" in error.advice:
         return ""
-    if error.code == "not-authenticated":
-        return "volano login"
     if isinstance(error, Missing):
         return _LISTINGS.get(str(error.facts.get("noun")), "")
-    return ""
+    return _NEXT.get(error.code, "")
 
 
 def exit_code(error: VolanoError) -> int:

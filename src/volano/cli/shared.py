@@ -1,5 +1,6 @@
 """The options that every command has, wherever on the line they stand."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, get_args
@@ -13,6 +14,12 @@ HELP: Final = [
     ("    --key KEY", "The API key; else VOLANO_KEY, else the login's."),
     ("-h, --help", "Show this."),
 ]
+EXIT_CODES: Final = [
+    ("0", "Done."),
+    ("1", "Refused, or something is wrong with what was given; the message says what to change."),
+    ("2", "The command line has a mistake."),
+    ("3", "The server, or a program below it, cannot do it now."),
+]
 VERSION: Final = [("    --version", "Show the version.")]
 
 _WITH_VALUE: Final = {"-o": "format", "--output": "format", "--url": "url", "--key": "key"}
@@ -22,6 +29,19 @@ _FLAGS: Final = {
     "--help": ("help", True),
     "--version": ("version", True),
 }
+
+
+_WORDS: Final = (
+    (r'"', "'"),
+    (r"^Unused Tokens: \[(.*)\]\.$", r"This command takes no \1."),
+    (r"^Command '.*' parameter (\S+) requires an argument\.", r"\1 is missing."),
+    (r"unable to convert ('.*') into int\.", r"\1 is not a whole number."),
+    (r"unable to convert ('.*') into float\.", r"\1 is not a number."),
+    (r"^Unknown option: '?([^' ]+?)'?\.", r"Unknown option '\1'."),
+    (r"^Invalid value '(.*)' for (\S+?)\. (.*)$", r"\2 cannot be '\1'. \3"),
+    (r"^Invalid value for (\S+): ", r"\1: "),
+)
+"""What the parser says -> as this program says it."""
 
 
 class Misuse(Exception):
@@ -60,6 +80,13 @@ def split(argv: Sequence[str]) -> tuple[Shared, list[str]]:
     if (format := given.get("format", "table")) not in get_args(Format):
         raise Misuse(f"{format!r} is no format; choose from {', '.join(get_args(Format))}.")
     return Shared(**given), rest  # type: ignore[arg-type]  # the names and types of _WITH_VALUE
+
+
+def in_words(said: str) -> str:
+    """A complaint of the parser's in the words of this program."""
+    for pattern, words in _WORDS:
+        said = re.sub(pattern, words, said)
+    return said
 
 
 def _value(word: str, following: str | None) -> str:

@@ -22,11 +22,13 @@ def status(*, terminal: Here) -> None:
 
 
 def _gather(client: "Client") -> dict[str, Any]:
+    drawings = [shape.drawings for shape in client.shapes.ls()]
     return {
         "url": client.url,
         "client": volano.__version__,
         "who": client.whoami(),
-        "shapes": sum(1 for _ in client.shapes.ls()),
+        "shapes": len(drawings),
+        "drawings": sum(drawings),
         "endpoints": list(client.endpoints.ls()),
         "running": list(client.runs.ls(state="running")),
         "queued": list(client.runs.ls(state="queued")),
@@ -39,8 +41,8 @@ def _view(found: dict[str, Any], look: Look) -> str:
     facts = {
         "server": found["url"],
         "you": f"{who.role} of {who.workspace}",
-        "shapes": found["shapes"],
-        "queued": f"{render.plural(len(found['queued']), 'run')}" if found["queued"] else None,
+        "drawings": f"{found['drawings']:,} of {render.plural(found['shapes'], 'shape')}",
+        "runs": f"{len(found['running'])} running, {len(found['queued'])} waiting",
     }
     parts = [render.card(facts, look)]
     if found["endpoints"]:

@@ -8,11 +8,12 @@ from cyclopts import App
 
 from volano.cli import render
 from volano.cli.render import Columns, Look
+from volano.cli.shared import Misuse
 from volano.cli.terminal import Here, Limit, Terminal, note
 from volano.spec.errors import Invalid, Missing
 
 if TYPE_CHECKING:
-    from volano.spec.evaluation import Difference
+    from volano.spec.evaluation import ClassFigures, ClassificationReport, Confusion, Difference
     from volano.spec.registry import Comparison, Version
     from volano.spec.serving import Endpoint
 
@@ -28,6 +29,22 @@ COLUMNS: "Columns[Version]" = {
     "MACRO F1": lambda version: version.metrics.get("macro_f1"),
     "CLASSES": lambda version: len(version.artefact.classes),
     "CREATED": lambda version: version.created_at,
+}
+
+
+CLASSES: "Columns[ClassFigures]" = {
+    "CLASS": lambda one: one.name,
+    "PRECISION": lambda one: one.precision,
+    "RECALL": lambda one: one.recall,
+    "F1": lambda one: one.f1,
+    "TESTED": lambda one: one.support,
+}
+
+CONFUSIONS: "Columns[Confusion]" = {
+    "DRAWN": lambda one: one.truth,
+    "TAKEN FOR": lambda one: one.predicted,
+    "TIMES": lambda one: one.count,
+    "OF ALL DRAWN": lambda one: f"{one.share:.1%}",
 }
 
 
@@ -48,13 +65,23 @@ def ls(
 
 
 @app.command
-def show(id: VersionId, /, *, terminal: Here) -> None:
+def show(
+    id: VersionId,
+    /,
+    *,
+    terminal: Here,
+    classes: Annotated[bool, note("Each class's figures, and what is taken for what.")] = False,
+) -> None:
     """Show one version: where it comes from and how good it is.
 
     Example:
         volano versions show ver_0198c5e07d317c4e9a503f1b6f7f2a10
+        volano versions show ver_0198c5e07d317c4e9a503f1b6f7f2a10 --classes
     """
-    terminal.show(terminal.client.versions.show(id), view)
+    if classes:
+        terminal.show(terminal.client.versions.evaluation(id), by_class)
+    else:
+        terminal.show(terminal.client.versions.show(id), view)
 
 
 @app.command
@@ -72,6 +99,8 @@ def compare(
     Example:
         volano versions compare ver_0198c5e0… ver_0198c61a…
     """
+    if len(ids) < 2:
+        raise Misuse("Give two versions or more; `volano versions ls` lists them.")
     terminal.show(terminal.client.versions.compare(ids), table)
     if terminal.format == "table":
         with suppress(Missing, Invalid):  # not every recipe writes what it answered
@@ -122,6 +151,14 @@ def view(version: "Version", look: Look) -> str:
         "created": version.created_at,
     }
     return f"{render.card(facts, look)}\n\n{render.card(version.metrics, look)}"
+
+
+def by_class(report: "ClassificationReport", look: Look) -> str:
+    """The figures of each class, then the most frequent mistakes."""
+    parts = [render.table(report.per_class, CLASSES, look)]
+    if report.top_confusions:
+        parts.append(render.table(report.top_confusions, CONFUSIONS, look))
+    return "\n\n".join(parts)
 
 
 def table(comparison: "Comparison", look: Look) -> str:
