@@ -142,10 +142,10 @@ class Postgres:
         with translated():
             connection = await self._engine.connect()
         session = _Session(self._engine, connection, opening)
+        end = session.abandon
         try:
             yield session
             await session.commit()
-        except BaseException:
-            await asyncio.shield(session.abandon())
-            raise
-        await asyncio.shield(session.release())
+            end = session.release
+        finally:
+            await asyncio.shield(end())

@@ -1,6 +1,7 @@
 """What a Tx needs of a connection: one open transaction, the same on both databases."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
@@ -24,18 +25,17 @@ class Controls:
     def __init__(self, *opening: str) -> None:
         self._waiting = list(opening)
 
-    def open(self, name: str) -> None:
+    @contextmanager
+    def savepoint(self, name: str) -> Iterator[None]:
+        """What runs inside is kept when the block ends well, and else rolled back alone."""
         self._waiting.append(f"SAVEPOINT {name}")
-
-    def close(self, name: str) -> None:
-        """Keep what ran since `open`."""
-        if not self._forget(name):
-            self._waiting.append(f"RELEASE SAVEPOINT {name}")
-
-    def undo(self, name: str) -> None:
-        """Roll back what ran since `open`."""
-        if not self._forget(name):
-            self._waiting += (f"ROLLBACK TO SAVEPOINT {name}", f"RELEASE SAVEPOINT {name}")
+        undo = [f"ROLLBACK TO SAVEPOINT {name}"]
+        try:
+            yield
+            undo = []
+        finally:
+            if not self._forget(name):
+                self._waiting += (*undo, f"RELEASE SAVEPOINT {name}")
 
     def take(self) -> list[str]:
         """What has to run now."""

@@ -230,14 +230,9 @@ class Sqlite:
         await self._turn()
         group, controls = self._group, self._writer.controls
         session = _Session(self._writer, group, self._engine.dialect)
-        controls.open("member")
         try:
-            yield session
-        except BaseException:
-            controls.undo("member")
-            raise
-        else:
-            controls.close("member")
+            with controls.savepoint("member"):
+                yield session
             group.size += session.touched
         finally:
             self._leave(group)
@@ -258,7 +253,7 @@ class Sqlite:
         self._line.append(turn)
         try:
             await self._patient(turn)
-        except BaseException:
+        except (asyncio.CancelledError, DatabaseUnavailable):
             if turn.done() and not turn.cancelled():  # it came together with the cancellation
                 self._leave(self._group)
             raise

@@ -192,16 +192,9 @@ class Tx:
             raise WorkspaceMismatch(inner=str(workspace), outer=str(self.workspace))
         self._fate.refuse_over()
         self._root._depth += 1
-        name, controls = f"s{self._root._depth}", self._session.controls
         inner = Tx(self._session, workspace, self._root)
-        controls.open(name)
-        try:
-            with inner.block():
-                yield inner
-        except BaseException:
-            controls.undo(name)
-            raise
-        controls.close(name)
+        with self._session.controls.savepoint(f"s{self._root._depth}"), inner.block():
+            yield inner
         self._after += inner._after
 
     async def _execute(self, statement: sa.Executable, rows: Rows) -> Answer:
