@@ -181,7 +181,7 @@ async def test_an_equal_list_has_one_id_under_every_name_it_is_given(
     assert [second, again] == [
         await service.frozen(server, boss, name) for name in ("second", "first")
     ]
-    listed = await service.snapshots(server, boss, after=None, limit=9)
+    listed = await service.snapshots(server, boss, after="", limit=9)
     assert ["first", "second"] == [one.name for one in listed.items]
 
 
@@ -257,11 +257,11 @@ async def test_snapshots_are_listed_newest_first_in_pages(server: Context, boss:
     await collect(server, boss, imports(["square"], PEOPLE))
     made = [await _freeze(server, boss, split={"seed": seed}) for seed in range(4)]
     assert 4 == len({one.id for one in made})
-    found, after = [], None
+    found, after = [], ""
     for _ in range(20):
         page = await service.snapshots(server, boss, after=after, limit=1)
         found += page.items
-        if (after := page.next) is None:
+        if not (after := page.next or ""):
             break
     assert made[::-1] == found
 
@@ -273,11 +273,11 @@ async def test_snapshots_of_one_moment_are_all_listed(server: Context, boss: Who
         made = await asyncio.gather(
             *(service.freeze(server, boss, NewSnapshot(name="n", split=rule)) for rule in rules)
         )
-    found, after = set(), None
+    found, after = set(), ""
     for _ in range(20):
         page = await service.snapshots(server, boss, after=after, limit=1)
         found |= {one.id for one in page.items}
-        if (after := page.next) is None:
+        if not (after := page.next or ""):
             break
     assert {one.id for one in made} == found
 
@@ -316,7 +316,7 @@ async def test_a_snapshot_is_not_there_for_others(
     for name in (snapshot.id, snapshot.name):
         with pytest.raises(Missing):
             await service.frozen(server, outsider, name)
-    assert [] == (await service.snapshots(server, outsider, after=None, limit=9)).items
+    assert [] == (await service.snapshots(server, outsider, after="", limit=9)).items
 
 
 async def test_the_snapshots_with_a_record_are_found(server: Context, boss: Who) -> None:

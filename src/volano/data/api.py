@@ -9,12 +9,13 @@ from msgspec import Meta
 
 from volano.core.context import Context
 from volano.core.http import Prepared, Raw, Routes, Stream
+from volano.core.http.page import After
 from volano.data import service
 from volano.data.formats import drawings, render
 from volano.data.ingest import Content
 from volano.spec import data as spec
 from volano.spec.accounts import Who
-from volano.spec.common import Id, Page, Uuid
+from volano.spec.common import CursorRefused, Id, Page, Uuid
 
 records = Routes("/records", tag="data")
 snapshots = Routes("/snapshots", tag="data")
@@ -124,9 +125,9 @@ async def freeze(ctx: Context, who: Who, body: spec.NewSnapshot) -> Prepared[spe
     return Prepared(await service.prepare_freeze(ctx, who, body))
 
 
-@snapshots.get(allow="read")
+@snapshots.get(allow="read", errors=(CursorRefused,))
 async def list_snapshots(
-    ctx: Context, who: Who, *, after: Id | None = None, limit: Limit = 100
+    ctx: Context, who: Who, *, after: After = "", limit: Limit = 100
 ) -> Page[spec.Snapshot]:
     """Snapshots, newest first."""
     return await service.snapshots(ctx, who, after=after, limit=limit)

@@ -266,14 +266,14 @@ async def frozen(ctx: Context, who: Who, id_or_name: str) -> spec.Snapshot:
     return _snapshot(await _snapshot_row(ctx, who.workspace, id_or_name))
 
 
-async def snapshots(
-    ctx: Context, who: Who, *, after: str | None, limit: int
-) -> Page[spec.Snapshot]:
-    """Snapshots, newest first."""
+async def snapshots(ctx: Context, who: Who, *, after: str, limit: int) -> Page[spec.Snapshot]:
+    """Snapshots, newest first.
+
+    Raises: CursorRefused.
+    """
     async with ctx.db.read(who.workspace) as tx:
-        rows = await store.snapshot_page(tx, after=snapshot.place(after), limit=limit + 1)
-    items = [_snapshot(row) for row in rows[:limit]]
-    return Page(items=items, next=snapshot.cursor(items[-1]) if len(rows) > limit else None)
+        rows = await store.snapshot_page(tx, after=after, limit=limit)
+    return store.NEWEST.page(rows, limit, _snapshot)
 
 
 async def snapshot_records(

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -12,10 +11,8 @@ from blake3 import blake3
 
 from volano.core.segments import parquet
 from volano.spec import data as spec
-from volano.spec.common import InvalidValues
 
 _SCHEMA = b"volano snapshot 1"
-_MS_DIGITS = 14
 _ROW_GROUP = 4096
 """Lines in what one read of a manifest fetches: 190 kB; the footer has 190 kB a million lines."""
 
@@ -111,18 +108,3 @@ def line(values: dict[str, Any]) -> spec.SnapshotRecord:
         contributor=values["contributor"],
         split=values["split"],
     )
-
-
-def cursor(last: spec.Snapshot) -> str:
-    """Where a page of snapshots ends: one list may stand under two names, so not its id alone."""
-    return f"{int(last.created_at.timestamp() * 1000)}.{last.id}"
-
-
-def place(cursor: str | None) -> tuple[datetime, str] | None:
-    """The moment and id after which a page begins. Raises: InvalidValues (no such cursor)."""
-    if cursor is None:
-        return None
-    moment, _, id = cursor.partition(".")
-    if not moment.isdigit() or len(moment) > _MS_DIGITS:
-        raise InvalidValues(reason=f"{cursor!r} is not where a page ended", at="query.after")
-    return datetime.fromtimestamp(int(moment) / 1000, UTC), id

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from volano.core.db import Instant, JsonValue, Tx, Uuid16, metadata
+from volano.core.http.page import Keyset
 from volano.data.snapshot import Entry
 from volano.spec import data as spec
 
@@ -54,6 +55,9 @@ snapshots = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("created_by", sa.String(64), nullable=False),
 )
+
+NEWEST = Keyset((snapshots.c.created_at, snapshots.c.id, snapshots.c.name), descending=True)
+"""One list may stand under two names, and several be frozen in one moment."""
 
 _PAGE = 20_000  # rows fetched at once while a snapshot is made
 
@@ -150,17 +154,9 @@ async def snapshot(tx: Tx, id_or_name: str) -> sa.Row[Any] | None:
     return await tx.one(query.order_by(*order).limit(1))
 
 
-async def snapshot_page(
-    tx: Tx, *, after: tuple[datetime, str] | None, limit: int
-) -> Sequence[sa.Row[Any]]:
-    """Snapshots, newest first, those that come after this moment and id."""
-    created_at, id = snapshots.c.created_at, snapshots.c.id
-    query = tx.select(snapshots)
-    if after is not None:
-        moment, last = after
-        same_moment = sa.and_(created_at == moment, id < last)
-        query = query.where(sa.or_(created_at < moment, same_moment))
-    return await tx.all(query.order_by(created_at.desc(), id.desc()).limit(limit))
+async def snapshot_page(tx: Tx, *, after: str, limit: int) -> Sequence[sa.Row[Any]]:
+    """Snapshots, newest first."""
+    return await tx.all(NEWEST.slice(tx.select(snapshots), after, limit))
 
 
 async def manifests_named(tx: Tx, blobs: Sequence[str]) -> set[str]:
