@@ -10,6 +10,8 @@ from volano.spec.data import (
     Canvas,
     Drawing,
     Point,
+    Quality,
+    QualityPart,
     Record,
     RecordFilter,
     Snapshot,
@@ -70,6 +72,11 @@ DRAWING = Drawing(
     device="import",
     origin="omniglot",
     contributor="greek-07",
+    quality=Quality(
+        score=0.875,
+        parts=[QualityPart(name="pace", value=0.875, reason="speed varies by 31%")],
+        scorer_version="1",
+    ),
     captured_at=THEN,
     received_at=THEN,
 )

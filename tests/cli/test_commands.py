@@ -1,6 +1,7 @@
 """Tests of the commands against a server that has one of everything."""
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -9,9 +10,12 @@ import pytest
 from tests.cli import canned
 from tests.sdk.scripted import problem, value
 from volano.cli import versions
+from volano.spec.accounts import KeyRefused
 from volano.spec.common import NotAuthenticated, RoleTooLow
+from volano.spec.data import ArchiveUnreadable, EmptySplit
 from volano.spec.errors import Broken, Missing
 from volano.spec.evaluation import Difference, Interval
+from volano.spec.model import BadParam
 from volano.spec.serving import NoEarlierVersion
 
 LISTINGS = {
@@ -79,6 +83,7 @@ def test_a_drawing_is_drawn(ask):
     out = ask("data", "show", canned.RECORD_ID).out
 
     assert all(0x2800 <= ord(c) < 0x2900 for c in out.splitlines()[0])
+    assert ["pace", "0.8750", "speed varies by 31%"] == re.split(r"\s{2,}", out.splitlines()[-1])
 
 
 def test_filters_reach_the_server(ask, script):
@@ -228,6 +233,10 @@ def test_a_file_that_is_not_there_is_named(ask):
     [
         (Missing(noun="run", id="run_1"), 1, "next:  volano runs ls"),
         (NotAuthenticated(), 1, "`volano login` keeps a key for commands"),
+        (KeyRefused(), 1, "whoever runs the server gets one by starting it: `volano up`"),
+        (ArchiveUnreadable(reason="no zip"), 1, "next:  volano data import --help"),
+        (EmptySplit(split="test", contributors=1), 1, "next:  volano snapshots create --help"),
+        (BadParam(name="rate", value=3, reason="above 1"), 1, "`volano train --help` lists"),
         (RoleTooLow(role="contributor", permission="read", roles="admin"), 1, "Ask an admin"),
         (NoEarlierVersion(endpoint="drawing"), 1, "Activate a version by its id instead."),
         (Broken(), 3, "request id req_1"),

@@ -11,7 +11,7 @@ from volano.cli.terminal import Here, Limit, note
 
 if TYPE_CHECKING:
     from volano.sdk.data import Which
-    from volano.spec.data import Drawing, Record
+    from volano.spec.data import Drawing, QualityPart, Record
 
 app = App(name="data", help="Records: import, list, look at, export.")
 app.command("volano.cli.importing:import_", name="import")
@@ -113,4 +113,15 @@ def _view(drawing: "Drawing", look: Look) -> str:
         "received": drawing.received_at,
     }
     picture = look.ink("cyan", braille.picture(lines))
-    return f"{picture}\n\n{render.card(facts, look)}"
+    shown = [picture, render.card(facts, look)]
+    if drawing.quality:
+        shown.append(render.table(drawing.quality.parts, _PARTS, look))
+    return "\n\n".join(shown)
+
+
+_PARTS: Final[render.Columns["QualityPart"]] = {
+    "PART": lambda part: part.name,
+    "VALUE": lambda part: part.value,
+    "WHY": lambda part: part.reason,
+}
+"""A drawing's quality is the product of these."""
