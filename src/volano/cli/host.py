@@ -19,7 +19,9 @@ def up(
     host: Annotated[str | None, note("Address to listen on.")] = None,
     port: Annotated[int | None, note("Port to listen on; 0 takes a free one.")] = None,
     processes: Annotated[int | None, note("API processes.")] = None,
-    role: Annotated[Literal["all", "api", "worker"], note("What to run here.")] = "all",
+    role: Annotated[
+        Literal["all", "api", "worker"], note("What to run here; a home takes one of each.")
+    ] = "all",
     real: Annotated[bool, note("On a real PostgreSQL and S3, started here from wheels.")] = False,
     once: Annotated[bool, note("Turn the wheel once, then stop.")] = False,
     empty: Annotated[bool, note("Without synthetic drawings and a first model.")] = False,
