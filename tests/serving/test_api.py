@@ -13,6 +13,7 @@ from volano.serving import service
 from volano.serving.lanes import Lanes
 from volano.serving.log import PredictionLog
 from volano.spec.accounts import Who
+from volano.spec.common import uuid7
 
 ONE = msgspec.to_builtins(asked())
 
@@ -31,6 +32,18 @@ async def test_one_input_and_a_list_of_them_are_answered(http: httpx.AsyncClient
     one = await http.post("/endpoints/shapes/predict", json={"input": ONE})
     many = await http.post("/endpoints/shapes/predict", json={"inputs": [ONE] * 32})
     assert [1, 32] == [len(answer.json()["predictions"]) for answer in (one, many)]
+
+
+async def test_a_drawing_is_recognised_in_the_shape_in_which_it_is_collected(
+    http: httpx.AsyncClient,
+) -> None:
+    sent = ONE | {"id": str(uuid7()), "shape": "square", "duration_ms": 900, "device": "touch"}
+    answers = [
+        await http.post("/endpoints/shapes/predict", json={"input": given}) for given in (ONE, sent)
+    ]
+    assert [200, 200] == [answer.status_code for answer in answers]
+    bare, whole = [answer.json()["predictions"][0]["scores"] for answer in answers]
+    assert bare == whole
 
 
 @pytest.mark.parametrize(

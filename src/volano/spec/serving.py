@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from volano.spec.common import Id, Input, Name, Struct
-from volano.spec.data import Canvas, Stroke
+from volano.spec.data import Canvas, Device, Stroke
 from volano.spec.errors import Conflict, Invalid, Unavailable
 
 
@@ -37,11 +37,18 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     history: list[Rollout] = []
 
 
-class DrawingInput(Input, frozen=True, kw_only=True):
-    """A drawing to recognise."""
+class DrawingInput(Input, frozen=True, kw_only=True, omit_defaults=True):
+    """A drawing to recognise, in the shape in which it would be collected.
+
+    Only canvas and strokes count; the other fields are taken so that one body serves both.
+    """
 
     canvas: Canvas
     strokes: Annotated[list[Stroke], msgspec.Meta(min_length=1, max_length=200)]
+    id: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    shape: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    duration_ms: float | None = None
+    device: Device = "unknown"
 
 
 class PredictRequest(Input, frozen=True, kw_only=True):
