@@ -135,4 +135,4 @@ def test_a_format_that_is_not_known_is_misuse(ask):
     done = ask("data", "import", "--format", "quickdraw", "x.zip")
 
     assert 2 == done.code
-    assert '"omniglot"' in done.err
+    assert "'omniglot'" in done.err
