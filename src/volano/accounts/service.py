@@ -5,9 +5,9 @@ import hmac
 import secrets
 import time
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from volano.accounts import invites, keys, roles, sessions, store
+from volano.accounts import invites, keys, roles, rows, sessions, store
 from volano.accounts.sessions import Ticket
 from volano.accounts.verdicts import Verdicts
 from volano.core.context import Context
@@ -94,8 +94,8 @@ async def _verified(ctx: Context, parts: keys.Parts, mark: bytes) -> Who:
     async with ctx.db.read(EVERYWHERE) as tx:
         row = await store.key(tx, parts.id)
     is_right = hmac.compare_digest(row.hash if row else _NO_HASH, digest)
-    role = _role(row) if row else None
-    if not (row and is_right and role and _is_live(row, now)):
+    role = rows.role(row) if row else None
+    if not (row and is_right and role and rows.is_live(row, now)):
         raise spec.KeyRefused
     who = Who(
         workspace=row.workspace, role=role, member=row.member, key=row.id, contributor=row.member
@@ -172,8 +172,8 @@ async def list_members(
     Raises: CursorRefused.
     """
     async with ctx.db.read(who.workspace) as tx:
-        rows = await store.member_page(tx, after, limit)
-    return store.MEMBERS.page(rows, limit, _member)
+        found = await store.member_page(tx, after, limit)
+    return store.MEMBERS.page(found, limit, rows.member)
 
 
 async def change_role(ctx: Context, who: Who, id_: str, role: Role) -> spec.Member:
@@ -205,7 +205,7 @@ async def _found_member(tx: Tx, id_: str) -> spec.Member:
     row = await store.member(tx, id_)
     if row is None:
         raise Missing(noun="member", id=id_)
-    return _member(row)
+    return rows.member(row)
 
 
 async def create_key(
@@ -225,7 +225,7 @@ async def create_key(
         given = spec.NewKey(name=new.name, role=role, days=new.days)
         key = await _add_key(ctx, tx, member.id, given, _entropy(ctx, who, "key", once))
     asked = (member.id, new.name, role or member.role, new.days)
-    if (key.member, key.name, key.role, _days(key)) != asked:
+    if (key.member, key.name, key.role, rows.days(key)) != asked:
         raise IdempotencyKeyReused(key=once)
     return key
 
@@ -237,8 +237,8 @@ async def list_keys(ctx: Context, who: Who, *, after: str = "", limit: int = 100
     """
     member = None if who.may("settings") else who.member
     async with ctx.db.read(who.workspace) as tx:
-        rows = await store.key_page(tx, member, after, limit)
-    return store.KEYS.page(rows, limit, _key)
+        found = await store.key_page(tx, member, after, limit)
+    return store.KEYS.page(found, limit, rows.key)
 
 
 async def revoke_key(ctx: Context, who: Who, id_: str) -> None:
@@ -252,10 +252,10 @@ async def revoke_key(ctx: Context, who: Who, id_: str) -> None:
         row = await store.key(tx, id_)
         if row is None or not (row.member == who.member or who.may("settings")):
             raise Missing(noun="key", id=id_)
-        if not roles.within(_key(row).role, who.role):
-            raise spec.RoleAboveOwn(role=_key(row).role, own=who.role)
+        if not roles.within(rows.key(row).role, who.role):
+            raise spec.RoleAboveOwn(role=rows.key(row).role, own=who.role)
         await store.revoke_key(tx, id_, utc_now())
-        if _role(row) == "admin":
+        if rows.role(row) == "admin":
             await _require_admin_key(tx)
         tx.after_commit(lambda: ctx.part(Verdicts).forget(key=id_))
 
@@ -286,7 +286,7 @@ async def _add_key(ctx: Context, tx: Tx, member: str, new: spec.NewKey, entropy:
     await store.add_key(tx, row)
     kept = await store.key(tx, parts.id)
     assert kept is not None
-    return _key(kept, secret=text)
+    return rows.key(kept, secret=text)
 
 
 async def create_invite(
@@ -305,8 +305,8 @@ async def create_invite(
         await store.add_invite(tx, row)
         kept = await store.invite(tx, digest)
     assert kept is not None
-    invite = _invite(kept, code=code)
-    if _days(invite) != new.days:
+    invite = rows.invite(kept, code=code)
+    if rows.days(invite) != new.days:
         raise IdempotencyKeyReused(key=once)
     return invite
 
@@ -319,8 +319,8 @@ async def list_invites(
     Raises: CursorRefused.
     """
     async with ctx.db.read(who.workspace) as tx:
-        rows = await store.invite_page(tx, after, limit)
-    return store.INVITES.page(rows, limit, _invite)
+        found = await store.invite_page(tx, after, limit)
+    return store.INVITES.page(found, limit, rows.invite)
 
 
 async def revoke_invite(ctx: Context, who: Who, id_: str) -> None:
@@ -344,7 +344,7 @@ async def start_session(ctx: Context, new: spec.NewSession) -> spec.Session:
     pepper, now = ctx.part(Pepper), utc_now()
     async with ctx.db.read(workspace) as tx:
         row = await store.invite(tx, invites.stored(pepper, new.invite))
-    if row is None or not _is_live(row, now):
+    if row is None or not rows.is_live(row, now):
         raise spec.InviteRefused
     lasts = timedelta(days=ctx.settings.session_days)
     # Not a UUIDv7: that would tell when an anonymous person came.
@@ -371,43 +371,3 @@ def _entropy(ctx: Context, who: Who, noun: str, once: str | None) -> bytes:
 
 def _random() -> bytes:
     return secrets.token_bytes(64)
-
-
-def _is_live(row: store.Row, now: datetime) -> bool:
-    return row.revoked_at is None and now < row.expires_at
-
-
-def _days(made: spec.Key | spec.Invite) -> int:
-    return (made.expires_at - made.created_at).days
-
-
-def _role(key: store.Row) -> Role | None:
-    """What a key may; None if its member has since got a role that has nothing to do with it."""
-    return roles.lower(key.role or key.member_role, key.member_role)
-
-
-def _member(row: store.Row) -> spec.Member:
-    return spec.Member(id=row.id, name=row.name, role=row.role, created_at=row.created_at)
-
-
-def _key(row: store.Row, secret: str | None = None) -> spec.Key:
-    return spec.Key(
-        id=row.id,
-        name=row.name,
-        member=row.member,
-        role=_role(row) or row.role,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
-        secret=secret,
-    )
-
-
-def _invite(row: store.Row, code: str | None = None) -> spec.Invite:
-    return spec.Invite(
-        id=row.id,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
-        code=code,
-    )

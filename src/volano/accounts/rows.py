@@ -1,0 +1,52 @@
+"""Rows of the store as the rest of the stage and the API see them."""
+
+from datetime import datetime
+
+from volano.accounts import roles, store
+from volano.spec import accounts as spec
+from volano.spec.accounts import Role
+
+
+def is_live(row: store.Row, now: datetime) -> bool:
+    """Whether a key or an invitation is neither revoked nor expired."""
+    return row.revoked_at is None and now < row.expires_at
+
+
+def days(made: spec.Key | spec.Invite) -> int:
+    """How long it was to live."""
+    return (made.expires_at - made.created_at).days
+
+
+def role(row: store.Row) -> Role | None:
+    """What a key may; None if its member has since got a role that has nothing to do with it."""
+    return roles.lower(row.role or row.member_role, row.member_role)
+
+
+def member(row: store.Row) -> spec.Member:
+    """A member as the API shows it."""
+    return spec.Member(id=row.id, name=row.name, role=row.role, created_at=row.created_at)
+
+
+def key(row: store.Row, secret: str | None = None) -> spec.Key:
+    """A key as the API shows it; its secret only where it was just made."""
+    return spec.Key(
+        id=row.id,
+        name=row.name,
+        member=row.member,
+        role=role(row) or row.role,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        secret=secret,
+    )
+
+
+def invite(row: store.Row, code: str | None = None) -> spec.Invite:
+    """An invitation as the API shows it; its code only where it was just made."""
+    return spec.Invite(
+        id=row.id,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        code=code,
+    )
