@@ -93,6 +93,13 @@ def test_filters_reach_the_server(ask, script):
     assert "label=a&label=b&min_quality=0.5&limit=7" == seen.query
 
 
+def test_flags_and_times_reach_the_server(ask, script):
+    ask("data", "export", "--without-flag", "off-canvas", "--received-before", "2026-01-02")
+
+    (seen,) = [seen for seen in script.seen if seen.path.endswith("/export")]
+    assert "without_flag=off-canvas&received_before=2026-01-02T00%3A00%3A00Z" == seen.query
+
+
 def test_an_export_is_lines_on_stdout_and_the_count_beside_them(ask):
     done = ask("data", "export")
 

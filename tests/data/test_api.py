@@ -60,6 +60,18 @@ async def test_a_freeze_that_is_sent_again_freezes_nothing_new(
     assert (422, "idempotency-key-reused") == (other.status_code, other.json()["code"])
 
 
+async def test_flags_and_times_filter_too(given: DrawingImport, http: httpx.AsyncClient) -> None:
+    everything = (await http.get("/records")).json()["items"]
+    flags = {flag for record in everything for flag in record["flags"]}
+    for flag in (*flags, "off-canvas"):
+        found = (await http.get("/records", params={"without_flag": flag})).json()["items"]
+        assert [one for one in everything if flag not in one["flags"]] == found
+    moment = max(record["received_at"] for record in everything)
+    earlier = (await http.get("/records", params={"received_before": moment})).json()["items"]
+    assert [one for one in everything if one["received_at"] < moment] == earlier
+    assert 422 == (await http.get("/records?received_before=2026-01-01T00:00:00")).status_code
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

@@ -1,6 +1,7 @@
 """`volano data`: records on the shelf, and how they get there and out again."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import App, Parameter
@@ -40,7 +41,19 @@ class Filter:
     contributor: Annotated[
         list[str], note("Only of these people; `*` and `?` match.", metavar="PATTERN")
     ] = field(default_factory=list)
+    without_flag: Annotated[
+        list[str], note("Leave out what has this flag; may be repeated.", metavar="FLAG")
+    ] = field(default_factory=list)
     min_quality: Annotated[float | None, note("Only from this quality on, 0 to 1.")] = None
+    received_before: Annotated[
+        datetime | None, note("Only what came before; UTC where no offset is given.")
+    ] = None
+
+    @property
+    def until(self) -> datetime | None:
+        """`received_before` with its offset."""
+        given = self.received_before
+        return given if given is None or given.tzinfo else given.replace(tzinfo=UTC)
 
 
 EVERYTHING: Final = Filter()
@@ -93,7 +106,9 @@ def _which(given: Filter) -> "Which":
         "label": given.label,
         "origin": given.origin,
         "contributor": given.contributor,
+        "without_flag": given.without_flag,
         "min_quality": given.min_quality,
+        "received_before": given.until,
     }
 
 

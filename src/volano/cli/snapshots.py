@@ -52,9 +52,6 @@ def create(
     *,
     terminal: Here,
     which: Filter = EVERYTHING,
-    without_flag: Annotated[
-        list[str] | None, note("Leave out what has this flag.", metavar="FLAG")
-    ] = None,
     division: Division = Division(),
 ) -> None:
     """Freeze records into a snapshot, divided by contributor.
@@ -71,8 +68,9 @@ def create(
         labels=which.label,
         origins=which.origin,
         contributors=which.contributor,
+        without_flags=which.without_flag,
         min_quality=which.min_quality,
-        without_flags=without_flag or [],
+        received_before=which.until,
     )
     snapshot = terminal.client.snapshots.create(name, filter=wanted, split=rule)
     terminal.show(snapshot, view)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -26,14 +27,25 @@ Words = Annotated[tuple[spec.Pattern, ...], Meta(max_length=100)]
 _IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}
 
 
+Moment = Annotated[datetime, Meta(tz=True)]
+Quality = Annotated[float, Meta(ge=0, le=1)]
+
+
 def _filter(
-    label: Words, origin: Words, contributor: Words, min_quality: float | None
+    label: Words,
+    origin: Words,
+    contributor: Words,
+    without_flag: Words,
+    min_quality: float | None,
+    received_before: datetime | None,
 ) -> spec.RecordFilter:
     return spec.RecordFilter(
         labels=list(label),
         origins=list(origin),
         contributors=list(contributor),
+        without_flags=list(without_flag),
         min_quality=min_quality,
+        received_before=received_before,
     )
 
 
@@ -45,12 +57,14 @@ async def list_records(
     label: Words = (),
     origin: Words = (),
     contributor: Words = (),
-    min_quality: Annotated[float, Meta(ge=0, le=1)] | None = None,
+    without_flag: Words = (),
+    min_quality: Quality | None = None,
+    received_before: Moment | None = None,
     after: Uuid | None = None,
     limit: Limit = 100,
 ) -> Page[spec.Record]:
     """Records on the shelf, by id; a drawing gets there some seconds after its receipt."""
-    wanted = _filter(label, origin, contributor, min_quality)
+    wanted = _filter(label, origin, contributor, without_flag, min_quality, received_before)
     return await service.page(ctx, who, wanted, after=after, limit=limit)
 
 
@@ -62,10 +76,12 @@ async def export(
     label: Words = (),
     origin: Words = (),
     contributor: Words = (),
-    min_quality: Annotated[float, Meta(ge=0, le=1)] | None = None,
+    without_flag: Words = (),
+    min_quality: Quality | None = None,
+    received_before: Moment | None = None,
 ) -> Stream:
     """Every record of the filter with its strokes, one JSON document a line."""
-    wanted = _filter(label, origin, contributor, min_quality)
+    wanted = _filter(label, origin, contributor, without_flag, min_quality, received_before)
     return Stream(_lines(ctx, who, wanted), "application/jsonl")
 
 

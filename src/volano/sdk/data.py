@@ -1,6 +1,7 @@
 """The client's part of collecting and data: shapes, drawings, records, snapshots."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack, get_args
 
@@ -32,7 +33,9 @@ class Which(TypedDict, total=False):
     label: str | Sequence[str]
     origin: str | Sequence[str]
     contributor: str | Sequence[str]
+    without_flag: str | Sequence[str]
     min_quality: float | None
+    received_before: datetime | None
 
 
 class Shapes:

@@ -202,7 +202,7 @@ class Transport:
         return self._http.build_request(
             method,
             self.url + ROOT + path,
-            params={k: v for k, v in (query or {}).items() if v or v == 0},
+            params={k: msgspec.to_builtins(v) for k, v in (query or {}).items() if v or v == 0},
             content=None if body is None else _encode(body),
             headers=headers,
         )
