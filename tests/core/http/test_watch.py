@@ -30,10 +30,10 @@ def test_a_failure_and_a_slow_answer_are_lines() -> None:
         watch.answered({"method": "PUT"}, "/b", 500, now)
         watch.answered({"method": "GET"}, "/c", 200, now - 5)
         watch.answered({"method": "GET"}, "", 499, now)
+        watch.answered({"method": "GET"}, "/a", 503, now)
 
-    assert [("info", 404), ("error", 500), ("info", 200), ("info", 499)] == [
-        (line["log_level"], line["status"]) for line in lines
-    ]
+    levels = [("info", 404), ("error", 500), ("info", 200), ("info", 499), ("warning", 503)]
+    assert levels == [(line["log_level"], line["status"]) for line in lines]
 
 
 def test_at_debug_every_request_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
