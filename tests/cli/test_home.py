@@ -1,6 +1,5 @@
 """Tests of the folder of a server: one server at a time, its owner's alone, and a way back in."""
 
-import asyncio
 import contextlib
 import json
 import os
@@ -15,9 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import PROGRAM, Volano
-from volano.app import migrate
 from volano.cli.holding import HomeTaken, held
-from volano.core.db import EVERYWHERE, Database
 
 pytestmark = pytest.mark.slow
 
@@ -118,7 +115,7 @@ def test_a_folder_and_all_in_it_is_for_its_owner_alone(start, folder):
     assert {} == {path: oct(mode) for path, mode in shut.items() if mode & 0o077}
 
 
-@pytest.mark.parametrize("loss", ["revoked", "expired", "removed"])
+@pytest.mark.parametrize("loss", ["revoked", "removed"])
 def test_whoever_lost_the_key_gets_another_by_starting_the_server(
     start: Start, volano: Volano, folder: Path, loss: str
 ):
@@ -129,8 +126,6 @@ def test_whoever_lost_the_key_gets_another_by_starting_the_server(
         other = volano("keys", "create", *at(first, lost)).out.strip()
         assert 0 == volano("keys", "revoke", key["id"], *at(first, other)).code
     first.end()
-    if loss == "expired":
-        asyncio.run(expire_keys(folder / "home" / "volano.db"))
     if loss == "removed":
         (folder / "home" / "client.json").unlink()
 
@@ -149,13 +144,3 @@ def test_whoever_lost_the_key_gets_another_by_starting_the_server(
 
 def at(server: Running, key: str) -> tuple[str, ...]:
     return "--url", server.url, "--key", key
-
-
-async def expire_keys(path: Path) -> None:
-    await migrate(f"sqlite:///{path}")
-    db = await Database.open(f"sqlite:///{path}")
-    async with db.begin(EVERYWHERE) as tx:
-        from volano.accounts.store import keys
-
-        await tx.run(tx.update(keys).values(expires_at=keys.c.created_at))
-    await db.close()

@@ -38,7 +38,7 @@ class Watch:
         self.seconds.observe(took, scope["method"], route, _CLASSES[status // 100])
         if status >= 400 or took > SLOW_S:
             if self._may_write(int(now)):
-                _write(_level(status), scope, route, status, took)
+                _write(getattr(log, _level(status)), scope, route, status, took)
         elif self._is_debugged:
             _write(log.debug, scope, route, status, took)
 
@@ -51,11 +51,11 @@ class Watch:
         return self._lines <= MOST_LINES
 
 
-def _level(status: int) -> Callable[..., object]:
+def _level(status: int) -> str:
     """A refusal for want of room is not a fault: it asks for room."""
     if status == 503:
-        return log.warning
-    return log.error if status >= 500 else log.info
+        return "warning"
+    return "error" if status >= 500 else "info"
 
 
 def _write(write: Callable[..., object], scope: Scope, route: str, status: int, s: float) -> None:
