@@ -19,7 +19,7 @@ def exported(tmp_path_factory):
     from volano.training.network import Recogniser
 
     torch.manual_seed(3)
-    recogniser = Recogniser(5, size_px=32, width=8).eval()
+    recogniser = Recogniser(5, size_px=32, width=8, dropout=0.3).eval()
     recogniser.temperature.fill_(0.05)  # sharp, so that differences would show
     path = tmp_path_factory.mktemp("exported") / "model.onnx"
     export.write(recogniser, path)

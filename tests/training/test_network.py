@@ -1,4 +1,4 @@
-"""The recogniser averages what its readers say, and its temperature moves no rank."""
+"""The recogniser reads a drawing both ways up, and its temperature moves no rank."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def recogniser():
     from volano.training.network import Recogniser
 
     torch.manual_seed(1)
-    return Recogniser(4, size_px=32, width=4).eval()
+    return Recogniser(4, size_px=32, width=4, dropout=0.3).eval()
 
 
 @pytest.fixture(scope="module")
@@ -27,22 +27,25 @@ def test_answers_are_probabilities(recogniser, drawings) -> None:
     assert probabilities.sum(dim=1).tolist() == pytest.approx([1, 1, 1])
 
 
-def test_the_readers_have_an_equal_say(recogniser, drawings) -> None:
+def test_a_half_turn_of_the_drawing_is_a_half_turn_of_its_views(recogniser, drawings) -> None:
     import torch
 
-    from volano.training.network import placed
+    from volano.training.network import turned
 
-    ends, there = placed(*drawings)
-    each = [reader(ends, there) for reader in recogniser.readers]
-    torch.testing.assert_close(recogniser.logits(*drawings), torch.stack(each).mean(dim=0))
+    segments, count = drawings
+    expected = recogniser.views(-segments, count)
+    for found, view in zip(turned(recogniser.views(segments, count)), expected, strict=True):
+        torch.testing.assert_close(found, view, atol=1e-4, rtol=0)
 
 
-def test_a_drawing_is_read_as_its_own_box_whatever_its_place(recogniser, drawings) -> None:
+def test_turning_a_drawing_swaps_what_the_two_readings_say(recogniser, drawings) -> None:
     import torch
 
     segments, count = drawings
-    moved = recogniser.logits(segments * 3 + 40, count)
-    torch.testing.assert_close(recogniser.logits(segments, count), moved, atol=1e-3, rtol=0)
+    upright = recogniser.network(*recogniser.views(segments, count))
+    upside_down = recogniser.network(*recogniser.views(-segments, count))
+    expected = (upright[:, :, :4] + upside_down[:, :, 4:]).mean(dim=0) / 2
+    torch.testing.assert_close(recogniser.logits(segments, count), expected, atol=1e-4, rtol=0)
 
 
 def test_padding_leaves_no_trace(recogniser, drawings) -> None:
@@ -65,5 +68,5 @@ def test_a_higher_temperature_is_less_sure_of_the_same(recogniser, drawings) -> 
 def test_larger_pictures_go_through_the_same_layers(drawings) -> None:
     from volano.training.network import Recogniser
 
-    large = Recogniser(4, size_px=64, width=4).eval()
+    large = Recogniser(4, size_px=64, width=4, dropout=0.3).eval()
     assert large.logits(*drawings).shape == (3, 4)

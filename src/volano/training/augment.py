@@ -53,7 +53,7 @@ def augment(
     """
     there = np.arange(segments.shape[1]) < count[:, None]
     segments = _redrawn(rng, segments, there, hand)
-    points = unit(segments, there).reshape(len(segments), -1, 2)
+    points = _at_unit_scale(segments.reshape(len(segments), -1, 2), np.repeat(there, 2, axis=1))
     points = points + _slips(rng, points, _members(segments, there), hand)
     points = points + _field(rng, points, hand.bend)
     points = points @ _matrices(rng, len(points), hand)
@@ -65,15 +65,15 @@ def _redrawn(
     rng: np.random.Generator, segments: Floats, there: NDArray[np.bool_], hand: Hand
 ) -> Floats:
     """The same lines, with strokes drawn from their other end and in another order."""
-    starts = begins(segments) | ~there
-    here = np.broadcast_to(np.arange(segments.shape[1]), starts.shape)
-    first = np.maximum.accumulate(np.where(starts, here, 0), axis=1)
-    ends = np.pad(starts[:, 1:], ((0, 0), (0, 1)), constant_values=True)
+    begins = _begins(segments) | ~there
+    here = np.broadcast_to(np.arange(segments.shape[1]), begins.shape)
+    first = np.maximum.accumulate(np.where(begins, here, 0), axis=1)
+    ends = np.pad(begins[:, 1:], ((0, 0), (0, 1)), constant_values=True)
     last = np.where(ends, here, here[0, -1])[:, ::-1]
     last = np.minimum.accumulate(last, axis=1)[:, ::-1]
     # A chance at each segment; that of its first one decides for a stroke.
     back = np.take_along_axis(rng.random(here.shape) < hand.reversal, first, axis=1)
-    place = starts.cumsum(axis=1) + np.take_along_axis(
+    place = begins.cumsum(axis=1) + np.take_along_axis(
         rng.normal(0, hand.order, here.shape), first, axis=1
     )
     source = np.where(back, first + last - here, here)
@@ -85,26 +85,24 @@ def _redrawn(
     return redrawn
 
 
-def begins(segments: Floats) -> NDArray[np.bool_]:
+def _begins(segments: Floats) -> NDArray[np.bool_]:
     """Which segments (B, N) start a stroke, for they do not start where the one before ended."""
     jumps = (segments[:, 1:, :2] != segments[:, :-1, 2:]).any(axis=2)
     return np.pad(jumps, ((0, 0), (1, 0)), constant_values=True)
 
 
-def unit(segments: Floats, there: NDArray[np.bool_]) -> Floats:
-    """The drawings (B, N, 4) around the origin, the larger side of each box 1."""
-    points = segments.reshape(len(segments), -1, 2)
-    outside = ~np.repeat(there, 2, axis=1)[..., None]
+def _at_unit_scale(points: Floats, there: NDArray[np.bool_]) -> Floats:
+    outside = ~there[..., None]
     low = np.where(outside, np.inf, points).min(axis=1, keepdims=True)
     high = np.where(outside, -np.inf, points).max(axis=1, keepdims=True)
     side = np.maximum((high - low).max(axis=2, keepdims=True), 1e-3)
-    found: Floats = ((points - (low + high) / 2) / side).reshape(segments.shape)
-    return found
+    unit: Floats = (points - (low + high) / 2) / side
+    return unit
 
 
 def _members(segments: Floats, there: NDArray[np.bool_]) -> Floats:
     """Which end of a segment is of which stroke, 1 or 0: (B, 2 N, STROKES)."""
-    stroke = np.minimum(begins(segments).cumsum(axis=1) - 1, STROKES - 1)
+    stroke = np.minimum(_begins(segments).cumsum(axis=1) - 1, STROKES - 1)
     member = (stroke[..., None] == np.arange(STROKES)) & there[..., None]
     return np.repeat(member, 2, axis=1).astype(np.float32)
 

@@ -19,15 +19,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from volano.spec.registry import ArtefactRefused, Golden
-from volano.training import raster
-from volano.training.network import (
-    Convolution,
-    PictureReader,
-    Reader,
-    Recogniser,
-    Residual,
-    TraceReader,
-)
+from volano.training import raster, trace
+from volano.training.network import Convolution, Recogniser
 
 OPSET, IR_VERSION = 18, 9
 OUTPUTS = ("probabilities", "logits")
@@ -44,9 +37,10 @@ def write(recogniser: Recogniser, path: Path) -> None:
     there = _there(graph)
     ends = _normalised(graph, there)
     runs, length = _runs(graph, ends)
-    ink = _inks(graph, recogniser.picture.raster, runs, length, there)
-    by_picture = _by_picture(graph, recogniser.picture, ends, ink)
-    by_trace = _by_trace(graph, recogniser.trace, _traces(graph, ends, runs, there))
+    by_picture = _by_picture(
+        graph, recogniser, ends, _inks(graph, recogniser.raster, runs, length, there)
+    )
+    by_trace = _by_trace(graph, recogniser, _traces(graph, ends, runs, there))
     _answers(graph, graph("Add", by_picture, by_trace), recogniser)
     classes = recogniser.classes
     inputs = [
@@ -107,20 +101,13 @@ def _normalised(graph: Graph, there: str) -> str:
     return graph("Div", graph("Sub", ends, middle), side)
 
 
-def _by_picture(graph: Graph, reader: PictureReader, ends: str, ink: str) -> str:
-    """`PictureReader.forward`."""
-    values = _pictures(graph, reader.raster, ends, ink)
-    for layer in reader.layers:
-        values = _layer(graph, layer, values)
-    mean = graph("ReduceMean", values, [2, 3], keepdims=0)
-    return _head(graph, reader, mean, values)
-
-
-def _head(graph: Graph, reader: Reader, mean: str, values: str) -> str:
-    """Logits by the mean and the most of each channel."""
-    most = graph("ReduceMax", values, [2, 3], keepdims=0)
-    weight, bias = (p.detach().numpy() for p in (reader.head.weight, reader.head.bias))
-    return graph("Gemm", graph("Concat", mean, most, axis=1), weight, bias, transB=1)
+def _by_picture(graph: Graph, recogniser: Recogniser, ends: str, ink: str) -> str:
+    """What the picture network answers to both ways up."""
+    pictures = _pictures(graph, recogniser.raster, ends, ink)
+    answers = graph("Concat", pictures, _turned(graph, pictures), axis=0)
+    for layer in recogniser.network.picture:
+        answers = _layer(graph, layer, answers)
+    return answers
 
 
 def _pictures(graph: Graph, form: raster.Raster, ends: str, ink: str) -> str:
@@ -175,10 +162,20 @@ def _inks(graph: Graph, form: raster.Raster, runs: str, length: str, there: str)
     return graph("Transpose", inks, perm=[0, 2, 1])
 
 
-def _by_trace(graph: Graph, reader: TraceReader, values: str) -> str:
-    """`TraceReader.forward`."""
+def _turned(graph: Graph, pictures: str) -> str:
+    """`raster.turned`."""
+    far = np.iinfo(np.int64).min
+    flipped = graph("Slice", pictures, [-1, -1], [far, far], [2, 3], [-1, -1])
+    return graph("Mul", flipped, np.array(raster.TURN).reshape(-1, 1, 1))
+
+
+def _by_trace(graph: Graph, recogniser: Recogniser, upright: str) -> str:
+    """What the trace network answers to both ways up: `TraceNetwork.forward`."""
+    network = recogniser.network.trace
+    upside_down = graph("Mul", upright, np.array(trace.TURN).reshape(-1, 1, 1))
+    values = graph("Concat", upright, upside_down, axis=0)
     is_there = graph("Slice", values, [0], [1], [1])  # the feature that is always one
-    for layer in reader.layers:
+    for layer in network.layers:
         values = _layer(graph, layer, values)
         if isinstance(layer, nn.MaxPool2d):
             is_there = _layer(graph, layer, is_there)
@@ -186,7 +183,8 @@ def _by_trace(graph: Graph, reader: TraceReader, values: str) -> str:
             values = graph("Mul", values, is_there)
     number = graph("Max", graph("ReduceSum", is_there, [2, 3], keepdims=0), 1.0)
     mean = graph("Div", graph("ReduceSum", values, [2, 3], keepdims=0), number)
-    return _head(graph, reader, mean, values)
+    most = graph("ReduceMax", values, [2, 3], keepdims=0)
+    return _layer(graph, network.head, graph("Concat", mean, most, axis=1))
 
 
 def _traces(graph: Graph, ends: str, runs: str, there: str) -> str:
@@ -206,10 +204,18 @@ def _layer(graph: Graph, layer: nn.Module, values: str) -> str:
     match layer:
         case Convolution():
             weight, bias, attributes = _folded(layer)
-            after = graph("Relu", graph("Conv", values, weight, bias, **attributes))
-            return graph("Add", values, after) if isinstance(layer, Residual) else after
+            return graph("Relu", graph("Conv", values, weight, bias, **attributes))
         case nn.MaxPool2d():
             return graph("MaxPool", values, **_pooling(layer))
+        case nn.AdaptiveAvgPool2d():
+            return graph("GlobalAveragePool", values)
+        case nn.Flatten():
+            return graph("Flatten", values)
+        case nn.Linear():
+            weight, bias = (p.detach().numpy() for p in (layer.weight, layer.bias))
+            return graph("Gemm", values, weight, bias, transB=1)
+        case nn.Dropout():
+            return values
     raise TypeError(f"no ONNX form of {layer} is written here")
 
 
@@ -231,8 +237,13 @@ def _pooling(layer: nn.MaxPool2d) -> dict[str, Any]:
 
 
 def _answers(graph: Graph, both: str, recogniser: Recogniser) -> None:
-    """`Recogniser.logits` and `forward`, from the sum of what the readers say."""
-    logits = graph("Mul", both, 0.5, output="logits")
+    """`Recogniser.logits` and `forward`, from the answers to both ways up."""
+    classes = recogniser.classes
+    count = graph("Shape", "count")
+    upright = graph("Slice", both, [0, 0], graph("Concat", count, [classes], axis=0), [0, 1])
+    first = graph("Concat", count, [classes], axis=0)
+    turned = graph("Slice", both, first, [np.iinfo(np.int64).max] * 2, [0, 1])
+    logits = graph("Mul", graph("Add", upright, turned), 0.25, output="logits")
     cooled = graph("Div", logits, recogniser.temperature.numpy())
     graph("Softmax", cooled, axis=1, output="probabilities")
 

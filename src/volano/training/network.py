@@ -6,6 +6,9 @@ from torch import Tensor, nn
 from volano.training import raster, trace
 from volano.training.raster import Raster, normalised
 
+Views = tuple[Tensor, Tensor, Tensor]
+"""Pictures (B, CHANNELS, S, S), traces (B, FEATURES, 1, N) and what of a trace is there."""
+
 
 class Convolution(nn.Sequential):
     """Convolution, batch normalisation, ReLU."""
@@ -21,43 +24,11 @@ class Convolution(nn.Sequential):
         )
 
 
-class Residual(Convolution):
-    """What a convolution adds to its input, of as many channels.
+class PictureNetwork(nn.Sequential):
+    """Pictures to logits (B, classes); the first layer halves the picture."""
 
-    Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
-    """
-
-    def __init__(self, channels: int, *, kernel: tuple[int, int]) -> None:
-        super().__init__(channels, channels, kernel=kernel)
-
-    def forward(self, values: Tensor) -> Tensor:
-        added: Tensor = super().forward(values)
-        return values + added
-
-
-class Reader(nn.Module):
-    """A network of its own: features of a drawing, and logits by one matrix of them."""
-
-    layers: nn.Sequential
-    head: nn.Linear
-
-    def features(self, ends: Tensor, there: Tensor) -> Tensor:
-        """Features (B, F) of drawings as `placed` gives them."""
-        raise NotImplementedError
-
-    def forward(self, ends: Tensor, there: Tensor) -> Tensor:
-        """Logits (B, classes)."""
-        logits: Tensor = self.head(self.features(ends, there))
-        return logits
-
-
-class PictureReader(Reader):
-    """Reads the picture of a drawing; the first layer halves it."""
-
-    def __init__(self, classes: int, *, size_px: int, width: int) -> None:
-        super().__init__()
-        self.raster = Raster(size_px)
-        self.layers = nn.Sequential(
+    def __init__(self, classes: int, width: int, dropout: float) -> None:
+        super().__init__(
             Convolution(raster.CHANNELS, width, kernel=(5, 5), stride=2),
             Convolution(width, width),
             Convolution(width, width),
@@ -67,81 +38,95 @@ class PictureReader(Reader):
             nn.MaxPool2d(2),
             Convolution(2 * width, 4 * width),
             Convolution(4 * width, 4 * width),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(dropout),
+            nn.Linear(4 * width, classes),
         )
-        self.head = nn.Linear(8 * width, classes)
-        self.to(memory_format=torch.channels_last)
-
-    def features(self, ends: Tensor, there: Tensor) -> Tensor:
-        pictures = self.raster(ends, there).contiguous(memory_format=torch.channels_last)
-        values = self.layers(pictures)
-        return torch.cat([values.mean((2, 3)), values.amax((2, 3))], dim=1)
 
 
-class TraceReader(Reader):
-    """Reads the pen's way, the same however much padding follows it."""
+class TraceNetwork(nn.Module):
+    """Traces to logits (B, classes), the same however much padding follows a trace."""
 
-    def __init__(self, classes: int, *, width: int) -> None:
+    def __init__(self, classes: int, width: int, dropout: float) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             Convolution(trace.FEATURES, 2 * width, kernel=(1, 5)),
             nn.MaxPool2d((1, 2), ceil_mode=True),
-            Residual(2 * width, kernel=(1, 5)),
-            Residual(2 * width, kernel=(1, 5)),
+            Convolution(2 * width, 2 * width, kernel=(1, 5)),
             nn.MaxPool2d((1, 2), ceil_mode=True),
             Convolution(2 * width, 4 * width, kernel=(1, 5)),
-            Residual(4 * width, kernel=(1, 3)),
             nn.MaxPool2d((1, 2), ceil_mode=True),
-            Residual(4 * width, kernel=(1, 3)),
-            Residual(4 * width, kernel=(1, 3)),
+            Convolution(4 * width, 4 * width, kernel=(1, 3)),
+            Convolution(4 * width, 4 * width, kernel=(1, 3)),
         )
+        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(8 * width, classes)
-        self.to(memory_format=torch.channels_last)
 
-    def features(self, ends: Tensor, there: Tensor) -> Tensor:
-        values, kept = trace.traces(ends, there)
-        values = values.contiguous(memory_format=torch.channels_last)
+    def forward(self, traces: Tensor, there: Tensor) -> Tensor:
         for layer in self.layers:
             if isinstance(layer, nn.MaxPool2d):
-                values, kept = layer(values), layer(kept)
+                traces, there = layer(traces), layer(there)
             else:
-                values = layer(values) * kept
-        mean = values.sum((2, 3)) / kept.sum((2, 3)).clamp_min(1)
-        return torch.cat([mean, values.amax((2, 3))], dim=1)
+                traces = layer(traces) * there
+        mean = traces.sum((2, 3)) / there.sum((2, 3)).clamp_min(1)
+        logits: Tensor = self.head(self.dropout(torch.cat([mean, traces.amax((2, 3))], dim=1)))
+        return logits
+
+
+class Network(nn.Module):
+    """Both networks side by side; each learns for itself, so that they err apart."""
+
+    def __init__(self, classes: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.picture = PictureNetwork(classes, width, dropout)
+        self.trace = TraceNetwork(classes, width, dropout)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, pictures: Tensor, traces: Tensor, there: Tensor) -> Tensor:
+        """Logits (2, B, classes): by the pictures, by the traces."""
+        fast = torch.channels_last
+        return torch.stack(
+            [
+                self.picture(pictures.contiguous(memory_format=fast)),
+                self.trace(traces.contiguous(memory_format=fast), there),
+            ]
+        )
 
 
 class Recogniser(nn.Module):
     """What is exported: segments and their count in, probabilities and logits out.
 
-    Its readers learn each for itself, so that they err apart; their logits are averaged.
+    The network knows each class twice, upright and upside down, and reads every drawing both ways.
+    Source: Lee et al., "Self-supervised Label Augmentation via Input Transformations", ICML 2020.
     """
 
-    temperature: Tensor
-
-    def __init__(self, classes: int, *, size_px: int, width: int) -> None:
+    def __init__(self, classes: int, *, size_px: int, width: int, dropout: float) -> None:
         super().__init__()
         self.classes = classes
-        self.picture = PictureReader(classes, size_px=size_px, width=width)
-        self.trace = TraceReader(classes, width=width)
+        self.raster = Raster(size_px)
+        self.network = Network(2 * classes, width, dropout)
         self.register_buffer("temperature", torch.ones(()))
-
-    @property
-    def readers(self) -> tuple[Reader, Reader]:
-        return self.picture, self.trace
 
     def forward(self, segments: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.logits(segments, count)
         return torch.softmax(logits / self.temperature, dim=1), logits
 
     def logits(self, segments: Tensor, count: Tensor) -> Tensor:
-        """Logits (B, classes) before any temperature: the mean of both readers'."""
-        ends, there = placed(segments, count)
-        return (self.picture(ends, there) + self.trace(ends, there)) / 2
+        """Logits (B, classes) before any temperature: the mean of both networks and ways up."""
+        views = self.views(segments, count)
+        upright, upside_down = self.network(*views), self.network(*turned(views))
+        both = upright[:, :, : self.classes] + upside_down[:, :, self.classes :]
+        return both.mean(dim=0) / 2
+
+    def views(self, segments: Tensor, count: Tensor) -> Views:
+        """What the network sees of `segments` (B, N, 4) in px; from `count[b]` on is padding."""
+        there = torch.arange(segments.shape[1], device=count.device) < count[:, None]
+        ends = normalised(segments, there)
+        return self.raster(ends, there), *trace.traces(ends, there)
 
 
-def placed(segments: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """What readers take of `segments` (B, N, 4) in px; from `count[b]` on is padding.
-
-    Ends (B, N, 2, 2) as `raster.normalised` gives them; (B, N) is true where a segment is.
-    """
-    there = torch.arange(segments.shape[1], device=count.device) < count[:, None]
-    return normalised(segments, there), there
+def turned(views: Views) -> Views:
+    """The views of the same drawings upside down."""
+    pictures, traces, there = views
+    return raster.turned(pictures), trace.turned(traces), there

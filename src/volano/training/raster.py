@@ -22,6 +22,8 @@ LEAST = 1e-9
 """Under the root of a length, so that a dot has a direction and a gradient."""
 CHANNELS = 5
 """Ink, and how it runs: cosine and sine of its direction and of twice its direction."""
+TURN = (1.0, -1.0, -1.0, 1.0, 1.0)
+"""What a half turn does to each channel."""
 
 
 class Raster(nn.Module):
@@ -61,6 +63,11 @@ def normalised(segments: Tensor, there: Tensor) -> Tensor:
     high = ends.masked_fill(absent, -FAR).amax((1, 2), keepdim=True)
     side = (high - low).amax(3, keepdim=True).clamp_min(1e-3)
     return (ends - (low + high) / 2) / side
+
+
+def turned(pictures: Tensor) -> Tensor:
+    """The pictures of the same drawings upside down."""
+    return pictures.flip(2, 3) * pictures.new_tensor(TURN)[:, None, None]
 
 
 def runs(ends: Tensor) -> tuple[Tensor, Tensor]:

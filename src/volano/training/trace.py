@@ -6,6 +6,8 @@ from torch import Tensor
 from volano.training.raster import LEAST, runs
 
 FEATURES = 10
+TURN = (1.0, -1.0, -1.0, -1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0)
+"""What a half turn does to each feature."""
 
 
 def traces(ends: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
@@ -21,3 +23,8 @@ def traces(ends: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
     is_there = there[:, None].to(ends.dtype)
     features = torch.cat([is_there, columns.mT * is_there], dim=1)
     return features[:, :, None], is_there[:, :, None]
+
+
+def turned(traces: Tensor) -> Tensor:
+    """The traces of the same drawings upside down."""
+    return traces * traces.new_tensor(TURN)[:, None, None]

@@ -7,10 +7,9 @@ where the work begins, so that looking at the settings costs nothing.
 from __future__ import annotations
 
 import copy
+import itertools
 import math
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,17 +23,19 @@ from volano.evaluation import calibrate, classify
 from volano.harness.phases import peak_rss
 from volano.spec.model import Model, Param, Run
 from volano.spec.registry import Artefact
-from volano.training.staged import READ, SPLITS, Drawings, labels, size
+from volano.training.augment import Hand, augment
+from volano.training.staged import READ, SPLITS, Drawings, Rows, labels, size
 
 if TYPE_CHECKING:
-    from volano.training.learner import Learner
+    import torch
+
     from volano.training.network import Recogniser
 
 GOLDEN = 4
 """Drawings that the artefact carries with the expected answer."""
 COLDEST = 0.4
 """Least temperature: validation drawings that are all answered right would ask for none at all."""
-LOOKS = 20
+LOOKS = 40
 """How often training stops to look at the validation drawings."""
 
 OUTPUTS = pa.schema(
@@ -48,14 +49,14 @@ OUTPUTS = pa.schema(
 
 
 class Drawing(Model):
-    """Two small convolutional networks: of a picture that the graph draws, and of the pen's way."""
+    """A small convolutional network on pictures that the graph draws itself."""
 
     input_kind = "drawing"
 
     size_px = Param(32, choices=(32, 64, 128), doc="side of the picture that the network sees")
-    width = Param(24, ge=4, le=128, doc="channels of the first layers")
+    width = Param(32, ge=4, le=128, doc="channels of the first layers")
     seconds = Param(3600.0, ge=0.1, doc="of training, at most; the run may allow less")
-    epochs = Param(400, ge=1, doc="times that each drawing is seen, if time allows")
+    epochs = Param(200, ge=1, doc="times that each drawing is seen, if time allows")
     batch = Param(32, ge=2, le=4096, doc="drawings a step")
     learning_rate = Param(4e-3, ge=1e-6, le=1.0, doc="at its height")
     weight_decay = Param(0.05, ge=0.0, le=1.0, doc="of matrices, not of biases")
@@ -63,15 +64,10 @@ class Drawing(Model):
     smoothing = Param(0.1, ge=0.0, le=0.5, doc="share of the truth given to other classes")
     averaging = Param(0.995, ge=0.0, le=0.9999, doc="memory of the averaged weights, a step")
     strength = Param(1.0, ge=0.0, le=3.0, doc="how much the drawings are varied")
-    morph = Param(
-        0.6, ge=0.0, le=1.0, doc="how far drawings move to others of their class, at most"
-    )
     settled = Param(0.75, ge=0.1, le=1.0, doc="share after which it learns from valid as well")
-    patience = Param(8, ge=1, le=LOOKS, doc=f"looks, of {LOOKS}, without a better loss")
+    patience = Param(12, ge=1, le=40, doc="looks, of 40, without a better loss")
     reserve = Param(10.0, ge=0.0, doc="seconds kept for export and evaluation")
-    threads = Param(
-        2, ge=1, le=64, doc="cores to use; each network learns on one, so more than two gain little"
-    )
+    threads = Param(2, ge=1, le=64, doc="cores to use; more than two gain little")
 
     def train(self, run: Run) -> None:
         """Write `model.onnx` and `version.json`; every choice is made on train and valid alone.
@@ -117,58 +113,52 @@ class Drawing(Model):
     def _fit(self, run: Run, known: Drawings, classes: int) -> Recogniser:
         import torch
 
-        from volano.training.learner import Learner
         from volano.training.network import Recogniser
+        from volano.training.optimiser import AdamW
 
-        allowed = torch.get_num_threads()
-        threads = min(self.threads, allowed)
         torch.manual_seed(run.seed)
-        average = Recogniser(classes, size_px=self.size_px, width=self.width)
-        learn = known[: known.sizes[0]]
-        rngs = np.random.default_rng(run.seed).spawn(len(average.readers))
-        learners = [
-            Learner(self, reader, learn, rng)
-            for reader, rng in zip(average.readers, rngs, strict=True)
-        ]
-        # Layers this small gain nothing from a second thread; a network on each core gains all.
-        lanes = [[learner] for learner in learners] if threads > 1 else [learners]
+        torch.set_num_threads(min(self.threads, torch.get_num_threads()))
+        rng = np.random.default_rng(run.seed)
+        learner = Recogniser(classes, size_px=self.size_px, width=self.width, dropout=self.dropout)
+        average = copy.deepcopy(learner)
+        optimiser = AdamW(learner.parameters(), self.weight_decay)
+        learn, valid = known[: known.sizes[0]], known[known.sizes[0] :]
+        batches = _batches(rng, len(learn), self.batch)
         schedule = Schedule(self, run, steps=self.epochs * max(1, len(learn) // self.batch))
-        torch.set_num_threads(max(1, threads // len(lanes)))
-        try:
-            return self._follow(run, average, lanes, schedule, known)
-        finally:
-            torch.set_num_threads(allowed)  # for whatever else this process does
-
-    def _follow(
-        self,
-        run: Run,
-        average: Recogniser,
-        lanes: Sequence[Sequence[Learner]],
-        schedule: Schedule,
-        known: Drawings,
-    ) -> Recogniser:
-        """Let the lanes learn, side by side; `average` holds their averaged weights."""
-        from volano.training.learner import learn
-
-        watch = Watch(known[known.sizes[0] :], self.patience)
-        learners = [learner for lane in lanes for learner in lane]
-        with ThreadPoolExecutor(len(lanes)) as pool:
-            for look in range(1, LOOKS + 1):
-                share = look / LOOKS
-                list(pool.map(partial(learn, schedule=schedule, end=share), lanes))
-                if schedule.late(learners[0].steps, share):
-                    continue
-                run.progress(share, 1, "training")
-                loss = sum(learner.loss for learner in learners) / len(learners)
-                figures = {"loss": loss, "peak_mb": peak_rss() / 1e6} | watch.look(average)
-                run.log(learners[0].steps, **figures)
-                if watch.enough:
-                    break
-                if share >= self.settled and not watch.over:
-                    watch.settle(average)
-                    for learner in learners:
-                        learner.take(known)
+        watch = Watch(valid, self.patience)
+        for step in itertools.count():
+            share = schedule.share(step)
+            if share >= 1 or watch.enough:
+                break
+            loss = self._loss(rng, learner, known, next(batches))
+            loss.backward()
+            optimiser.step(self.learning_rate * warmed_cosine(share))
+            _follow(average.network, learner.network, min(self.averaging, (1 + step) / (10 + step)))
+            if not schedule.time_to_look(share):
+                continue
+            run.progress(share, 1, "training")
+            run.log(step, loss=loss.item(), peak_mb=peak_rss() / 1e6, **watch.look(average))
+            if share >= self.settled and not watch.over:
+                watch.settle(average)
+                batches = _batches(rng, len(known), self.batch)
         return watch.chosen(average)
+
+    def _loss(
+        self, rng: np.random.Generator, learner: Recogniser, known: Drawings, rows: Rows
+    ) -> torch.Tensor:
+        """Of one batch, redrawn by other hands, the second half of it upside down."""
+        import torch
+        from torch.nn import functional
+
+        hand = Hand().times(self.strength)
+        segments, count = augment(rng, known.segments[rows], known.count[rows], hand)
+        half = len(rows) // 2
+        segments[half:] *= -1
+        truth = torch.from_numpy(known.truth[rows])
+        truth[half:] += learner.classes
+        views = learner.views(torch.from_numpy(segments), torch.from_numpy(count))
+        logits = learner.network(*views).flatten(0, 1)
+        return functional.cross_entropy(logits, truth.repeat(2), label_smoothing=self.smoothing)
 
     def _export(
         self, run: Run, recogniser: Recogniser, classes: list[str], known: Drawings
@@ -200,6 +190,7 @@ class Schedule:
         at_start = run.seconds_left()
         self._seconds = min(recipe.seconds, at_start - min(recipe.reserve, at_start / 3))
         self._end = at_start - self._seconds
+        self._looked = 0.0
 
     def share(self, step: int) -> float:
         """The share done, 1 at the end.
@@ -209,9 +200,12 @@ class Schedule:
         left = self._run.seconds_left() - self._end
         return max(step / self._steps, 1 - left / self._seconds)
 
-    def late(self, step: int, share: float) -> bool:
-        """True where the next look is due as well, so that the one at `share` may be left out."""
-        return share < 1 <= LOOKS * (self.share(step) - share)
+    def time_to_look(self, share: float) -> bool:
+        """True LOOKS times in a training."""
+        if share < self._looked + 1 / LOOKS:
+            return False
+        self._looked = share
+        return True
 
 
 class Watch:
@@ -255,6 +249,33 @@ class Watch:
         best = self._best or network
         self.settle(best)
         return best
+
+
+def warmed_cosine(share: float) -> float:
+    """The learning rate over a training, as a factor: up over a twentieth, then a half cosine."""
+    return min(1.0, 0.02 + share / 0.05) * (0.001 + 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def _batches(rng: np.random.Generator, total: int, size: int) -> Iterator[Rows]:
+    """Rows for step after step, for ever: each drawing once before any comes again."""
+    waiting = np.empty(0, np.int64)
+    while True:
+        while len(waiting) < size:
+            waiting = np.concatenate([waiting, rng.permutation(total)])
+        yield waiting[:size]
+        waiting = waiting[size:]
+
+
+def _follow(average: torch.nn.Module, learner: torch.nn.Module, memory: float) -> None:
+    """Move the averaged weights, and the statistics of the norms, towards the learner's."""
+    import torch
+
+    with torch.no_grad():
+        for slow, fast in zip(
+            average.state_dict().values(), learner.state_dict().values(), strict=True
+        ):
+            if slow.is_floating_point():
+                slow.lerp_(fast, 1 - memory)
 
 
 def _logits(recogniser: Recogniser, drawings: Drawings) -> NDArray[np.float64]:
