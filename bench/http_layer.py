@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import load
 import msgspec
 import psutil
+
+from bench import load
 
 STROKES, POINTS = 6, 38
 HEADERS = (("content-type", "application/json"), ("authorization", "Bearer bench"))
