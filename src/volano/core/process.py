@@ -36,6 +36,13 @@ async def measure(metrics: Metrics, role: str, *, every_s: float = EVERY_S) -> N
         late.observe(max(0.0, loop.time() - due), role)
 
 
+def cores() -> int:
+    """Cores that this process may use: on Linux those it is pinned to, elsewhere all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def resident_bytes() -> int:
     """Physical memory of this process; 0 where the system does not tell it in a file."""
     try:

@@ -10,12 +10,12 @@ connections still fills the machine; where all are busy, calls take longer and t
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 from volano.core.metrics import Metrics
+from volano.core.process import cores
 from volano.serving import runtime
 from volano.serving.admission import WITHIN, Pace, eta_s
 from volano.serving.features import Feed
@@ -35,7 +35,7 @@ class Lanes:
 
     def __init__(self, metrics: Metrics, *, deadline_s: float, sessions: int = 0) -> None:
         self.deadline_s = deadline_s
-        self.sessions = sessions or len(os.sched_getaffinity(0))
+        self.sessions = sessions or cores()
         self._threads = ThreadPoolExecutor(self.sessions, "volano-runtime")
         self._calls = 0
         self._work_s = 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ import msgspec
 import structlog
 
 from volano.core.compute import Exit, Handle, ProcessSpec
+from volano.core.process import cores
 from volano.data import service as data
 from volano.harness import artefacts, events, source
 from volano.registry import service as registry
@@ -156,7 +156,7 @@ def _process(ctx: Context, run: spec.Run, folder: Path, staged: Path) -> Process
     limits = Limits(
         memory=settings.run_max_memory,
         file=settings.run_max_artefact,
-        threads=settings.run_threads or _cores(),
+        threads=settings.run_threads or cores(),
     )
     order = RunOrder(
         source=run.recipe,
@@ -298,9 +298,3 @@ def _remove(*folders: Path) -> None:
                 if path.is_dir() and not path.is_symlink():
                     path.chmod(0o700)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
