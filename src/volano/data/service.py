@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from volano.core.segments import compact, inbox
 from volano.core.segments.inbox import Inbox, Row, Stored
 from volano.core.segments.parquet import Place, Segments
+from volano.core.threads import to_its_end
 from volano.data import ingest, snapshot, staging, store
 from volano.data.ingest import Head
 from volano.spec import data as spec
@@ -346,7 +347,7 @@ async def stage(
     with staging.Writer(folder, ctx.settings.run_max_data, splits) as writer:
         for blob, wanted in staging.by_blob(lines, places):
             segment = await ctx.blobs.get(workspace, blob)
-            await asyncio.to_thread(writer.add, wanted, segment)
+            await to_its_end(writer.add, wanted, segment)
 
 
 async def split_file(ctx: Context, who: Who, id: str, split: spec.Split) -> AsyncIterator[bytes]:
