@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from volano.core.blobs import Blobs, open_blobs
-from volano.core.services import PostgresServer, S3Server
+from volano.hosting.services import PostgresServer, S3Server
 
 T = TypeVar("T")
 

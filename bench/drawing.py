@@ -7,8 +7,8 @@ import msgspec
 
 from volano.data.formats import drawings, render, strokes
 from volano.labeling import quality
+from volano.schemas.data import NewDrawing
 from volano.sdk import synthetic
-from volano.spec.data import NewDrawing
 
 POINTS = 150
 

@@ -85,7 +85,7 @@ def ours() -> Any:
     from volano.core.http.server import About
     from volano.core.metrics import Metrics
     from volano.core.settings import read
-    from volano.spec.accounts import Who
+    from volano.schemas.accounts import Who
 
     routes = Routes("/drawings", tag="drawings")
 

@@ -22,8 +22,8 @@ from volano.core.bus import Bus, open_bus
 from volano.core.db import EVERYWHERE, Database
 from volano.core.jobs import Handlers, Job, Ledger, Worker
 from volano.core.jobs.tables import jobs, queues
-from volano.core.services import PostgresServer
 from volano.core.settings import Settings
+from volano.hosting.services import PostgresServer
 from volano.migrations import migrate
 
 BATCH = 100

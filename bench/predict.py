@@ -11,8 +11,8 @@ import msgspec
 
 from bench.load import Call, run
 from bench.server import Served, served
+from volano.schemas.serving import DrawingInput, PredictRequest
 from volano.sdk import synthetic
-from volano.spec.serving import DrawingInput, PredictRequest
 
 
 def call(server: Served) -> Call:

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from volano.data.formats import drawings, omniglot
 from volano.data.staging import SCHEMA, SPLITS
 from volano.harness import local
-from volano.spec.harness import AnyEvent, Failed, Points
+from volano.schemas.harness import AnyEvent, Failed, Points
 
 TEST_DRAWERS = range(17, 21)
 

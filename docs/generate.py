@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from volano import app, spec
+from volano import app, schemas
 from volano.accounts import roles
 from volano.core.settings import table as settings_table
-from volano.spec import errors
+from volano.schemas import errors
 
 HERE = Path(__file__).parent
 
@@ -35,7 +35,7 @@ def settings() -> str:
 def problems() -> str:
     """Every error that a caller can see, by status."""
     assert app.ROUTES  # every stage is loaded, so every error of the server is known
-    for module in pkgutil.iter_modules(spec.__path__, "volano.spec."):
+    for module in pkgutil.iter_modules(schemas.__path__, "volano.schemas."):
         importlib.import_module(module.name)
     every = _below(errors.VolanoError)
     found = {cls.code: cls for cls in every if cls.__module__ != errors.__name__}

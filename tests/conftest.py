@@ -14,8 +14,8 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from volano.core import telemetry
-from volano.core.services import PostgresServer, S3Server, execute
-from volano.spec.services import ServiceNotInstalled
+from volano.hosting.services import PostgresServer, S3Server, execute
+from volano.schemas.services import ServiceNotInstalled
 
 pytest_plugins = ["tests.fixtures_db", "tests.stages"]
 

@@ -23,12 +23,12 @@ from volano.core.db import EVERYWHERE
 from volano.core.jobs import Job, fair
 from volano.core.jobs.lease import Lease
 from volano.core.jobs.ledger import DEFAULT
-from volano.core.services import S3Server
 from volano.core.settings import Settings
+from volano.hosting.services import S3Server
 from volano.labeling import service as labeling
-from volano.spec.accounts import NewInvite, NewKey, NewMember, NewSession, Role, Who
-from volano.spec.common import uuid7
-from volano.spec.data import (
+from volano.schemas.accounts import NewInvite, NewKey, NewMember, NewSession, Role, Who
+from volano.schemas.common import uuid7
+from volano.schemas.data import (
     Canvas,
     DrawingImport,
     ImportedDrawing,
@@ -36,7 +36,7 @@ from volano.spec.data import (
     Point,
     Stroke,
 )
-from volano.spec.labeling import NewShape, Outcome
+from volano.schemas.labeling import NewShape, Outcome
 
 CORNERS = {"circle": 24, "square": 4, "triangle": 3}
 """What the drawings of the tests show, as the corners of a regular polygon."""

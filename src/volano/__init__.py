@@ -6,19 +6,19 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from volano.harness.model import Model as Model
+    from volano.harness.model import Param as Param
+    from volano.harness.model import Run as Run
     from volano.sdk.client import Client as Client
-    from volano.spec.model import Model as Model
-    from volano.spec.model import Param as Param
-    from volano.spec.model import Run as Run
 
 __version__ = "26.0.0"
 __all__ = ["Client", "Model", "Param", "Run", "__version__"]
 
 _HOMES = {
     "Client": "volano.sdk.client",
-    "Model": "volano.spec.model",
-    "Param": "volano.spec.model",
-    "Run": "volano.spec.model",
+    "Model": "volano.harness.model",
+    "Param": "volano.harness.model",
+    "Run": "volano.harness.model",
 }
 
 

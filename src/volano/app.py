@@ -15,8 +15,9 @@ import uvloop
 from volano import __version__
 from volano.accounts import api as accounts_api
 from volano.accounts import service as accounts
-from volano.accounts.verdicts import Verdicts
-from volano.core import http, launcher, process, telemetry
+from volano.accounts.key_cache import KeyCache
+from volano.accounts.secrets import Pepper, pepper
+from volano.core import http, process, telemetry
 from volano.core.blobs import open_blobs
 from volano.core.bus import open_bus
 from volano.core.compute import open_compute
@@ -27,15 +28,15 @@ from volano.core.http import idempotency
 from volano.core.http.server import About
 from volano.core.jobs import Handlers, Ledger, Worker, ledger
 from volano.core.metrics import Level, Metrics
-from volano.core.secrets import Pepper, pepper
 from volano.core.segments import compact, inbox, merge
 from volano.core.segments.parquet import Segments
-from volano.core.services import PostgresServer, S3Server
 from volano.core.settings import Settings
 from volano.core.settings import read as read_settings
 from volano.core.settings import table as settings_table
 from volano.data import api as data_api
 from volano.data import service as data
+from volano.hosting import launcher
+from volano.hosting.services import PostgresServer, S3Server
 from volano.labeling import api as labeling_api
 from volano.labeling import service as labeling
 from volano.labeling import worker as labeling_worker
@@ -45,15 +46,15 @@ from volano.loop import worker as loop_worker
 from volano.migrations.run import migrate
 from volano.registry import api as registry_api
 from volano.registry import service as registry
+from volano.schemas.common import utc_now
+from volano.schemas.errors import VolanoError
+from volano.schemas.loop import Diagnosis
 from volano.serving import api as serving_api
 from volano.serving import service as serving
 from volano.serving import worker as serving_worker
-from volano.serving.lanes import Lanes
+from volano.serving.executor import InferenceExecutor
 from volano.serving.log import STREAM, PredictionLog
 from volano.serving.routing import Routing
-from volano.spec.common import utc_now
-from volano.spec.errors import VolanoError
-from volano.spec.loop import Diagnosis
 from volano.training import api as training_api
 from volano.training import service as training
 from volano.training import worker as training_worker
@@ -127,7 +128,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             serving.open_inbox(db, settings), metrics, interval_s=settings.serving_log_ms / 1000
         )
         stack.push_async_callback(predictions.close)
-        lanes = Lanes(metrics, deadline_s=settings.serving_deadline_ms / 1000)
+        lanes = InferenceExecutor(metrics, deadline_s=settings.serving_deadline_ms / 1000)
         stack.callback(lanes.close)
         yield Context(
             settings=settings,
@@ -140,13 +141,13 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             authorise=accounts_api.authorise,
             parts={
                 Pepper: pepper(settings),
-                Verdicts: Verdicts(settings.key_cache_s),
+                KeyCache: KeyCache(settings.key_cache_s),
                 data.RecordInbox: records,
                 labeling.Desk: labeling.open_desk(settings),
                 labeling.KnownShapes: labeling.KnownShapes(),
                 Segments: Segments(blobs),
                 Routing: Routing(settings.serving_loaded),
-                Lanes: lanes,
+                InferenceExecutor: lanes,
                 PredictionLog: predictions,
             },
         )

@@ -7,13 +7,13 @@ import pytest
 
 from volano.accounts import service
 from volano.accounts.api import authorise
-from volano.accounts.verdicts import Verdicts
+from volano.accounts.key_cache import KeyCache
+from volano.accounts.secrets import Pepper
 from volano.core.context import Context
 from volano.core.db import Database
 from volano.core.metrics import Metrics
-from volano.core.secrets import Pepper
 from volano.core.settings import Settings
-from volano.spec.accounts import NewKey, NewMember, Role, Who
+from volano.schemas.accounts import NewKey, NewMember, Role, Who
 
 
 def context(db: Database, **settings: Any) -> Context:
@@ -29,7 +29,7 @@ def context(db: Database, **settings: Any) -> Context:
         compute=unused,
         metrics=Metrics(),
         authorise=authorise,
-        parts={Pepper: Pepper(b"of the tests"), Verdicts: Verdicts(chosen.key_cache_s)},
+        parts={Pepper: Pepper(b"of the tests"), KeyCache: KeyCache(chosen.key_cache_s)},
     )
 
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from volano.accounts import invites, keys
-from volano.core.secrets import Pepper
-from volano.spec.common import new_id
+from volano.accounts.secrets import Pepper
+from volano.schemas.common import new_id
 
 workspaces = st.uuids().map(lambda u: f"ws_{u.hex}")
 entropies = st.binary(min_size=invites.ENTROPY, max_size=invites.ENTROPY)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from volano.accounts import keys
-from volano.core.secrets import Pepper
+from volano.accounts.secrets import Pepper
 
 entropies = st.binary(min_size=keys.ENTROPY, max_size=keys.ENTROPY)
 texts = st.text("0123456789abcXYZ_vol", max_size=80) | st.text(max_size=80)

@@ -7,7 +7,7 @@ import pytest
 
 from volano.accounts import roles
 from volano.accounts.roles import ROLES
-from volano.spec.accounts import PERMISSIONS, Role, Who
+from volano.schemas.accounts import PERMISSIONS, Role, Who
 
 PAIRS = list(product(ROLES, ROLES))
 
@@ -19,7 +19,7 @@ def test_the_page_in_docs_is_made_from_the_table() -> None:
 
 
 def test_every_permission_has_a_meaning_and_somebody_who_has_it() -> None:
-    assert list(PERMISSIONS) == list(roles.MEANINGS)
+    assert list(roles.MEANINGS) == list(PERMISSIONS)
     assert all(PERMISSIONS.values())
 
 

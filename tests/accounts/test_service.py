@@ -12,12 +12,12 @@ import sqlalchemy as sa
 
 from tests.accounts.conftest import Hire, context
 from volano.accounts import keys, service, store
+from volano.accounts.key_cache import KeyCache
 from volano.accounts.roles import ROLES
-from volano.accounts.verdicts import Verdicts
+from volano.accounts.secrets import Pepper
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE, Database
-from volano.core.secrets import Pepper
-from volano.spec.accounts import (
+from volano.schemas.accounts import (
     InviteRefused,
     KeyRefused,
     LastAdmin,
@@ -31,8 +31,8 @@ from volano.spec.accounts import (
     RoleAboveOwn,
     Who,
 )
-from volano.spec.common import IdempotencyKeyReused, RoleTooLow, utc_now
-from volano.spec.errors import Missing
+from volano.schemas.common import IdempotencyKeyReused, RoleTooLow, utc_now
+from volano.schemas.errors import Missing
 
 
 def number(digits: str) -> int:
@@ -89,7 +89,7 @@ async def test_of_servers_that_start_together_one_is_given_the_key(db: Database)
     secrets = await outcomes(*(service.bootstrap(ctx, "home") for ctx in servers))
 
     (secret,) = [s for s in secrets if s is not None]
-    assert "admin" == (await service.identify(servers[0], secret)).role
+    assert (await service.identify(servers[0], secret)).role == "admin"
 
 
 async def test_a_second_bootstrap_changes_nothing(ctx: Context, admin: Who) -> None:
@@ -127,13 +127,13 @@ async def test_a_key_that_was_just_verified_needs_no_database(
 async def test_who_come_together_share_one_look_up(ctx: Context, admin_secret: str) -> None:
     asking = [asyncio.create_task(service.identify(ctx, admin_secret)) for _ in range(20)]
     await asyncio.sleep(0)
-    assert 1 == len(ctx.part(Verdicts).running)
+    assert len(ctx.part(KeyCache).running) == 1
     asking[0].cancel()  # it leaves the look-up to the others
     first, *others = await asyncio.gather(*asking, return_exceptions=True)
     assert isinstance(first, asyncio.CancelledError)
-    assert {"admin"} == {one.role for one in others if isinstance(one, Who)}
-    assert 19 == len(others)
-    assert {} == ctx.part(Verdicts).running
+    assert {one.role for one in others if isinstance(one, Who)} == {"admin"}
+    assert len(others) == 19
+    assert ctx.part(KeyCache).running == {}
 
 
 async def test_who_comes_after_a_revocation_looks_for_itself(
@@ -141,10 +141,10 @@ async def test_who_comes_after_a_revocation_looks_for_itself(
 ) -> None:
     early = asyncio.create_task(service.identify(ctx, admin_secret))
     await asyncio.sleep(0)
-    ctx.part(Verdicts).forget(key="any")
+    ctx.part(KeyCache).forget(key="any")
     late = asyncio.create_task(service.identify(ctx, admin_secret))
     await asyncio.sleep(0)
-    assert 2 == len(ctx.part(Verdicts).running)
+    assert len(ctx.part(KeyCache).running) == 2
     assert await early == await late
 
 
@@ -173,7 +173,7 @@ async def test_unknown_wrong_revoked_and_expired_keys_get_one_answer(
     )
 
     assert [KeyRefused] * 5 == [type(error) for error in refused]
-    assert 1 == len({repr(error.problem()) for error in refused})
+    assert len({repr(error.problem()) for error in refused}) == 1
 
 
 async def test_a_cached_key_does_not_let_a_wrong_secret_in(ctx: Context, admin_secret: str) -> None:
@@ -221,7 +221,7 @@ async def test_members_are_listed_in_pages(ctx: Context, admin: Who) -> None:
     first = await service.list_members(ctx, admin, after="", limit=3)
     second = await service.list_members(ctx, admin, after=first.next or "", limit=3)
 
-    assert ["admin", "ada", "bob", "cyd"] == [m.name for m in first.items + second.items]
+    assert [m.name for m in first.items + second.items] == ["admin", "ada", "bob", "cyd"]
     assert second.next is None
 
 
@@ -233,7 +233,7 @@ async def test_the_name_of_a_member_is_taken_once_in_a_workspace(
 
     with pytest.raises(NameTaken):
         await service.add_member(ctx, admin, ada)
-    assert "ada" == (await service.add_member(ctx, stranger, ada)).name
+    assert (await service.add_member(ctx, stranger, ada)).name == "ada"
 
 
 async def test_a_promotion_reaches_the_keys_that_follow_the_member(
@@ -246,8 +246,8 @@ async def test_a_promotion_reaches_the_keys_that_follow_the_member(
 
     await service.change_role(ctx, admin, who.member, "reviewer")
 
-    assert "reviewer" == (await service.identify(ctx, str(key.secret))).role
-    assert "annotator" == (await service.identify(ctx, str(pinned.secret))).role
+    assert (await service.identify(ctx, str(key.secret))).role == "reviewer"
+    assert (await service.identify(ctx, str(pinned.secret))).role == "annotator"
 
 
 async def test_a_demotion_lowers_every_key_of_the_member_at_once(
@@ -259,7 +259,7 @@ async def test_a_demotion_lowers_every_key_of_the_member_at_once(
 
     await service.change_role(ctx, admin, who.member, "annotator")
 
-    assert "annotator" == (await service.identify(ctx, str(key.secret))).role
+    assert (await service.identify(ctx, str(key.secret))).role == "annotator"
 
 
 async def test_a_pinned_key_dies_when_its_member_gets_an_unrelated_role(
@@ -278,7 +278,7 @@ async def test_the_last_admin_stays(ctx: Context, admin: Who) -> None:
     with pytest.raises(LastAdmin):
         await service.change_role(ctx, admin, admin.member, "developer")
 
-    assert "admin" == (await service.change_role(ctx, admin, admin.member, "admin")).role
+    assert (await service.change_role(ctx, admin, admin.member, "admin")).role == "admin"
 
 
 async def test_two_admins_who_demote_each_other_at_once_leave_one(
@@ -291,9 +291,9 @@ async def test_two_admins_who_demote_each_other_at_once_leave_one(
         service.change_role(other_process, second, admin.member, "developer"),
     )
 
-    assert 1 == sum(isinstance(result, LastAdmin) for result in results)
+    assert sum(isinstance(result, LastAdmin) for result in results) == 1
     listed = await service.list_members(ctx, admin)
-    assert ["admin", "developer"] == sorted(m.role for m in listed.items)
+    assert sorted(m.role for m in listed.items) == ["admin", "developer"]
 
 
 async def test_a_member_of_another_workspace_is_not_there(
@@ -326,7 +326,7 @@ async def test_the_last_admin_key_stays(ctx: Context, admin: Who) -> None:
     other = await service.create_key(ctx, admin, NewKey())
     await service.revoke_key(ctx, admin, admin.key)
 
-    assert "admin" == (await service.identify(ctx, str(other.secret))).role
+    assert (await service.identify(ctx, str(other.secret))).role == "admin"
 
 
 async def test_two_admins_who_revoke_each_others_key_at_once_leave_one(
@@ -338,7 +338,7 @@ async def test_two_admins_who_revoke_each_others_key_at_once_leave_one(
         service.revoke_key(ctx, admin, admin.key), service.revoke_key(ctx, admin, other.id)
     )
 
-    assert 1 == sum(isinstance(one, LastAdminKey) for one in done)
+    assert sum(isinstance(one, LastAdminKey) for one in done) == 1
 
 
 async def test_an_admin_without_a_key_does_not_count(ctx: Context, admin: Who) -> None:
@@ -348,7 +348,7 @@ async def test_an_admin_without_a_key_does_not_count(ctx: Context, admin: Who) -
         await service.change_role(ctx, admin, admin.member, "developer")
 
     key = (await service.list_keys(ctx, admin)).items[0]
-    assert ("admin", None) == (key.role, key.revoked_at)
+    assert (key.role, key.revoked_at) == ("admin", None)
 
 
 async def test_to_rotate_a_key_both_live_until_the_old_one_is_revoked(
@@ -395,7 +395,7 @@ async def test_a_key_may_be_narrower_than_its_member_but_never_wider(
 
     narrow = await service.create_key(ctx, developer, NewKey(role="contributor"))
 
-    assert "contributor" == (await service.identify(ctx, str(narrow.secret))).role
+    assert (await service.identify(ctx, str(narrow.secret))).role == "contributor"
     for role in ("admin", "reviewer", "auditor"):
         with pytest.raises(RoleAboveOwn):
             await service.create_key(ctx, developer, NewKey(role=role))
@@ -405,7 +405,7 @@ async def test_a_narrow_key_makes_no_wider_one_and_revokes_none(ctx: Context, ad
     key = await service.create_key(ctx, admin, NewKey(role="developer"))
     narrow = await service.identify(ctx, str(key.secret))
 
-    assert "developer" == (await service.create_key(ctx, narrow, NewKey())).role
+    assert (await service.create_key(ctx, narrow, NewKey())).role == "developer"
     with pytest.raises(RoleAboveOwn):
         await service.create_key(ctx, narrow, NewKey(role="admin"))
     with pytest.raises(RoleAboveOwn):
@@ -436,7 +436,7 @@ async def test_a_key_of_another_workspace_is_not_there(
 
 
 async def test_listed_keys_have_no_secret(ctx: Context, admin: Who) -> None:
-    assert [None] == [k.secret for k in (await service.list_keys(ctx, admin)).items]
+    assert [k.secret for k in (await service.list_keys(ctx, admin)).items] == [None]
 
 
 async def test_the_same_idempotency_key_gives_the_same_key(ctx: Context, admin: Who) -> None:
@@ -445,7 +445,7 @@ async def test_the_same_idempotency_key_gives_the_same_key(ctx: Context, admin: 
     )
 
     assert [answers[0]] * 4 == answers
-    assert 2 == len((await service.list_keys(ctx, admin)).items)
+    assert len((await service.list_keys(ctx, admin)).items) == 2
     for other in (NewKey(name="cd"), NewKey(name="ci", days=1), NewKey(name="ci", role="auditor")):
         with pytest.raises(IdempotencyKeyReused):
             await service.create_key(ctx, admin, other, once="once")
@@ -500,7 +500,7 @@ async def test_a_session_may_only_draw(ctx: Context, admin: Who) -> None:
     service.require(who, "draw")
     with pytest.raises(RoleTooLow) as refused:
         service.require(who, "label")
-    assert "admin, annotator, reviewer" == refused.value.facts["roles"]
+    assert refused.value.facts["roles"] == "admin, annotator, reviewer"
 
 
 async def test_a_forged_session_is_refused(ctx: Context, admin: Who) -> None:
@@ -528,7 +528,7 @@ async def test_unknown_revoked_and_expired_invitations_get_one_answer(
     )
 
     assert [InviteRefused] * 4 == [type(error) for error in refused]
-    assert 1 == len({repr(error.problem()) for error in refused})
+    assert len({repr(error.problem()) for error in refused}) == 1
 
 
 async def test_invitations_are_listed_without_their_codes(ctx: Context, admin: Who) -> None:
@@ -537,7 +537,7 @@ async def test_invitations_are_listed_without_their_codes(ctx: Context, admin: W
     listed = (await service.list_invites(ctx, admin)).items
 
     assert [m.id for m in made] == [i.id for i in listed]
-    assert [None, None] == [i.code for i in listed]
+    assert [i.code for i in listed] == [None, None]
 
 
 async def test_an_invitation_of_another_workspace_is_not_there(
@@ -548,7 +548,7 @@ async def test_an_invitation_of_another_workspace_is_not_there(
     with pytest.raises(Missing):
         await service.revoke_invite(ctx, admin, theirs.id)
 
-    assert [] == (await service.list_invites(ctx, admin)).items
+    assert (await service.list_invites(ctx, admin)).items == []
     assert await service.start_session(ctx, NewSession(invite=str(theirs.code)))
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from volano.accounts import sessions
+from volano.accounts.secrets import Pepper
 from volano.accounts.sessions import Ticket
-from volano.core.secrets import Pepper
 
 OURS = Pepper(b"ours")
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -26,14 +26,14 @@ from volano.data import service as data
 from volano.labeling import worker as labeling_worker
 from volano.loop import service as loop
 from volano.registry import service as registry
+from volano.schemas.accounts import Who
+from volano.schemas.common import uuid7
+from volano.schemas.data import NewSnapshot, RecordFilter
+from volano.schemas.loop import Kind
+from volano.schemas.registry import NewRun
 from volano.serving import service as serving
 from volano.serving import worker as serving_worker
 from volano.serving.log import PredictionLog
-from volano.spec.accounts import Who
-from volano.spec.common import uuid7
-from volano.spec.data import NewSnapshot, RecordFilter
-from volano.spec.loop import Kind
-from volano.spec.registry import NewRun
 from volano.training import service as training
 
 OPERATIONS = [operation for group in ROUTES for operation in group.operations]
@@ -137,7 +137,7 @@ async def test_no_request_breaks_the_server(
                         f"{problem}: {asks.method} {asks.url} {asks.content[:300]!r} "
                         f"{asks.headers} -> {answer.status_code} {answer.text[:300]}"
                     )
-    assert [] == found
+    assert found == []
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ async def test_a_filter_no_database_takes_is_refused(
 ) -> None:
     client = await connect("admin")
     answer = await client.post("/snapshots", json={"name": "x", "filter": wanted})
-    assert 422 == answer.status_code, answer.text
+    assert answer.status_code == 422, answer.text
 
 
 @pytest.mark.parametrize(
@@ -166,13 +166,13 @@ async def test_a_header_that_is_no_address_is_refused(
 ) -> None:
     client = await connect("admin")
     answer = await client.post("/snapshots", json={"name": "x"}, headers={header: value})
-    assert 403 == answer.status_code, answer.text
+    assert answer.status_code == 403, answer.text
 
 
 async def test_a_parameter_may_have_any_name(server: Context, boss: Who, connect: Connect) -> None:
     client = await connect("admin")
     answer = await client.post("/runs", json={"snapshot": "x", "params": {"self": 1}})
-    assert (422, "bad-param") == (answer.status_code, answer.json()["code"])
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad-param")
 
 
 async def test_a_name_that_looks_like_an_id_hides_no_snapshot(server: Context, boss: Who) -> None:
@@ -190,7 +190,7 @@ async def test_a_filter_means_the_same_on_both_databases(server: Context, boss: 
         await data.freeze(server, boss, NewSnapshot(name="all"))
     of_anna = RecordFilter(contributors=["A*"])
     page = await data.page(server, boss, of_anna, after=None, limit=10)
-    assert ["Anna"] == [record.contributor for record in page.items]
+    assert [record.contributor for record in page.items] == ["Anna"]
 
 
 async def test_a_snapshot_asked_for_by_name_leads_to_its_runs(server: Context, boss: Who) -> None:
@@ -206,5 +206,5 @@ async def test_a_run_whose_job_is_forgotten_is_ended_as_others_are(
     server: Context, boss: Who
 ) -> None:
     run = await begun(server, boss)
-    assert 1 == await training.settle(server)
-    assert "failed" == (await registry.run(server, boss, run.id)).state
+    assert await training.settle(server) == 1
+    assert (await registry.run(server, boss, run.id)).state == "failed"

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from tests.sdk.scripted import Answer, Script, page, value
-from volano.spec.accounts import Invite, Key, Member, Who
-from volano.spec.data import (
+from volano.schemas.accounts import Invite, Key, Member, Who
+from volano.schemas.data import (
     Canvas,
     Drawing,
     Point,
@@ -18,7 +18,7 @@ from volano.spec.data import (
     SplitRule,
     Stroke,
 )
-from volano.spec.evaluation import (
+from volano.schemas.evaluation import (
     Averages,
     ClassFigures,
     ClassificationReport,
@@ -26,9 +26,9 @@ from volano.spec.evaluation import (
     Difference,
     Interval,
 )
-from volano.spec.labeling import Shape
-from volano.spec.loop import Explanation, Fact, Link
-from volano.spec.registry import (
+from volano.schemas.labeling import Shape
+from volano.schemas.loop import Explanation, Fact, Link
+from volano.schemas.registry import (
     Artefact,
     Comparison,
     Failure,
@@ -38,7 +38,7 @@ from volano.spec.registry import (
     Series,
     Version,
 )
-from volano.spec.serving import Endpoint, Prediction, PredictResponse, Rollout
+from volano.schemas.serving import Endpoint, Prediction, PredictResponse, Rollout
 
 RECORD_ID = "019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10"
 PREDICTION_ID = "019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a11"

@@ -20,18 +20,18 @@ def test_every_picture_fits_and_shows_something(lines, wide, tall):
 
 
 def test_a_level_line_is_one_row_of_dots():
-    assert "⠉⠉" == picture([[(0, 0), (30, 0)]], wide=2, tall=2)
+    assert picture([[(0, 0), (30, 0)]], wide=2, tall=2) == "⠉⠉"
 
 
 def test_a_cross_is_a_cross():
     lines = [[(0, 0), (70, 70)], [(70, 0), (0, 70)]]
 
-    assert "⠑⢄⡠⠊\n⡠⠊⠑⢄" == picture(lines, wide=4, tall=2)
+    assert picture(lines, wide=4, tall=2) == "⠑⢄⡠⠊\n⡠⠊⠑⢄"
 
 
 def test_a_point_is_one_dot():
-    assert "⠁" == picture([[(5, 5)]])
+    assert picture([[(5, 5)]]) == "⠁"
 
 
 def test_nothing_is_no_picture():
-    assert "" == picture([])
+    assert picture([]) == ""

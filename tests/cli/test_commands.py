@@ -10,13 +10,13 @@ import pytest
 from tests.cli import canned
 from tests.sdk.scripted import problem, value
 from volano.cli import versions
-from volano.spec.accounts import KeyRefused
-from volano.spec.common import NotAuthenticated, RoleTooLow
-from volano.spec.data import ArchiveUnreadable, EmptySplit
-from volano.spec.errors import Broken, Missing
-from volano.spec.evaluation import Difference, Interval
-from volano.spec.model import BadParam
-from volano.spec.serving import NoEarlierVersion
+from volano.schemas.accounts import KeyRefused
+from volano.schemas.common import NotAuthenticated, RoleTooLow
+from volano.schemas.data import ArchiveUnreadable, EmptySplit
+from volano.schemas.errors import Broken, Missing
+from volano.schemas.evaluation import Difference, Interval
+from volano.schemas.harness import BadParam
+from volano.schemas.serving import NoEarlierVersion
 
 LISTINGS = {
     "shapes ls": ("NAME    DIFFICULTY", "circle"),
@@ -53,7 +53,7 @@ def test_a_listing_is_a_plain_table_in_a_pipe(ask, words):
     header, cell = LISTINGS[words]
     done = ask(*words.split())
 
-    assert (0, "") == (done.code, done.err)
+    assert (done.code, done.err) == (0, "")
     assert done.out.startswith(header)
     assert cell in done.out
     assert "\x1b" not in done.out
@@ -67,14 +67,14 @@ def test_json_and_json_lines_are_what_they_say(ask, words):
     document = json.loads(whole.out)
     expected = document if isinstance(document, list) else [document]
     assert expected == [json.loads(line) for line in lines.out.splitlines()]
-    assert (0, 0) == (whole.code, lines.code)
+    assert (whole.code, lines.code) == (0, 0)
 
 
 @pytest.mark.parametrize("words", SHOWN)
 def test_one_thing_is_shown_with_what_matters(ask, words):
     done = ask(*words.split())
 
-    assert 0 == done.code
+    assert done.code == 0
     assert SHOWN[words] in done.out
     assert "\x1b" not in done.out
 
@@ -83,28 +83,28 @@ def test_a_drawing_is_drawn(ask):
     out = ask("data", "show", canned.RECORD_ID).out
 
     assert all(0x2800 <= ord(c) < 0x2900 for c in out.splitlines()[0])
-    assert ["pace", "0.8750", "speed varies by 31%"] == re.split(r"\s{2,}", out.splitlines()[-1])
+    assert re.split(r"\s{2,}", out.splitlines()[-1]) == ["pace", "0.8750", "speed varies by 31%"]
 
 
 def test_filters_reach_the_server(ask, script):
     ask("data", "ls", "--label", "a", "--label", "b", "--min-quality", "0.5", "--limit", "7")
 
     (seen,) = [seen for seen in script.seen if seen.path.endswith("/records")]
-    assert "label=a&label=b&min_quality=0.5&limit=7" == seen.query
+    assert seen.query == "label=a&label=b&min_quality=0.5&limit=7"
 
 
 def test_flags_and_times_reach_the_server(ask, script):
     ask("data", "export", "--without-flag", "off-canvas", "--received-before", "2026-01-02")
 
     (seen,) = [seen for seen in script.seen if seen.path.endswith("/export")]
-    assert "without_flag=off-canvas&received_before=2026-01-02T00%3A00%3A00Z" == seen.query
+    assert seen.query == "without_flag=off-canvas&received_before=2026-01-02T00%3A00%3A00Z"
 
 
 def test_an_export_is_lines_on_stdout_and_the_count_beside_them(ask):
     done = ask("data", "export")
 
-    assert canned.DRAWING == msgspec.json.decode(done.out, type=type(canned.DRAWING))
-    assert "1 drawing\n" == done.err
+    assert msgspec.json.decode(done.out, type=type(canned.DRAWING)) == canned.DRAWING
+    assert done.err == "1 drawing\n"
 
 
 def test_a_snapshot_is_made_by_filter_and_rule(ask, script):
@@ -112,11 +112,11 @@ def test_a_snapshot_is_made_by_filter_and_rule(ask, script):
     done = ask(*words.split(), "--test-contributors", "*-1[7-9]", "*-20")
 
     (sent,) = script.bodies("POST", "/snapshots")
-    assert ["omniglot"] == sent["filter"]["origins"]
-    assert ["off-canvas"] == sent["filter"]["without_flags"]
-    assert ["*-1[7-9]", "*-20"] == sent["split"]["test_contributors"]
-    assert 3 == sent["split"]["seed"]
-    assert "next: volano train --snapshot letters\n" == done.err
+    assert sent["filter"]["origins"] == ["omniglot"]
+    assert sent["filter"]["without_flags"] == ["off-canvas"]
+    assert sent["split"]["test_contributors"] == ["*-1[7-9]", "*-20"]
+    assert sent["split"]["seed"] == 3
+    assert done.err == "next: volano train --snapshot letters\n"
 
 
 def test_training_takes_the_recipes_own_parameters_and_follows_the_run(ask, script):
@@ -126,9 +126,9 @@ def test_training_takes_the_recipes_own_parameters_and_follows_the_run(ask, scri
     done = ask(*words.split(), "--name=x", "--augment=true")
 
     (sent,) = script.bodies("POST", "/runs")
-    assert {"learning_rate": 0.001, "depth": 3, "name": "x", "augment": True} == sent["params"]
-    assert ("snap_1", "mine", 60.0) == (sent["snapshot"], sent["model"], sent["seconds"])
-    assert 0 == done.code
+    assert sent["params"] == {"learning_rate": 0.001, "depth": 3, "name": "x", "augment": True}
+    assert (sent["snapshot"], sent["model"], sent["seconds"]) == ("snap_1", "mine", 60.0)
+    assert done.code == 0
     assert "finished  100%  loss 0.5000  accuracy 0.8000" in done.err
     assert "next: volano versions activate ver_1" in done.err
     assert "0.9412" in done.out
@@ -137,7 +137,7 @@ def test_training_takes_the_recipes_own_parameters_and_follows_the_run(ask, scri
 def test_a_detached_training_says_how_to_come_back_to_it(ask, script):
     done = ask("train", "--snapshot", "letters", "--detach")
 
-    assert 0 == done.code
+    assert done.code == 0
     assert "next: volano runs watch run_1\n" in done.err
 
 
@@ -158,7 +158,7 @@ def test_the_exit_code_of_a_failed_run_says_whose_turn_it_is(ask, script, run, c
 
 
 def test_the_log_of_a_run_is_what_it_printed(ask):
-    assert "epoch 1\nepoch 2\n" == ask("runs", "log", "run_1").out
+    assert ask("runs", "log", "run_1").out == "epoch 1\nepoch 2\n"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_the_log_of_a_run_is_what_it_printed(ask):
 def test_what_was_done_is_confirmed(ask, words, said):
     done = ask(*words.split())
 
-    assert 0 == done.code
+    assert done.code == 0
     assert f"✓ {said}" in done.err
 
 
@@ -188,7 +188,7 @@ def test_what_was_done_is_confirmed(ask, words, said):
 def test_a_secret_is_all_that_goes_to_stdout(ask, words, secret):
     done = ask(*words.split())
 
-    assert f"{secret}\n" == done.out
+    assert done.out == f"{secret}\n"
     assert "not shown again" in done.err
 
 
@@ -207,9 +207,9 @@ def test_a_drawing_is_recognised_in_any_of_its_documents(ask, script, document, 
     file = tmp_path / "drawing.json"
     file.write_bytes(document)
 
-    assert 0 == ask("predict", "drawing", str(file)).code
+    assert ask("predict", "drawing", str(file)).code == 0
     (sent,) = script.bodies("POST", "/endpoints/drawing/predict")
-    assert {"canvas", "strokes"} == sent["inputs"][0].keys()
+    assert sent["inputs"][0].keys() == {"canvas", "strokes"}
 
 
 def test_a_drawing_may_come_by_standard_input(program, script):
@@ -223,15 +223,15 @@ def test_what_is_no_drawing_is_refused_before_it_is_sent(ask, script, document, 
     (folder / "drawing.json").write_bytes(document)
     done = ask("predict", "drawing", "drawing.json")
 
-    assert 1 == done.code
+    assert done.code == 1
     assert "error: drawing.json is not a drawing: " in done.err
-    assert [] == script.seen
+    assert script.seen == []
 
 
 def test_a_file_that_is_not_there_is_named(ask):
     done = ask("predict", "drawing", "nowhere.json")
 
-    assert 1 == done.code
+    assert done.code == 1
     assert "error: The file nowhere.json cannot be used: No such file or directory." in done.err
 
 
@@ -262,15 +262,15 @@ def test_a_refusal_is_one_block_that_ends_with_what_to_do(ask, script, error, co
 def test_login_keeps_the_key_of_a_server_that_accepts_it(program, script):
     done = program("login", script.url, stdin=b"vk_mine\n")
 
-    assert 0 == done.code
+    assert done.code == 0
     assert "vk_mine" not in done.out + done.err
-    assert 0 == program("whoami").code
-    assert "Bearer vk_mine" == script.seen[-1].headers["authorization"]
+    assert program("whoami").code == 0
+    assert script.seen[-1].headers["authorization"] == "Bearer vk_mine"
 
 
 def test_login_keeps_nothing_where_the_key_is_refused(volano, script):
     script.on("GET", "/whoami", problem(NotAuthenticated()))
-    assert 1 == volano("login", script.url, "--key", "vk_wrong").code
+    assert volano("login", script.url, "--key", "vk_wrong").code == 1
 
     volano("whoami", "--url", script.url)
     assert "authorization" not in script.seen[-1].headers
@@ -296,14 +296,14 @@ def test_a_comparison_without_answers_of_records_is_the_table_alone(ask, script)
     missing = problem(Missing(noun="file of ver_3", id="test_outputs.parquet"))
     script.on("GET", f"/versions/ver_3/against/{canned.VERSION_ID}", missing)
     done = ask("versions", "compare", canned.VERSION_ID, "ver_3")
-    assert (0, "") == (done.code, done.err)
+    assert (done.code, done.err) == (0, "")
     assert "accurate" not in done.out
 
 
 def test_a_name_without_its_kind_is_told_which_kinds_have_names(ask, script):
     done = ask("explain", "shapes")
 
-    assert 1 == done.code
+    assert done.code == 1
     assert "'shapes' is not the id of a prediction, version, run, snapshot or record." in done.err
     assert "`volano explain endpoint shapes`" in done.err
-    assert [] == script.seen
+    assert script.seen == []

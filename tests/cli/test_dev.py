@@ -9,12 +9,12 @@ DEV = Path(__file__).parents[2] / "dev"
 def test_an_unknown_word_is_a_mistake():
     done = subprocess.run([DEV, "tset"], capture_output=True, text=True)
 
-    assert (2, "") == (done.returncode, done.stdout)
+    assert (done.returncode, done.stdout) == (2, "")
     assert "./dev knows no 'tset'; next: ./dev help" in done.stderr
 
 
 def test_help_lists_what_can_be_typed():
     done = subprocess.run([DEV], capture_output=True, text=True)
 
-    assert 0 == done.returncode
+    assert done.returncode == 0
     assert "./dev up [ARGS]" in done.stdout

@@ -104,7 +104,7 @@ def test_a_moment_says_whether_it_has_passed(seconds: int):
     text = render.since(now - timedelta(seconds=seconds), now)
 
     if abs(seconds) < 2:
-        assert "just now" == text
+        assert text == "just now"
     else:
         assert text.endswith(" ago") == (seconds > 0)
         assert text.startswith("in ") == (seconds < 0)

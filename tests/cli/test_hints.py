@@ -73,4 +73,4 @@ def test_a_flag_that_is_mentioned_is_there(line: str) -> None:
     if apps[-1].default_command is not None:
         for argument in apps[-1].assemble_argument_collection():
             known |= set(argument.names)
-    assert set() == set(flags) - known
+    assert set(flags) - known == set()

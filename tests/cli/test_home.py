@@ -77,7 +77,7 @@ def test_a_folder_has_one_server_and_a_killed_one_frees_it(start, volano, folder
 
     for words in (["up", "--empty", "--once"], ["up", "--role", "worker"], ["migrate"]):
         done = volano(*words, "--home", "home")
-        assert 3 == done.code
+        assert done.code == 3
         assert f"The folder {folder / 'home'} is in use: process {first.process.pid}" in done.err
         assert "give another --home" in done.err
     assert kept == (folder / "home" / "client.json").read_text()
@@ -90,7 +90,7 @@ def test_an_api_and_a_worker_share_a_folder(start, volano):
     api, worker = start("--role", "api"), start("--role", "worker")
 
     assert api.process.poll() is worker.process.poll() is None
-    assert 3 == volano("up", "--role", "worker", "--home", "home").code
+    assert volano("up", "--role", "worker", "--home", "home").code == 3
 
 
 def test_what_holds_a_folder_is_given_time_to_drain(tmp_path: Path):
@@ -103,7 +103,7 @@ def test_what_holds_a_folder_is_given_time_to_drain(tmp_path: Path):
             pass
         assert time.monotonic() - began >= 0.3
     with held(tmp_path, "all", patience_s=0.0):
-        assert f"{os.getpid()}\n" == (tmp_path / "worker.lock").read_text()
+        assert (tmp_path / "worker.lock").read_text() == f"{os.getpid()}\n"
 
 
 def test_a_folder_and_all_in_it_is_for_its_owner_alone(start, folder):
@@ -111,8 +111,8 @@ def test_a_folder_and_all_in_it_is_for_its_owner_alone(start, folder):
 
     home = folder / "home"
     shut = {path: stat.S_IMODE(path.stat().st_mode) for path in [home, *home.rglob("*")]}
-    assert 0o700 == shut[home]
-    assert {} == {path: oct(mode) for path, mode in shut.items() if mode & 0o077}
+    assert shut[home] == 0o700
+    assert {path: oct(mode) for path, mode in shut.items() if mode & 0o077} == {}
 
 
 @pytest.mark.parametrize("loss", ["revoked", "removed"])
@@ -124,7 +124,7 @@ def test_whoever_lost_the_key_gets_another_by_starting_the_server(
     if loss == "revoked":
         (key,) = json.loads(volano("keys", "ls", "--json", *at(first, lost)).out)
         other = volano("keys", "create", *at(first, lost)).out.strip()
-        assert 0 == volano("keys", "revoke", key["id"], *at(first, other)).code
+        assert volano("keys", "revoke", key["id"], *at(first, other)).code == 0
     first.end()
     if loss == "removed":
         (folder / "home" / "client.json").unlink()
@@ -134,7 +134,7 @@ def test_whoever_lost_the_key_gets_another_by_starting_the_server(
     assert f"{why}; a new admin key, kept in " in second.said
     new = key_of(folder)
     assert new != lost
-    assert 1 == second.said.count(new)
+    assert second.said.count(new) == 1
     assert "admin" in volano("whoami", *at(second, new)).out
     second.end()
 

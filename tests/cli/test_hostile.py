@@ -13,7 +13,7 @@ from tests.cli.test_commands import LISTINGS, SHOWN
 from tests.sdk.scripted import Answer, Script, problem, value
 from volano.app import ROUTES
 from volano.core.http.operation import Operation, result_shape
-from volano.spec.errors import Conflict, Missing
+from volano.schemas.errors import Conflict, Missing
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\r\u202e\x9b31m"
 """A new title for the window, an empty screen, a line written over, text from right to left."""
@@ -86,8 +86,8 @@ def test_a_hostile_server_is_read_and_not_obeyed(ask, evil, words: str):
     done = ask(*words.split())
 
     said = done.out + done.err
-    assert 0 == done.code, said
-    assert [] == [c for c in said if not c.isprintable() and c != "\n"]
+    assert done.code == 0, said
+    assert [c for c in said if not c.isprintable() and c != "\n"] == []
     assert "\x1b" not in ask(*words.split(), "--json").out
     assert [seen for seen in evil.seen if seen.path.startswith("/api/v1/")]
 
@@ -105,9 +105,9 @@ def test_a_hostile_refusal_is_shown_and_not_obeyed(ask, script, error):
 
     done = ask("runs", "show", "run_1")
 
-    assert 1 == done.code
+    assert done.code == 1
     assert "owned" in done.err
-    assert [] == [c for c in done.err if not c.isprintable() and c != "\n"]
+    assert [c for c in done.err if not c.isprintable() and c != "\n"] == []
     assert "\x1b" not in ask("runs", "show", "run_1", "--json").err
 
 
@@ -118,10 +118,10 @@ def test_the_names_in_a_hostile_archive_are_shown_and_not_obeyed(ask, script, fo
 
     done = ask("data", "import", "--format", "omniglot", "bad.zip")
 
-    assert 1 == done.code
+    assert done.code == 1
     assert "owned" in done.err
     assert "more; `--json` lists all" in done.err
-    assert [] == [c for c in done.err if not c.isprintable() and c != "\n"]
+    assert [c for c in done.err if not c.isprintable() and c != "\n"] == []
 
 
 def test_what_a_run_printed_comes_as_it_is_through_a_pipe(ask, script):
@@ -129,4 +129,4 @@ def test_what_a_run_printed_comes_as_it_is_through_a_pipe(ask, script):
         "GET", "/runs/run_1/log", Answer(body=b"\x1b[31mred\x1b[0m\n", media_type="text/plain")
     )
 
-    assert "\x1b[31mred\x1b[0m\n" == ask("runs", "log", "run_1").out
+    assert ask("runs", "log", "run_1").out == "\x1b[31mred\x1b[0m\n"

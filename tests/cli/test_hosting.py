@@ -38,9 +38,9 @@ def test_a_server_that_cannot_be_is_refused_before_it_starts(volano, folder, wor
 
     done = volano("up", *words)
 
-    assert (1, "") == (done.code, done.out)
+    assert (done.code, done.out) == (1, "")
     assert said in done.err
-    assert ["taken"] == [path.name for path in folder.iterdir()]
+    assert [path.name for path in folder.iterdir()] == ["taken"]
 
 
 def test_a_port_that_is_taken_is_said_in_words(program):
@@ -48,7 +48,7 @@ def test_a_port_that_is_taken_is_said_in_words(program):
         port = other.getsockname()[1]
         done = program("up", "--empty", "--once", "--port", str(port))
 
-    assert 3 == done.code
+    assert done.code == 3
     assert f"error: The server cannot listen on 127.0.0.1:{port}: Address already" in done.err
     assert "give another --port" in done.err
     assert "Traceback" not in done.err
@@ -57,7 +57,7 @@ def test_a_port_that_is_taken_is_said_in_words(program):
 def test_migrating_names_the_database_without_its_password(volano, folder):
     done = volano("migrate", "--home", "fresh")
 
-    assert 0 == done.code
+    assert done.code == 0
     assert f"sqlite:///{folder}/fresh/volano.db is up to date" in done.err
     again = volano("migrate", "--home", "fresh")
     assert done.err == again.err
@@ -66,16 +66,16 @@ def test_migrating_names_the_database_without_its_password(volano, folder):
 def test_the_settings_are_listed_with_their_defaults(volano):
     done = volano("settings")
 
-    assert 0 == done.code
+    assert done.code == 0
     assert "VOLANO_PORT" in done.out
     assert "8000" in done.out
 
 
 def test_the_doctor_looks_at_what_is_stored(volano, folder):
-    assert 0 == volano("migrate", "--home", "fresh").code
+    assert volano("migrate", "--home", "fresh").code == 0
 
     done = volano("doctor", "--home", "fresh")
-    assert 0 == done.code
+    assert done.code == 0
     assert "sound" in done.out
     told = volano("doctor", "--home", "fresh", "--fix", "-o", "json")
     assert {"healthy": True, "fixed": True, "orphans": {"blobs": 0, "bytes": 0}}.items() <= (

@@ -11,8 +11,8 @@ import pytest
 
 from tests.cli.conftest import PROGRAM
 from tests.sdk.scripted import page, problem, value
-from volano.spec.common import Overloaded
-from volano.spec.labeling import Outcome
+from volano.schemas.common import Overloaded
+from volano.schemas.labeling import Outcome
 
 STROKES = "START\n10,-20,0\n30,-40,250\nBREAK\n"
 STORED = Outcome(id="x", stored=True)
@@ -46,33 +46,33 @@ def taking(script):
 def test_an_archive_is_stored_with_its_drawers_and_characters(ask, taking, archive):
     done = ask("data", "import", "--format", "omniglot", str(archive))
 
-    assert 0 == done.code
+    assert done.code == 0
     assert "✓ 150 drawings stored\n" in done.err
     assert "150/150 drawings" in done.err
     first, second = taking.bodies("POST", "/drawings/import")
-    assert (100, 50) == (len(first["drawings"]), len(second["drawings"]))
-    assert "omniglot" == first["origin"]
-    assert "greek-01" == first["drawings"][0]["contributor"]
-    assert {"x": 10.0, "y": 20.0, "timestamp": 0.0} == {
+    assert (len(first["drawings"]), len(second["drawings"])) == (100, 50)
+    assert first["origin"] == "omniglot"
+    assert first["drawings"][0]["contributor"] == "greek-01"
+    assert {
         k: v
         for k, v in first["drawings"][0]["drawing"]["strokes"][0]["points"][0].items()
         if v is not None
-    }
+    } == {"x": 10.0, "y": 20.0, "timestamp": 0.0}
     shapes = [sent["name"] for sent in taking.bodies("POST", "/shapes")]
-    assert ["greek-character01", "greek-character02", "greek-character03"] == shapes
+    assert shapes == ["greek-character01", "greek-character02", "greek-character03"]
 
 
 def test_what_was_sent_is_not_sent_again_unless_asked(ask, taking, archive):
     words = ["data", "import", "--format", "omniglot", str(archive)]
     ask(*words)
     done = ask(*words)
-    assert 0 == done.code
+    assert done.code == 0
     assert "✓ 0 drawings stored, 150 were there already" in done.err
-    assert 2 == len(taking.bodies("POST", "/drawings/import"))
+    assert len(taking.bodies("POST", "/drawings/import")) == 2
 
     taking.on("POST", "/drawings/import", value([STORED] * 100), value([STORED] * 50))
     ask(*words, "--again")
-    assert 4 == len(taking.bodies("POST", "/drawings/import"))
+    assert len(taking.bodies("POST", "/drawings/import")) == 4
 
 
 def test_bad_drawings_are_reported_one_by_one_and_the_rest_is_stored(ask, taking, tmp_path: Path):
@@ -82,7 +82,7 @@ def test_bad_drawings_are_reported_one_by_one_and_the_rest_is_stored(ask, taking
     words = ["data", "import", "--format", "omniglot", str(packed(tmp_path / "b.zip", members))]
 
     done = ask(*words)
-    assert 1 == done.code
+    assert done.code == 1
     assert "✓ 1 drawing stored" in done.err
     assert "3 drawings left out:" in done.err
     assert "  bad-id  bad-canvas: It is too small.\n" in done.err
@@ -91,7 +91,7 @@ def test_bad_drawings_are_reported_one_by_one_and_the_rest_is_stored(ask, taking
     again = ask(*words, "--json")
     reasons = {one["drawing"]: one["reason"] for one in json.loads(again.out)["bad"]}
     assert {"bad-id", name(1), "strokes/readme.md"} == reasons.keys()
-    assert 1 == again.code
+    assert again.code == 1
 
 
 def test_an_interrupted_import_says_so_and_goes_on_where_it_was(ask, taking, archive, environ):
@@ -107,7 +107,7 @@ def test_an_interrupted_import_says_so_and_goes_on_where_it_was(ask, taking, arc
     command.send_signal(signal.SIGINT)
     _, said = command.communicate(timeout=30)
 
-    assert 130 == command.returncode
+    assert command.returncode == 130
     assert "Stopped at 100 of 150." in said
     assert "Traceback" not in said
 
@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_read_is_named(ask, taking, tmp_path: Path, conten
         path.write_bytes(content)
     done = ask("data", "import", "--format", "omniglot", str(path))
 
-    assert 1 == done.code
+    assert done.code == 1
     assert said in done.err
     assert "Traceback" not in done.err
 
@@ -134,5 +134,5 @@ def test_a_file_that_cannot_be_read_is_named(ask, taking, tmp_path: Path, conten
 def test_a_format_that_is_not_known_is_misuse(ask):
     done = ask("data", "import", "--format", "quickdraw", "x.zip")
 
-    assert 2 == done.code
+    assert done.code == 2
     assert "'omniglot'" in done.err

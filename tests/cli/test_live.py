@@ -23,7 +23,7 @@ def test_a_pipe_gets_the_first_line_every_few_seconds_and_at_the_end():
             live.draw(lambda n=n: [f"line {n}", "detail"])
         live.draw(lambda: ["end", "detail"], last=True)
 
-    assert "line 0\nline 50\nend\n" == stream.getvalue()
+    assert stream.getvalue() == "line 0\nline 50\nend\n"
 
 
 def test_a_pipe_is_not_told_the_same_twice():
@@ -33,7 +33,7 @@ def test_a_pipe_is_not_told_the_same_twice():
             clock.now += 60
             live.draw(lambda: ["same"])
 
-    assert "same\n" == stream.getvalue()
+    assert stream.getvalue() == "same\n"
 
 
 def test_a_terminal_is_redrawn_over_what_was_there_and_gets_its_cursor_back():

@@ -29,7 +29,7 @@ def commands() -> list[list[str]]:
 def test_a_command_explains_itself_with_an_example(volano, words):
     done = volano(*words, "--help")
 
-    assert (0, "") == (done.code, done.err)
+    assert (done.code, done.err) == (0, "")
     assert f"Usage: volano {' '.join(words)} " in done.out
     example = done.out.partition("Example:\n")[2]
     assert re.search(rf"volano {' '.join(words)}\b", example), "the example shows this command"
@@ -52,7 +52,7 @@ def test_the_examples_are_valid_command_lines():
 def test_the_program_lists_its_commands(program, words):
     done = program(*words)
 
-    assert 0 == done.code
+    assert done.code == 0
     for section in COMMANDS.values():
         for name, (_, line) in section.items():
             assert re.search(rf"^  {name} +{re.escape(line)}$", done.out, re.MULTILINE)
@@ -61,14 +61,14 @@ def test_the_program_lists_its_commands(program, words):
 def test_a_noun_alone_lists_its_verbs(volano):
     done = volano("snapshots")
 
-    assert 0 == done.code
+    assert done.code == 0
     assert "create  Freeze records into a snapshot, divided by contributor." in done.out
 
 
 def test_the_version_is_the_packages(volano):
     import volano as package
 
-    assert f"volano {package.__version__}\n" == volano("--version").out
+    assert volano("--version").out == f"volano {package.__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_the_version_is_the_packages(volano):
 def test_a_misused_command_says_what_is_wrong_and_where_help_is(volano, words, said, following):
     done = volano(*words)
 
-    assert (2, "") == (done.code, done.out)
+    assert (done.code, done.out) == (2, "")
     assert said in done.err
     assert done.err.endswith(f"next: {following}\n")
     assert "Traceback" not in done.err
@@ -99,7 +99,7 @@ def test_a_misused_command_says_what_is_wrong_and_where_help_is(volano, words, s
 def test_without_a_server_the_next_command_is_volano_up(program):
     done = program("runs", "ls", "--url", "http://127.0.0.1:9")
 
-    assert 3 == done.code
+    assert done.code == 3
     assert "error: No Volano server answers at http://127.0.0.1:9: connection refused." in done.err
     assert "`volano up`" in done.err
 
@@ -107,7 +107,7 @@ def test_without_a_server_the_next_command_is_volano_up(program):
 def test_errors_are_documents_where_documents_are_asked_for(volano):
     done = volano("runs", "ls", "--url", "http://127.0.0.1:9", "--json")
 
-    assert "server-unreachable" == json.loads(done.err)["code"]
+    assert json.loads(done.err)["code"] == "server-unreachable"
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure(script, environ):
@@ -116,7 +116,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(script, environ):
     command.stdout.close()
 
     assert b"Error" not in command.stderr.read()
-    assert 0 == command.wait()
+    assert command.wait() == 0
     command.stderr.close()
 
 
@@ -145,7 +145,7 @@ def test_help_loads_neither_rich_nor_an_http_library(environ):
     loaded = {name.partition(".")[0] for name in done.stderr.split()}
 
     heavy = {"rich", "httpx", "msgspec", "numpy", "sqlalchemy", "starlette", "torch"}
-    assert set() == heavy & loaded
+    assert heavy & loaded == set()
 
 
 def test_every_listing_refuses_a_negative_limit(volano):
@@ -153,7 +153,7 @@ def test_every_listing_refuses_a_negative_limit(volano):
     assert len(listings) > 8
     for words in listings:
         done = volano(*words, "--limit", "-1")
-        assert (2, "") == (done.code, done.out)
+        assert (done.code, done.out) == (2, "")
         assert "--limit cannot be '-1'. It is 0 or more." in done.err
 
 

@@ -41,22 +41,22 @@ def without(environ: dict[str, str], folder: Path) -> Without:
 def test_a_command_says_which_part_it_lacks(without, folder, name, words):
     done = without([name], *words)
 
-    assert (3, "") == (done.returncode, done.stdout)
+    assert (done.returncode, done.stdout) == (3, "")
     assert f"error: This command needs {name}." in done.stderr
     assert "next: pip install 'volano[" in done.stderr
     assert "Traceback" not in done.stderr
-    assert [] == list(folder.iterdir())
+    assert list(folder.iterdir()) == []
 
 
 def test_a_client_needs_nothing_of_a_server(without, script):
     done = without(SERVERS, "shapes", "ls", "--url", script.url, "--key", "vk_test")
 
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")
     assert "circle" in done.stdout
 
 
 def test_a_fault_of_ours_is_not_taken_for_a_missing_part(without):
     done = without(["volano.cli.host"], "settings")
 
-    assert 1 == done.returncode
+    assert done.returncode == 1
     assert "pip install" not in done.stderr

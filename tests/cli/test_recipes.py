@@ -35,13 +35,13 @@ def test_parameters_are_listed_with_default_and_range(tmp_path):
 
 @pytest.mark.parametrize("recipe", ["nonesuch", "nowhere/model.py"])
 def test_a_recipe_that_is_not_here_has_no_lines(recipe):
-    assert [] == recipes.lines(recipe)
+    assert recipes.lines(recipe) == []
 
 
 def test_code_that_is_no_python_has_no_lines(tmp_path):
     (tmp_path / "model.py").write_text("class (")
 
-    assert [] == recipes.lines(str(tmp_path / "model.py"))
+    assert recipes.lines(str(tmp_path / "model.py")) == []
 
 
 @pytest.mark.parametrize("recipe", source.recipes())

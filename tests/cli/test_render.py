@@ -16,11 +16,11 @@ COLUMNS = {"NAME": lambda row: row[0], "COUNT": lambda row: row[1], "TEXT": lamb
 def test_a_table_aligns_numbers_to_the_right():
     text = render.table([("a", 1, "x"), ("long", 20, None)], COLUMNS, Look())
 
-    assert "NAME  COUNT  TEXT\na         1  x\nlong     20  –" == text
+    assert text == "NAME  COUNT  TEXT\na         1  x\nlong     20  –"
 
 
 def test_a_table_without_rows_is_its_header():
-    assert "NAME  COUNT  TEXT" == render.table([], COLUMNS, Look())
+    assert render.table([], COLUMNS, Look()) == "NAME  COUNT  TEXT"
 
 
 @given(st.lists(st.tuples(st.text(max_size=30), st.integers(), st.text(max_size=200)), min_size=1))
@@ -34,7 +34,7 @@ def test_a_line_of_a_table_is_never_broken(rows):
 def test_what_others_wrote_cannot_steer_the_terminal():
     text = render.card({"name": "\x1b[2Jgone\n", "ours": Ink(on=True)("red", "x")}, Look())
 
-    assert "name  \\x1b[2Jgone\\n\nours  \x1b[31mx\x1b[0m" == text
+    assert text == "name  \\x1b[2Jgone\\n\nours  \x1b[31mx\x1b[0m"
     assert "\x1b" not in render.table([("\x1b[2J", 1, "")], COLUMNS, Look())
 
 
@@ -44,11 +44,11 @@ def test_long_texts_are_cut_but_not_what_is_copied():
 
     assert line.startswith(row[0])
     assert line.endswith("…")
-    assert 60 >= render.width(line)
+    assert render.width(line) <= 60
 
 
 def test_a_card_leaves_out_what_is_not_known():
-    assert "id    x\ntook  –" == render.card({"id": "x", "gone": None, "took": ""}, Look())
+    assert render.card({"id": "x", "gone": None, "took": ""}, Look()) == "id    x\ntook  –"
 
 
 @pytest.mark.parametrize(
@@ -97,12 +97,12 @@ def test_a_moment_is_told_as_seen_from_now(seconds, expected):
 def test_a_tree_draws_its_branches():
     tree = Node("root", [Node("a", [Node("b")]), Node("c")])
 
-    assert "root\n├─ a\n│  └─ b\n└─ c" == render.tree(tree, Ink())
+    assert render.tree(tree, Ink()) == "root\n├─ a\n│  └─ b\n└─ c"
 
 
 def test_colour_is_added_only_where_it_is_wanted():
-    assert "x" == Ink()("red", "x")
-    assert "\x1b[31mx\x1b[0m" == Ink(on=True)("red", "x")
+    assert Ink()("red", "x") == "x"
+    assert Ink(on=True)("red", "x") == "\x1b[31mx\x1b[0m"
 
 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=200), st.integers(1, 50))
@@ -111,9 +111,9 @@ def test_a_sparkline_has_a_block_for_each_run_of_values(values, wide):
 
 
 def test_a_sparkline_goes_from_the_lowest_to_the_highest():
-    assert "▁▃▆█" == render.sparkline([0, 1, 2, 3])
-    assert "▁▁▁" == render.sparkline([5, 5, 5])
-    assert "▁█" == render.sparkline([0, 0, 0, 1, 1, 1], 2)
+    assert render.sparkline([0, 1, 2, 3]) == "▁▃▆█"
+    assert render.sparkline([5, 5, 5]) == "▁▁▁"
+    assert render.sparkline([0, 0, 0, 1, 1, 1], 2) == "▁█"
 
 
 @given(st.floats(allow_nan=False), st.integers(1, 60))
@@ -134,9 +134,9 @@ def test_a_cut_text_fits(text, wide):
 
 
 def test_wide_characters_take_two_cells():
-    assert 4 == render.width("한글")
-    assert "한…" == render.cut("한글", 3)
-    assert "한글  x" == render.pad("한글", 6) + "x"
+    assert render.width("한글") == 4
+    assert render.cut("한글", 3) == "한…"
+    assert render.pad("한글", 6) + "x" == "한글  x"
 
 
 @pytest.mark.parametrize(

@@ -83,12 +83,12 @@ def imported(here: Path, command: Callable[..., str]) -> list[dict[str, object]]
     while len(records) < SHAPES * DRAWERS and time.monotonic() < until:
         time.sleep(0.2)
         records = json.loads(command("data", "ls", "--limit", "0", "--json"))
-    assert SHAPES * DRAWERS == len(records)
+    assert len(records) == SHAPES * DRAWERS
     return records
 
 
 def test_the_folder_of_a_server_needs_no_login(command):
-    assert "admin" == json.loads(command("whoami", "--json"))["role"]
+    assert json.loads(command("whoami", "--json"))["role"] == "admin"
     assert "admin of ws_" in command("status")
 
 
@@ -96,7 +96,7 @@ def test_an_import_can_be_repeated_listed_shown_and_exported(here, command, impo
     again = command(
         "data", "import", "--format", "omniglot", str(here / "strokes.zip"), "--again", "--json"
     )
-    assert {"stored": 0, "duplicates": 30, "sent_before": 0, "bad": []} == json.loads(again)
+    assert json.loads(again) == {"stored": 0, "duplicates": 30, "sent_before": 0, "bad": []}
 
     one = command(
         "data", "ls", "--label", "greek-character02", "--contributor", "greek-03", "--json"
@@ -104,8 +104,8 @@ def test_an_import_can_be_repeated_listed_shown_and_exported(here, command, impo
     (record,) = json.loads(one)
     assert "greek-character02" in command("data", "show", record["id"])
     lines = command("data", "export", "--label", "greek-character02").splitlines()
-    assert 10 == len(lines)
-    assert 2 == len(json.loads(lines[0])["strokes"])
+    assert len(lines) == 10
+    assert len(json.loads(lines[0])["strokes"]) == 2
 
 
 def test_equal_snapshots_have_equal_hashes(command, imported):
@@ -114,7 +114,7 @@ def test_equal_snapshots_have_equal_hashes(command, imported):
     two = json.loads(command("snapshots", "create", "others", *words))
 
     assert one["hash"] == two["hash"]
-    assert 9 == one["by_split"]["test"]
+    assert one["by_split"]["test"] == 9
     assert one["id"] == json.loads(command("snapshots", "show", one["id"], "--json"))["id"]
 
 
@@ -125,15 +125,15 @@ def test_a_snapshot_is_fetched_for_training_without_the_server(here, command, im
     kept = json.loads((here / "staged" / "snapshot.json").read_text())
     assert kept["id"] in command("snapshots", "show", "fetched")
     for split in ("train", "valid", "test"):
-        assert b"PAR1" == (here / "staged" / f"{split}.parquet").read_bytes()[-4:]
+        assert (here / "staged" / f"{split}.parquet").read_bytes()[-4:] == b"PAR1"
 
 
 def test_a_trained_version_answers_and_explains_itself(command, imported):
     snapshot = json.loads(command("snapshots", "create", "shapes", "--json"))
     words = ["train", "--snapshot", snapshot["id"], "--seconds", "60", "--epochs=2", "--json"]
     run = json.loads(command(*words))
-    assert "finished" == run["state"]
-    assert 2 == run["params"]["epochs"]
+    assert run["state"] == "finished"
+    assert run["params"]["epochs"] == 2
     assert run["id"] in command("runs", "ls", "--state", "finished")
 
     version = run["version"]
@@ -158,7 +158,7 @@ def test_a_run_can_be_cancelled(command, imported):
     command("runs", "watch", run["id"], code=1)
 
     command("runs", "watch", run["id"], code=1)
-    assert "cancelled" == json.loads(command("runs", "show", run["id"], "--json"))["state"]
+    assert json.loads(command("runs", "show", run["id"], "--json"))["state"] == "cancelled"
     assert "already cancelled" in command("runs", "cancel", run["id"], code=1)
 
 

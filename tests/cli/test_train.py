@@ -45,8 +45,8 @@ LOCAL = ["train", "--local", "--data", "staged", "--recipe"]
 def test_a_model_is_trained_here_without_a_server(volano, model, folder):
     done = volano(*LOCAL, str(model), "--rate=0.25", "--out", "result")
 
-    assert 0 == done.code
-    assert "0.25" == (folder / "result" / "mean.txt").read_text()
+    assert done.code == 0
+    assert (folder / "result" / "mean.txt").read_text() == "0.25"
     assert "accuracy" in done.out
     assert "result: mean.txt" in done.out
     assert "100%  counting  loss 0.3333" in done.err
@@ -55,14 +55,14 @@ def test_a_model_is_trained_here_without_a_server(volano, model, folder):
 def test_what_was_found_out_here_is_json_where_that_is_asked_for(volano, model):
     document = json.loads(volano(*LOCAL, str(model), "--json").out)
 
-    assert {"accuracy": 0.75} == document["figures"]
-    assert ["mean.txt"] == [file["name"] for file in document["files"]]
+    assert document["figures"] == {"accuracy": 0.75}
+    assert [file["name"] for file in document["files"]] == ["mean.txt"]
 
 
 def test_a_failure_here_is_told_with_its_line_and_without_a_traceback(volano, model):
     done = volano(*LOCAL, str(model), "--fails=true")
 
-    assert 1 == done.code
+    assert done.code == 1
     assert "failed: user.code: " in done.err
     assert "no idea" in done.err
     assert "model.py:13" in done.err
@@ -79,14 +79,14 @@ def test_a_failure_here_is_told_with_its_line_and_without_a_traceback(volano, mo
 def test_what_is_missing_is_asked_for(volano, words, said):
     done = volano(*words)
 
-    assert 1 == done.code
+    assert done.code == 1
     assert said in done.err
 
 
 def test_a_parameter_out_of_range_is_refused_here_too(volano, model):
     done = volano(*LOCAL, str(model), "--rate=3")
 
-    assert 1 == done.code
+    assert done.code == 1
     assert "rate" in done.err
     assert "above 1.0" in done.err
 

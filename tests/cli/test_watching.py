@@ -10,7 +10,7 @@ from tests.cli.conftest import PROGRAM
 from tests.sdk.scripted import value
 from volano.cli.render import Ink
 from volano.cli.watching import Moment, frame
-from volano.spec.registry import Progress
+from volano.schemas.registry import Progress
 
 CURVES = {"peak_mb": [500.0], "loss": [2.0, 1.0, 0.5], "accuracy": [0.1, 0.5, 0.9]}
 
@@ -19,15 +19,15 @@ def test_a_frame_says_all_in_its_first_line_and_draws_the_curves_below():
     moment = Moment("running", Progress(done=3, total=12, note="epoch 3"), 75.0)
     head, bar, *curves = frame(moment, CURVES, Ink())
 
-    assert "running  25%  epoch 3  loss 0.5000  accuracy 0.9000  peak_mb 500  1 min 15 s" == head
-    assert "██████████" == bar.strip()
-    assert ["loss      █▃▁", "accuracy  ▁▅█", "peak_mb   ▁"] == curves
+    assert head == "running  25%  epoch 3  loss 0.5000  accuracy 0.9000  peak_mb 500  1 min 15 s"
+    assert bar.strip() == "██████████"
+    assert curves == ["loss      █▃▁", "accuracy  ▁▅█", "peak_mb   ▁"]
 
 
 def test_a_run_that_has_not_said_how_far_it_is_has_an_empty_bar():
     head, bar = frame(Moment("queued", Progress(), 0.5), {}, Ink())
 
-    assert ("queued  0.5 s", "") == (head, bar.strip())
+    assert (head, bar.strip()) == ("queued  0.5 s", "")
 
 
 def test_json_lines_are_the_run_each_time_that_it_has_changed(ask, script):
@@ -35,7 +35,7 @@ def test_json_lines_are_the_run_each_time_that_it_has_changed(ask, script):
     script.on("GET", "/runs/run_1", *(value(run) for run in states))
 
     lines = ask("runs", "watch", "run_1", "-o", "jsonl").out.splitlines()
-    assert ["queued", "running", "finished"] == [json.loads(line)["state"] for line in lines]
+    assert [json.loads(line)["state"] for line in lines] == ["queued", "running", "finished"]
 
 
 def test_ctrl_c_leaves_the_run_running_and_says_how_to_come_back(script, environ):
@@ -52,7 +52,7 @@ def test_ctrl_c_leaves_the_run_running_and_says_how_to_come_back(script, environ
     command.send_signal(signal.SIGINT)
     _, said = command.communicate(timeout=30)
 
-    assert 130 == command.returncode
+    assert command.returncode == 130
     assert "run_1 is still running." in said
     assert "next: volano runs watch run_1\n      volano runs cancel run_1\n" in said
     assert "cancel" not in "".join(seen.path for seen in script.seen)

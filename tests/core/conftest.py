@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from volano.core.blobs import Blobs, open_blobs
-from volano.core.services import S3Server
+from volano.hosting.services import S3Server
 
 
 @pytest.fixture(params=["file", "s3"])

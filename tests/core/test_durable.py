@@ -13,4 +13,4 @@ def test_a_folder_is_made_with_those_above_it(tmp_path: Path) -> None:
 def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     durable.make_folder(tmp_path)
-    assert "kept" == (tmp_path / "file").read_text()
+    assert (tmp_path / "file").read_text() == "kept"

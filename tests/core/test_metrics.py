@@ -30,8 +30,8 @@ def test_a_counter_counts_by_its_labels() -> None:
     drawings.add('st"ar\n')
 
     text = metrics.exposition()
-    assert 3 == value(text, 'drawings_total{shape="circle"}')
-    assert 1 == value(text, r'drawings_total{shape="st\"ar\n"}')
+    assert value(text, 'drawings_total{shape="circle"}') == 3
+    assert value(text, r'drawings_total{shape="st\"ar\n"}') == 1
     assert "# TYPE drawings_total counter\n" in text
 
 
@@ -42,7 +42,7 @@ def test_a_gauge_is_put_raised_and_lowered() -> None:
     open_.set(5)
     open_.add(by=-2)
 
-    assert 3 == value(metrics.exposition(), "open")
+    assert value(metrics.exposition(), "open") == 3
 
 
 @given(st.lists(st.floats(min_value=0, max_value=10), max_size=50))
@@ -84,8 +84,8 @@ def test_more_labels_than_there_is_room_for_are_counted_together() -> None:
         things.add(str(number))
 
     text = metrics.exposition()
-    assert 100 == value(text, 'things_total{id="other"}')
-    assert MOST_SERIES + 1 == text.count("\nthings_total{")
+    assert value(text, 'things_total{id="other"}') == 100
+    assert text.count("\nthings_total{") == MOST_SERIES + 1
 
 
 def test_a_full_file_drops_new_series_and_keeps_the_old_ones() -> None:
@@ -98,8 +98,8 @@ def test_a_full_file_drops_new_series_and_keeps_the_old_ones() -> None:
     first.add()
 
     text = metrics.exposition()
-    assert 2 == value(text, "first_total")
-    assert 1 == value(text, "h0_seconds_count")
+    assert value(text, "first_total") == 2
+    assert value(text, "h0_seconds_count") == 1
     assert "h2999" not in text
 
 
@@ -136,9 +136,9 @@ def test_the_figures_of_all_processes_are_added(tmp_path: Path) -> None:
         == value(text, 'done_total{kind="x"}')
         == value(there.exposition(), 'done_total{kind="x"}')
     )
-    assert 1 == value(text, "took_seconds_count")
+    assert value(text, "took_seconds_count") == 1
     # The level of the process that has ended went with it.
-    assert 11 == value(text, "level")
+    assert value(text, "level") == 11
     here.close()
     there.close()
 
@@ -150,9 +150,9 @@ def test_counts_outlive_a_killed_process_and_its_file_is_used_again(tmp_path: Pa
 
     here = Metrics(tmp_path)
 
-    assert ["0.cells"] == [path.name for path in tmp_path.iterdir()]
-    assert 15 == value(here.exposition(), 'done_total{kind="x"}')
-    assert 0 == value(here.exposition(), "level")
+    assert [path.name for path in tmp_path.iterdir()] == ["0.cells"]
+    assert value(here.exposition(), 'done_total{kind="x"}') == 15
+    assert value(here.exposition(), "level") == 0
     here.close()
 
 
@@ -162,7 +162,7 @@ def test_a_file_of_another_layout_is_begun_anew(tmp_path: Path) -> None:
     here = Metrics(tmp_path)
     here.counter("done_total", "Done").add()
 
-    assert 1 == value(here.exposition(), "done_total")
+    assert value(here.exposition(), "done_total") == 1
     here.close()
 
 
@@ -179,11 +179,11 @@ def test_an_upgrade_that_changes_a_figure_begins_it_anew(tmp_path: Path) -> None
     after.counter("kept_total", "Kept").add()
 
     text = after.exposition()
-    assert 1 == value(text, 'done_total{kind="x",shape="circle"}')
+    assert value(text, 'done_total{kind="x",shape="circle"}') == 1
     assert 'done_total{kind="x"}' not in text
-    assert 7 == value(text, "level")
-    assert 1 == text.count("# TYPE level ")
-    assert 3 == value(text, "kept_total")
+    assert value(text, "level") == 7
+    assert text.count("# TYPE level ") == 1
+    assert value(text, "kept_total") == 3
     after.close()
 
 
@@ -194,7 +194,7 @@ def test_a_figure_that_nobody_counts_any_more_is_still_shown(tmp_path: Path) -> 
 
     after = Metrics(tmp_path)
 
-    assert 3 == value(after.exposition(), "old_total")
+    assert value(after.exposition(), "old_total") == 3
     after.close()
 
 
@@ -205,7 +205,7 @@ def test_a_file_that_was_only_begun_does_not_hide_the_others(tmp_path: Path) -> 
 
     (tmp_path / "7.cells").touch()
 
-    assert 1 == value(here.exposition(), "done_total")
+    assert value(here.exposition(), "done_total") == 1
     here.close()
 
 

@@ -16,5 +16,5 @@ async def test_memory_processor_time_and_lateness_are_figures() -> None:
 
     told = dict(line.rsplit(" ", 1) for line in metrics.exposition().splitlines() if line[0] != "#")
     assert resident_bytes() / 2 <= float(told['volano_resident_bytes{role="api"}'])
-    assert 0 < float(told['volano_cpu_seconds_total{role="api"}'])
-    assert 0 < float(told['volano_loop_late_seconds_count{role="api"}'])
+    assert float(told['volano_cpu_seconds_total{role="api"}']) > 0
+    assert float(told['volano_loop_late_seconds_count{role="api"}']) > 0

@@ -14,8 +14,8 @@ def test_the_environment_wins_over_defaults_and_the_command_line_over_it() -> No
     environ = {"VOLANO_PORT": "9000", "VOLANO_JOBS_LEASE_S": "7.5", "VOLANO_HOST": "::1"}
 
     assert Settings(port=9000, jobs_lease_s=7.5, host="::1") == settings.read(environ)
-    assert 9001 == settings.read(environ, port=9001, host=None).port
-    assert "::1" == settings.read(environ, port=9001, host=None).host
+    assert settings.read(environ, port=9001, host=None).port == 9001
+    assert settings.read(environ, port=9001, host=None).host == "::1"
 
 
 def test_every_default_could_be_typed() -> None:

@@ -16,7 +16,7 @@ def lines_of(program: str) -> list[dict[str, Any]]:
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert "" == done.stdout
+    assert done.stdout == ""
     return [json.loads(line) for line in done.stderr.splitlines()]
 
 
@@ -31,7 +31,7 @@ def test_a_line_is_json_with_the_ids_of_request_and_run() -> None:
     )
 
     assert line.pop("timestamp").endswith("Z")
-    assert {
+    assert line == {
         "event": "request",
         "level": "info",
         "logger": "http",
@@ -39,7 +39,7 @@ def test_a_line_is_json_with_the_ids_of_request_and_run() -> None:
         "run": "run_1",
         "status": 404,
         "ms": 1.5,
-    } == line
+    }
 
 
 def test_a_field_that_is_not_on_the_list_leaves_only_its_name() -> None:
@@ -51,8 +51,8 @@ def test_a_field_that_is_not_on_the_list_leaves_only_its_name() -> None:
     )
 
     assert "secret" not in json.dumps(line)
-    assert ["body", "token"] == line["dropped"]
-    assert 1 == line["count"]
+    assert line["dropped"] == ["body", "token"]
+    assert line["count"] == 1
 
 
 def test_a_traceback_has_no_values_of_variables() -> None:
@@ -82,7 +82,7 @@ def test_lines_of_libraries_follow_the_same_rules() -> None:
         """
     )
 
-    assert ("strange", "error", "uvicorn.error") == (line["event"], line["level"], line["logger"])
+    assert (line["event"], line["level"], line["logger"]) == ("strange", "error", "uvicorn.error")
     assert "secret" not in json.dumps(line)
 
 
@@ -95,7 +95,7 @@ def test_a_level_hides_what_is_below_it() -> None:
         """
     )
 
-    assert ["loud"] == [line["event"] for line in lines]
+    assert [line["event"] for line in lines] == ["loud"]
 
 
 def test_a_long_value_keeps_its_end() -> None:
@@ -103,7 +103,7 @@ def test_a_long_value_keeps_its_end() -> None:
 
     assert event["exception"].startswith("…a")
     assert event["exception"].endswith("end")
-    assert telemetry.LONGEST + 1 == len(event["exception"])
+    assert len(event["exception"]) == telemetry.LONGEST + 1
 
 
 def test_for_the_eye_there_are_no_locals_either() -> None:

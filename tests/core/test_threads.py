@@ -29,6 +29,6 @@ async def test_a_cancellation_waits_for_the_thread() -> None:
 
 
 async def test_results_and_errors_come_through() -> None:
-    assert 3 == await to_its_end(max, 1, 3)
+    assert await to_its_end(max, 1, 3) == 3
     with pytest.raises(ZeroDivisionError):
         await to_its_end(divmod, 1, 0)

@@ -8,8 +8,8 @@ import pytest
 from tests.stages import Connect, collect, imports, work_until
 from volano.core.context import Context
 from volano.data import service
-from volano.spec.accounts import Who
-from volano.spec.data import DrawingImport, RecordFilter
+from volano.schemas.accounts import Who
+from volano.schemas.data import DrawingImport, RecordFilter
 
 PEOPLE = ["ada", "bob", "eve", "kim", "max"]
 
@@ -45,7 +45,7 @@ async def test_records_come_in_pages_by_id(given: DrawingImport, http: httpx.Asy
 async def test_a_filter_is_the_query(given: DrawingImport, http: httpx.AsyncClient) -> None:
     query = "/records?contributor=a*&contributor=bob&label=square&min_quality=0"
     found = (await http.get(query)).json()["items"]
-    assert ["ada", "bob"] == sorted(record["contributor"] for record in found)
+    assert sorted(record["contributor"] for record in found) == ["ada", "bob"]
 
 
 async def test_a_freeze_that_is_sent_again_freezes_nothing_new(
@@ -54,10 +54,10 @@ async def test_a_freeze_that_is_sent_again_freezes_nothing_new(
     headers = {"idempotency-key": "once"}
     body: dict[str, Any] = {"name": "first"}
     answers = [await http.post("/snapshots", json=body, headers=headers) for _ in range(2)]
-    assert [201, 201] == [answer.status_code for answer in answers]
+    assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0].content == answers[1].content
     other = await http.post("/snapshots", json={"name": "second"}, headers=headers)
-    assert (422, "idempotency-key-reused") == (other.status_code, other.json()["code"])
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
 
 
 async def test_flags_and_times_filter_too(given: DrawingImport, http: httpx.AsyncClient) -> None:
@@ -69,7 +69,7 @@ async def test_flags_and_times_filter_too(given: DrawingImport, http: httpx.Asyn
     moment = max(record["received_at"] for record in everything)
     earlier = (await http.get("/records", params={"received_before": moment})).json()["items"]
     assert [one for one in everything if one["received_at"] < moment] == earlier
-    assert 422 == (await http.get("/records?received_before=2026-01-01T00:00:00")).status_code
+    assert (await http.get("/records?received_before=2026-01-01T00:00:00")).status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ async def test_a_drawing_comes_back_within_an_eighth_of_a_pixel(
     sent = given.drawings[0].drawing
     got: dict[str, Any] = (await http.get(f"/records/{sent.id}/drawing")).json()
     points = sent.strokes[0].points
-    assert ("square", "ada", "elsewhere") == (got["shape"], got["contributor"], got["origin"])
+    assert (got["shape"], got["contributor"], got["origin"]) == ("square", "ada", "elsewhere")
     assert len(points) == len(got["strokes"][0]["points"])
     for old, new in zip(points, got["strokes"][0]["points"], strict=True):
         assert max(abs(old.x - new["x"]), abs(old.y - new["y"])) <= 1 / 8
@@ -123,8 +123,8 @@ async def test_an_export_has_a_line_for_every_record(
     given: DrawingImport, connect: Connect
 ) -> None:
     answer = await (await connect("reviewer")).get("/records/export?contributor=ada")
-    assert 1 == len(answer.text.splitlines())
-    assert "application/jsonl" == answer.headers["content-type"]
+    assert len(answer.text.splitlines()) == 1
+    assert answer.headers["content-type"] == "application/jsonl"
     whole = await (await connect("reviewer")).get("/records/export")
     assert len(PEOPLE) == len(whole.text.splitlines())
 
@@ -133,15 +133,15 @@ async def test_a_snapshot_is_frozen_listed_and_looked_into(
     given: DrawingImport, http: httpx.AsyncClient
 ) -> None:
     made = await http.post("/snapshots", json={"name": "first"})
-    assert 201 == made.status_code
+    assert made.status_code == 201
     snapshot = made.json()
     assert snapshot == (await http.get(f"/snapshots/{snapshot['id']}")).json()
     assert snapshot == (await http.get("/snapshots/first")).json()
     assert [snapshot] == (await http.get("/snapshots")).json()["items"]
     lines = (await http.get(f"/snapshots/{snapshot['id']}/records?limit=2")).json()
-    assert (2, True) == (len(lines["items"]), lines["next"] is not None)
+    assert (len(lines["items"]), lines["next"] is not None) == (2, True)
 
 
 async def test_what_cannot_be_frozen_says_why(http: httpx.AsyncClient) -> None:
     answer = await http.post("/snapshots", json={"name": "none", "filter": {"labels": ["none"]}})
-    assert (422, "nothing-matches") == (answer.status_code, answer.json()["code"])
+    assert (answer.status_code, answer.json()["code"]) == (422, "nothing-matches")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from volano.core.segments.inbox import Row
 from volano.data.ingest import Head, flags_list, flags_text, head_of, shelf_rows, table
 from volano.data.ingest import waiting_record as waiting
-from volano.spec.data import Quality, QualityPart
+from volano.schemas.data import Quality, QualityPart
 
 MOMENT = datetime(2026, 3, 1, 12, 0, 0, 125_000, UTC)
 
@@ -53,7 +53,7 @@ def test_index_and_segment_say_the_same_of_every_row_in_the_same_order(heads: li
     for name in ("id", "label", "contributor", "origin", "device", "strokes", "points"):
         assert [one[name] for one in columns] == [one[name] for one in index]
     assert [flags_list(one["flags"]) for one in index] == [one["flags"] for one in columns]
-    assert {MOMENT} == {one["captured_at"] for one in columns + index}
+    assert {one["captured_at"] for one in columns + index} == {MOMENT}
 
 
 @given(_heads)

@@ -17,8 +17,8 @@ from volano.core.segments.parquet import Segments
 from volano.data import service, staging
 from volano.data.formats import drawings
 from volano.labeling import service as labeling
-from volano.spec.accounts import Who
-from volano.spec.data import (
+from volano.schemas.accounts import Who
+from volano.schemas.data import (
     EmptySplit,
     NewSnapshot,
     NobodyTests,
@@ -29,7 +29,7 @@ from volano.spec.data import (
     SplitRule,
     StagedTooLarge,
 )
-from volano.spec.errors import Missing
+from volano.schemas.errors import Missing
 
 PEOPLE = ["ada", "bob", "eve", "kim", "max", "zoe"]
 EVERYTHING = RecordFilter()
@@ -108,7 +108,7 @@ async def test_pages_cover_everything_once_in_order(server: Context, boss: Who) 
         found += [record.id for record in page.items]
         if (after := page.next) is None:
             break
-    assert 12 == len(found)
+    assert len(found) == 12
     assert sorted(set(found)) == found
 
 
@@ -135,7 +135,7 @@ async def test_every_condition_of_a_filter_holds(server: Context, boss: Who) -> 
         wanted = msgspec.convert(facts, RecordFilter)
         page = await service.page(server, boss, wanted, after=None, limit=100)
         found.append((facts, len(page.items)))
-    assert FILTERS == found
+    assert found == FILTERS
 
 
 async def test_everything_stored_of_a_filter_comes_once(server: Context, boss: Who) -> None:
@@ -165,8 +165,8 @@ async def test_a_snapshot_holds_what_was_acknowledged_before_it(server: Context,
     """Nothing waits on the shelf yet: freezing has it moved first."""
     await collect(server, boss, imports(["square"], PEOPLE))
     snapshot = await _freeze(server, boss)
-    assert (6, 6, ["square"]) == (snapshot.records, snapshot.contributors, snapshot.labels)
-    assert 6 == sum(snapshot.by_split.values())
+    assert (snapshot.records, snapshot.contributors, snapshot.labels) == (6, 6, ["square"])
+    assert sum(snapshot.by_split.values()) == 6
     assert all(snapshot.by_split.values())
 
 
@@ -182,7 +182,7 @@ async def test_an_equal_list_has_one_id_under_every_name_it_is_given(
         await service.frozen(server, boss, name) for name in ("second", "first")
     ]
     listed = await service.snapshots(server, boss, after="", limit=9)
-    assert ["first", "second"] == [one.name for one in listed.items]
+    assert [one.name for one in listed.items] == ["first", "second"]
 
 
 async def test_later_records_another_filter_or_rule_give_another_snapshot(
@@ -194,7 +194,7 @@ async def test_later_records_another_filter_or_rule_give_another_snapshot(
     split = await _freeze(server, boss, split={"test_contributors": ["?o?"]})
     await collect(server, boss, imports(["square"], ["ada"]))
     later = await _freeze(server, boss)
-    assert 4 == len({one.hash for one in (first, squares, split, later)})
+    assert len({one.hash for one in (first, squares, split, later)}) == 4
     assert first == await service.frozen(server, boss, first.id)
 
 
@@ -225,9 +225,9 @@ async def test_nobody_is_in_two_splits(server: Context, boss: Who) -> None:
     splits = defaultdict(set)
     for one in lines.items:
         splits[one.contributor].add(one.split)
-    assert set(PEOPLE) == set(splits)
-    assert [1] * 6 == [len(of) for of in splits.values()]
-    assert {"test"} == splits["eve"]
+    assert set(splits) == set(PEOPLE)
+    assert [len(of) for of in splits.values()] == [1] * 6
+    assert splits["eve"] == {"test"}
 
 
 async def test_the_lines_of_a_snapshot_come_in_pages(server: Context, boss: Who) -> None:
@@ -236,7 +236,7 @@ async def test_the_lines_of_a_snapshot_come_in_pages(server: Context, boss: Who)
     whole = await service.snapshot_records(server, boss, id, after=None, limit=6)
     first = await service.snapshot_records(server, boss, id, after=None, limit=4)
     rest = await service.snapshot_records(server, boss, id, after=first.next, limit=4)
-    assert (None, None) == (whole.next, rest.next)
+    assert (whole.next, rest.next) == (None, None)
     assert whole.items == first.items + rest.items
 
 
@@ -249,14 +249,14 @@ async def test_a_page_of_a_snapshot_is_one_ranged_read(server: Context, boss: Wh
     before = len(counting.reads)
     while page.next is not None:
         page = await service.snapshot_records(ctx, boss, id, after=page.next, limit=2)
-    assert 2 == len(counting.reads) - before
+    assert len(counting.reads) - before == 2
     assert -1 not in counting.reads
 
 
 async def test_snapshots_are_listed_newest_first_in_pages(server: Context, boss: Who) -> None:
     await collect(server, boss, imports(["square"], PEOPLE))
     made = [await _freeze(server, boss, split={"seed": seed}) for seed in range(4)]
-    assert 4 == len({one.id for one in made})
+    assert len({one.id for one in made}) == 4
     found, after = [], ""
     for _ in range(20):
         page = await service.snapshots(server, boss, after=after, limit=1)
@@ -305,7 +305,7 @@ async def test_too_few_people_for_a_split_cannot_be_frozen(server: Context, boss
     await collect(server, boss, imports(["square"], ["ada"]))
     with pytest.raises(EmptySplit) as refused:
         await _freeze(server, boss)
-    assert 1 == refused.value.facts["contributors"]
+    assert refused.value.facts["contributors"] == 1
 
 
 async def test_a_snapshot_is_not_there_for_others(
@@ -316,7 +316,7 @@ async def test_a_snapshot_is_not_there_for_others(
     for name in (snapshot.id, snapshot.name):
         with pytest.raises(Missing):
             await service.frozen(server, outsider, name)
-    assert [] == (await service.snapshots(server, outsider, after="", limit=9)).items
+    assert (await service.snapshots(server, outsider, after="", limit=9)).items == []
 
 
 async def test_the_snapshots_with_a_record_are_found(server: Context, boss: Who) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from volano.data.snapshot import Entry, assign, counts, digest, line, manifest, matches
-from volano.spec.data import Split, SplitRule
+from volano.schemas.data import Split, SplitRule
 
 _names = st.sets(st.text("abcdefgh0123456789-", min_size=1, max_size=6), min_size=1, max_size=60)
 _rules = st.builds(
@@ -144,7 +144,7 @@ def test_the_manifest_is_sorted_and_says_what_the_entries_say(entries: list[Entr
 @given(_entries)
 def test_every_split_is_counted_also_an_empty_one(entries: list[Entry]) -> None:
     found = counts(entries, _SPLITS)
-    assert ["train", "valid", "test"] == list(found)
+    assert list(found) == ["train", "valid", "test"]
     assert len(entries) == sum(found.values())
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from volano.core.segments.parquet import Place, encode
 from volano.data.staging import SCHEMA, SPLITS, Writer, by_blob
-from volano.spec.data import StagedTooLarge
+from volano.schemas.data import StagedTooLarge
 
 _SPLIT_LISTS = st.lists(st.sampled_from(SPLITS), min_size=1, max_size=40)
 
@@ -99,8 +99,10 @@ def test_several_segments_come_one_after_the_other(tmp_path: Path) -> None:
     with Writer(tmp_path, 10**6) as writer:
         writer.add(_lines(["train", "train"], [7, 3]), _segment(8))
         writer.add(_lines(["train"], [0]), _segment(1))
-    assert [b"payload 7", b"payload 3", b"payload 0"] == [
-        row["payload"] for row in _staged(tmp_path, "train")
+    assert [row["payload"] for row in _staged(tmp_path, "train")] == [
+        b"payload 7",
+        b"payload 3",
+        b"payload 0",
     ]
 
 
@@ -108,12 +110,12 @@ def test_a_split_without_records_is_an_empty_file(tmp_path: Path) -> None:
     with Writer(tmp_path, 10**6) as writer:
         writer.add(_lines(["train"]), _segment(1))
     assert SCHEMA.names == pq.read_schema(tmp_path / "test.parquet").names
-    assert [] == _staged(tmp_path, "test")
+    assert _staged(tmp_path, "test") == []
 
 
 def test_more_than_a_run_may_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StagedTooLarge) as refused, Writer(tmp_path, 1000) as writer:
         for _ in range(20):
             writer.add(_lines(["train"] * 9), _segment(9))
-    assert 1000 == refused.value.facts["limit"]
+    assert refused.value.facts["limit"] == 1000
     assert writer.written < 2000

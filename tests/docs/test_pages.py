@@ -17,7 +17,7 @@ def test_generated_pages_are_fresh() -> None:
     # In a process of its own: tests define errors too.
     command = [sys.executable, "-m", "docs.generate", "--check"]
     done = subprocess.run(command, cwd=DOCS.parent, capture_output=True, text=True)
-    assert ("", 0) == (done.stderr, done.returncode)
+    assert (done.stderr, done.returncode) == ("", 0)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from volano.evaluation import answers
-from volano.spec.evaluation import AnswersUnreadable
+from volano.schemas.evaluation import AnswersUnreadable
 
 
 def written(rows: dict[str, tuple[str, str]], **more: Any) -> bytes:
@@ -35,7 +35,7 @@ def test_only_records_of_both_are_paired_by_their_ids() -> None:
 
 def test_models_with_no_record_in_common_pair_nothing() -> None:
     first, second = (answers.read("a", written({id: ("x", "x")})) for id in "12")
-    assert [0, 0] == [len(values) for values in answers.paired(first, second)]
+    assert [len(values) for values in answers.paired(first, second)] == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_models_with_no_record_in_common_pair_nothing() -> None:
 def test_what_is_no_file_of_answers_is_refused_with_a_reason(data: bytes, reason: str) -> None:
     with pytest.raises(AnswersUnreadable) as refused:
         answers.read("ver_1", data)
-    assert "ver_1" == refused.value.facts["id"]
+    assert refused.value.facts["id"] == "ver_1"
     assert reason in refused.value.facts["reason"]
 
 

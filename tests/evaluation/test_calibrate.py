@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from volano.evaluation import calibrate
-from volano.spec.evaluation import BadScores, BadTruth, NothingToEvaluate
+from volano.schemas.evaluation import BadScores, BadTruth, NothingToEvaluate
 
 
 def some_logits(seed: int, n: int = 60, classes: int = 4, scale: float = 2.0):
@@ -50,8 +50,9 @@ def test_ece_by_hand():
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.3, 0.7]])
     truth = np.array([0, 1, 0, 1])
     # bins (0.8, 1]: 2 of 4, |0.5 - 0.9|; (0.4, 0.6]: 1, |1 - 0.6|; (0.6, 0.8]: 1, |1 - 0.7|
-    assert 0.5 * 0.4 + 0.25 * 0.4 + 0.25 * 0.3 == pytest.approx(
-        calibrate.ece(probabilities, truth, bins=5)
+    assert (
+        pytest.approx(calibrate.ece(probabilities, truth, bins=5))
+        == 0.5 * 0.4 + 0.25 * 0.4 + 0.25 * 0.3
     )
 
 
@@ -96,17 +97,17 @@ def test_logits_that_are_three_times_too_large_are_found_out():
 
 def test_no_temperature_is_too_cold_for_a_model_that_is_always_right():
     logits = np.eye(3)
-    assert calibrate.COLDEST == pytest.approx(calibrate.fit_temperature(logits, np.arange(3)))
+    assert pytest.approx(calibrate.fit_temperature(logits, np.arange(3))) == calibrate.COLDEST
 
 
 def test_no_temperature_is_too_hot_for_a_model_that_is_always_wrong():
     logits = np.eye(3)
     wrong = np.array([1, 2, 0])
-    assert calibrate.HOTTEST == pytest.approx(calibrate.fit_temperature(logits, wrong))
+    assert pytest.approx(calibrate.fit_temperature(logits, wrong)) == calibrate.HOTTEST
 
 
 def test_huge_logits_do_not_overflow():
-    assert [[1, 0]] == calibrate.softmax(np.array([[1e300, -1e300]])).tolist()
+    assert calibrate.softmax(np.array([[1e300, -1e300]])).tolist() == [[1, 0]]
 
 
 @given(st.integers(0, 1000), st.floats(0.1, 10))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from volano.evaluation import classify
-from volano.spec.evaluation import (
+from volano.schemas.evaluation import (
     BadClassList,
     BadScores,
     BadTruth,
@@ -34,30 +34,32 @@ def hand_report() -> ClassificationReport:
 
 def test_the_figures_worked_by_hand():
     found = hand_report()
-    assert [[3, 1, 0], [0, 2, 1], [1, 0, 2]] == found.confusion
-    assert [4, 3, 3] == found.support
+    assert found.confusion == [[3, 1, 0], [0, 2, 1], [1, 0, 2]]
+    assert found.support == [4, 3, 3]
     assert found.accuracy == 0.7
     assert found.n == 10
     circle, heart, line = found.per_class
-    assert (3 / 4, 3 / 4, 3 / 4) == (circle.precision, circle.recall, circle.f1)
-    assert (2 / 3, 2 / 3, 2 / 3) == pytest.approx((heart.precision, heart.recall, heart.f1))
-    assert (2 / 3, 2 / 3, 2 / 3) == pytest.approx((line.precision, line.recall, line.f1))
-    assert (3 / 4 + 2 / 3 + 2 / 3) / 3 == pytest.approx(found.macro.f1)
-    assert (4 * 3 / 4 + 3 * 2 / 3 + 3 * 2 / 3) / 10 == pytest.approx(found.weighted.recall)
-    assert (0.7, 0.7, 0.7) == (found.micro.precision, found.micro.recall, found.micro.f1)
-    assert (0.3968, 0.8922) == (
+    assert (circle.precision, circle.recall, circle.f1) == (3 / 4, 3 / 4, 3 / 4)
+    assert pytest.approx((heart.precision, heart.recall, heart.f1)) == (2 / 3, 2 / 3, 2 / 3)
+    assert pytest.approx((line.precision, line.recall, line.f1)) == (2 / 3, 2 / 3, 2 / 3)
+    assert pytest.approx(found.macro.f1) == (3 / 4 + 2 / 3 + 2 / 3) / 3
+    assert pytest.approx(found.weighted.recall) == (4 * 3 / 4 + 3 * 2 / 3 + 3 * 2 / 3) / 10
+    assert (found.micro.precision, found.micro.recall, found.micro.f1) == (0.7, 0.7, 0.7)
+    assert (
         round(found.accuracy_interval.low, 4),
         round(found.accuracy_interval.high, 4),
-    )
+    ) == (0.3968, 0.8922)
 
 
 def test_the_worst_confusions_come_first():
     truth = np.array([0, 0, 0, 1, 2, 2])
     found = classify.report(truth, certain([2, 2, 1, 0, 2, 2]), CLASSES).top_confusions
-    assert [("circle", "line", 2), ("circle", "heart", 1), ("heart", "circle", 1)] == [
-        (c.truth, c.predicted, c.count) for c in found
+    assert [(c.truth, c.predicted, c.count) for c in found] == [
+        ("circle", "line", 2),
+        ("circle", "heart", 1),
+        ("heart", "circle", 1),
     ]
-    assert [2 / 3, 1 / 3, 1] == pytest.approx([c.share for c in found])
+    assert pytest.approx([c.share for c in found]) == [2 / 3, 1 / 3, 1]
 
 
 def oracle(truth, predicted, classes):
@@ -112,21 +114,21 @@ def test_the_order_of_records_does_not_matter(order):
 def test_a_class_absent_from_the_test_set_has_no_figures_and_no_say():
     found = classify.report(np.array([0, 0]), certain([0, 1]), CLASSES)
     heart, line = found.per_class[1:]
-    assert (0.0, None, None) == (heart.precision, heart.recall, heart.f1)
-    assert (None, None, None) == (line.precision, line.recall, line.f1)
-    assert (1.0, 0.5) == (found.macro.precision, found.macro.recall)
+    assert (heart.precision, heart.recall, heart.f1) == (0.0, None, None)
+    assert (line.precision, line.recall, line.f1) == (None, None, None)
+    assert (found.macro.precision, found.macro.recall) == (1.0, 0.5)
 
 
 def test_a_class_that_is_never_predicted_has_precision_0():
     found = classify.report(np.array([0, 1]), certain([0, 0]), CLASSES)
     heart = found.per_class[1]
-    assert (0.0, 0.0, 0.0) == (heart.precision, heart.recall, heart.f1)
+    assert (heart.precision, heart.recall, heart.f1) == (0.0, 0.0, 0.0)
 
 
 def test_one_class_is_always_right():
     found = classify.report(np.zeros(5, np.int64), np.ones((5, 1)), ["line"])
-    assert (1.0, 1.0, 0.0) == (found.accuracy, found.macro.f1, found.ece_before)
-    assert [] == found.top_confusions
+    assert (found.accuracy, found.macro.f1, found.ece_before) == (1.0, 1.0, 0.0)
+    assert found.top_confusions == []
 
 
 def test_small_integers_do_not_overflow():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from volano.evaluation.intervals import paired_bootstrap, wilson
-from volano.spec.evaluation import NothingToEvaluate, UnequalLengths
+from volano.schemas.evaluation import NothingToEvaluate, UnequalLengths
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def test_the_bootstrap_repeats_with_its_seed():
 def test_two_equal_models_differ_by_nothing():
     right = np.array([1, 0, 1, 1])
     found = paired_bootstrap(right, right, np.random.default_rng(0), rounds=50)
-    assert (0, 0, 0) == (found.difference, found.interval.low, found.interval.high)
+    assert (found.difference, found.interval.low, found.interval.high) == (0, 0, 0)
     assert found.share_better == 0.5
 
 
 def test_a_model_that_is_always_better_is_better_in_every_round():
     found = paired_bootstrap(np.zeros(5), np.ones(5), np.random.default_rng(0), rounds=50)
-    assert (1, 1, 1) == (found.difference, found.interval.low, found.share_better)
+    assert (found.difference, found.interval.low, found.share_better) == (1, 1, 1)
 
 
 def test_the_order_of_records_does_not_matter():

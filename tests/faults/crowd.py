@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import msgspec
 
+from volano.schemas.common import uuid7
+from volano.schemas.data import NewDrawing
 from volano.sdk import synthetic
-from volano.spec.common import uuid7
-from volano.spec.data import NewDrawing
 
 GIVERS = [f"giver-{number}" for number in range(8)]
 DRAWINGS_PER_S = 120

@@ -18,7 +18,7 @@ from tests.faults.disk import Disk, Luck, Step, steps
 from tests.faults.promises import WORKSPACE, settings
 from volano import app
 from volano.core.context import Context
-from volano.spec.errors import VolanoError
+from volano.schemas.errors import VolanoError
 
 SOURCE = Path(__file__).with_name("power_loss.c")
 KEYS = "SELECT key FROM inbox UNION ALL SELECT id FROM records"

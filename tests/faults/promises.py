@@ -21,9 +21,9 @@ from volano.core.settings import Settings
 from volano.data import service as data
 from volano.labeling import intake
 from volano.labeling.intake import Giver
+from volano.schemas.common import utc_now, uuid7
+from volano.schemas.errors import VolanoError
 from volano.sdk import synthetic
-from volano.spec.common import utc_now, uuid7
-from volano.spec.errors import VolanoError
 
 WORKSPACE = "ws_0000000000000000000000000000000a"
 APPENDERS = 6

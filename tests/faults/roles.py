@@ -15,8 +15,8 @@ from typing import Any, Literal
 import asyncpg
 import psutil
 
-from volano.core.services import PostgresServer, S3Server
-from volano.core.services.server import in_launcher
+from volano.hosting.services import PostgresServer, S3Server
+from volano.hosting.services.server import in_launcher
 from volano.sdk import config
 
 Role = Literal["api", "worker"]

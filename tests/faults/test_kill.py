@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.kills import Report, storm
 from tests.faults.roles import Backend
-from volano.spec.services import ServiceNotInstalled
+from volano.schemas.services import ServiceNotInstalled
 
 KILLS = int(os.environ.get("VOLANO_TEST_KILLS", "6"))
 RUNS = max(1, KILLS // 6)
@@ -30,9 +30,9 @@ def test_what_was_acknowledged_is_there_once_however_often_processes_are_killed(
     except ServiceNotInstalled as error:
         absent(f"{error} {error.advice}")
     assert report.wrong == [], "\n".join([f"seed {seed}", *report.logs])
-    assert (0, 0) == (report.lost, report.doubled), f"seed {seed}"
+    assert (report.lost, report.doubled) == (0, 0), f"seed {seed}"
     assert report.acked > 0
-    assert KILLS == report.kills
+    assert report.kills == KILLS
     assert _ended_runs(report) == RUNS
 
 

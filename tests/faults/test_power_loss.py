@@ -40,8 +40,8 @@ def bench(tmp_path: Path, shim: Path) -> Bench:
 
 def test_no_power_cut_takes_what_was_promised(bench: Bench) -> None:
     losses = cuts.power_cuts(bench, lives=max(1, CUTS // EACH), each=EACH)
-    assert (0, 0, 0) == (losses.lost_rows, losses.doubled_rows, losses.lost_blobs)
-    assert [] == losses.reasons
+    assert (losses.lost_rows, losses.doubled_rows, losses.lost_blobs) == (0, 0, 0)
+    assert losses.reasons == []
     assert losses.promised_rows > 0
     assert losses.promised_blobs > 0
 

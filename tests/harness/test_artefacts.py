@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from volano.harness.artefacts import listed
-from volano.spec.harness import ArtefactFile, ArtefactMissing, ArtefactUnfit
+from volano.schemas.harness import ArtefactFile, ArtefactMissing, ArtefactUnfit
 
 
 def test_files_are_listed_by_name_with_their_hashes(tmp_path: Path):
@@ -38,4 +38,4 @@ def test_too_many_and_too_large_are_refused(tmp_path: Path):
         listed(tmp_path, files=2)
     with pytest.raises(ArtefactUnfit, match="too large"):
         listed(tmp_path, total_bytes=8)
-    assert 3 == len(listed(tmp_path, files=3, total_bytes=9))
+    assert len(listed(tmp_path, files=3, total_bytes=9)) == 3

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from volano.harness.events import decode
-from volano.spec.harness import AnyEvent, Failed, Finished, Reached, RunOrder
+from volano.schemas.harness import AnyEvent, Failed, Finished, Reached, RunOrder
 
 WRITE = "(run.artefact / 'model.onnx').write_bytes(b'm')"
 
@@ -78,8 +78,8 @@ def test_an_order_that_cannot_be_read_is_our_failure(tmp_path: Path, order: byte
     with child(tmp_path, order) as started:
         end = last_of(started.events)
         assert isinstance(end, Failed)
-        assert "system.storage" == end.failure.class_
-        assert 3 == started.process.wait()
+        assert end.failure.class_ == "system.storage"
+        assert started.process.wait() == 3
 
 
 def test_an_unknown_recipe_is_the_users_failure(tmp_path: Path):
@@ -87,7 +87,7 @@ def test_an_unknown_recipe_is_the_users_failure(tmp_path: Path):
         end = last_of(started.events)
         assert isinstance(end, Failed)
         assert "There is no recipe 'no_such'" in end.failure.message
-        assert 1 == started.process.wait()
+        assert started.process.wait() == 1
 
 
 def test_the_first_sigterm_cancels_at_the_next_report(write_model, tmp_path: Path):
@@ -98,15 +98,15 @@ def test_the_first_sigterm_cancels_at_the_next_report(write_model, tmp_path: Pat
         started.process.send_signal(signal.SIGTERM)
         end = last_of(started.events)
         assert isinstance(end, Failed)
-        assert "cancelled" == end.failure.class_
-        assert 130 == started.process.wait()
+        assert end.failure.class_ == "cancelled"
+        assert started.process.wait() == 130
 
 
 def test_the_second_sigterm_ends_what_does_not_report(write_model, tmp_path: Path):
     train = (
         "import signal, time\nrun.progress(0, 1)\n"
         "while signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:\n    pass\n"
-        "run._events(__import__('volano').spec.harness.Phase(at_s=0, name='evaluate'))\n"
+        "run._events(__import__('volano').schemas.harness.Phase(at_s=0, name='evaluate'))\n"
         "while True:\n    pass"
     )
     with child(tmp_path, order_for(write_model(train), tmp_path)) as started:
@@ -115,4 +115,4 @@ def test_the_second_sigterm_ends_what_does_not_report(write_model, tmp_path: Pat
         started.process.send_signal(signal.SIGTERM)
         started.next()
         started.process.send_signal(signal.SIGTERM)
-        assert -signal.SIGTERM == started.process.wait()
+        assert started.process.wait() == -signal.SIGTERM

@@ -20,7 +20,7 @@ while True:
 LIMIT = """
 import resource
 from volano.harness.confine import limit
-from volano.spec.harness import Limits
+from volano.schemas.harness import Limits
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
 limit(Limits(open_files=10**6, file=5000))
 print([resource.getrlimit(getattr(resource, "RLIMIT_" + k)) for k in ("CORE", "NOFILE", "FSIZE")])
@@ -43,11 +43,11 @@ def test_when_the_leash_is_let_go_the_whole_group_dies(kind: str):
     )
     os.close(read)
     assert process.stdout is not None
-    assert b"held\n" == process.stdout.readline()
+    assert process.stdout.readline() == b"held\n"
     os.close(write)
-    assert -signal.SIGKILL == process.wait()
+    assert process.wait() == -signal.SIGKILL
     # The helper held stdout too: the end of file comes when it is gone.
-    assert b"" == process.stdout.read()
+    assert process.stdout.read() == b""
     process.stdout.close()
 
 
@@ -62,11 +62,11 @@ def test_a_leash_that_was_let_go_before_it_was_held_kills_too(kind: str):
         start_new_session=True,
     )
     os.close(read)
-    assert -signal.SIGKILL == process.wait()
+    assert process.wait() == -signal.SIGKILL
 
 
 def test_limits_are_set_but_never_raised():
     told = subprocess.run(
         [sys.executable, "-c", LIMIT], check=True, capture_output=True, text=True
     ).stdout
-    assert "[(0, 0), (100, 100), (5000, 5000)]\n" == told
+    assert told == "[(0, 0), (100, 100), (5000, 5000)]\n"

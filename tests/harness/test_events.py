@@ -16,7 +16,7 @@ from volano.harness.events import (
     decode,
     encode,
 )
-from volano.spec.harness import (
+from volano.schemas.harness import (
     AnyEvent,
     ArtefactFile,
     EventTooLarge,
@@ -29,7 +29,7 @@ from volano.spec.harness import (
     Points,
     Reached,
 )
-from volano.spec.registry import Failure, Progress
+from volano.schemas.registry import Failure, Progress
 
 EVENTS: list[AnyEvent] = [
     Phase(at_s=0.0, name="train"),
@@ -61,13 +61,13 @@ class HandClock:
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_every_kind_of_event_comes_back_equal(event: AnyEvent):
     line = encode(event)
-    assert 1 == line.count(b"\n")
+    assert line.count(b"\n") == 1
     assert event == decode(line)
 
 
 def test_the_kinds_on_the_wire_are_these():
     kinds = [encode(event).split(b'"')[3].decode() for event in EVENTS]
-    assert ["phase", "metric", "progress", "log", "failed", "finished"] == kinds
+    assert kinds == ["phase", "metric", "progress", "log", "failed", "finished"]
 
 
 @given(st.binary(max_size=200))
@@ -117,9 +117,9 @@ def test_lines_do_not_depend_on_how_the_stream_is_cut(chunks: list[bytes], limit
 def test_a_line_without_end_takes_no_memory():
     lines = Lines(100)
     heads = [line for _ in range(1000) for line in lines.feed(b"x" * 1000)]
-    assert [b"x" * 100] == heads
-    assert 0 == len(lines._rest)
-    assert [b"next"] == list(lines.feed(b"tail\nnext\n"))
+    assert heads == [b"x" * 100]
+    assert len(lines._rest) == 0
+    assert list(lines.feed(b"tail\nnext\n")) == [b"next"]
 
 
 def test_a_calm_pace_allows_everything_and_a_hot_one_its_rate():
@@ -129,7 +129,7 @@ def test_a_calm_pace_allows_everything_and_a_hot_one_its_rate():
     for _ in range(100):
         clock.now += 0.1
         calm += pace.allows()
-    assert 100 == calm
+    assert calm == 100
     hot = 0
     for _ in range(10_000):
         clock.now += 0.001
@@ -151,14 +151,14 @@ def test_a_chatty_loop_keeps_every_point_in_order_and_only_the_latest_progress()
     assert len(batches) <= 20 + 20 + 10_000 // BATCH + 1
     assert len(told) <= 41
     assert sorted(told) == told
-    assert 9999 == told[-1]
+    assert told[-1] == 9999
 
 
 def test_a_calm_loop_is_heard_at_once():
     clock, sent = HandClock(), list[AnyEvent]()
     outbox = Outbox(sent.append, clock)
     outbox.point(Point(step=0, at_s=0.0, values={"loss": 1.0}))
-    assert 1 == len(sent)
+    assert len(sent) == 1
 
 
 def test_points_with_many_metrics_stay_under_the_line_limit():

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from volano.harness.failures import MESSAGE_LIMIT, classify, explain
-from volano.spec.harness import ArtefactMissing, MetricNotFinite
-from volano.spec.model import BadData, BadParam, Param, RunCancelled, RunOutOfTime
-from volano.spec.registry import Failure
+from volano.harness.model import Param, RunCancelled, RunOutOfTime
+from volano.schemas.harness import ArtefactMissing, BadData, BadParam, MetricNotFinite
+from volano.schemas.registry import Failure
 
 
 def failure_of(folder: Path, text: str, call: str = "train") -> Failure:
@@ -56,13 +56,13 @@ def test_every_class_has_its_errors(error: BaseException, expected: str):
 def test_the_frame_is_the_innermost_line_of_the_users_own_code(tmp_path: Path):
     text = "import json\ndef train():\n    load()\ndef load():\n    json.loads('{')\n"
     failure = failure_of(tmp_path, text)
-    assert "model.py:5 load" == failure.frame
+    assert failure.frame == "model.py:5 load"
     assert failure.message.startswith("json.decoder.JSONDecodeError: Expecting property name")
 
 
 def test_a_syntax_error_points_into_the_file(tmp_path: Path):
     failure = failure_of(tmp_path, "x = 1\ndef train(:\n    pass\n")
-    assert ("user.code", "model.py:2 <module>") == (failure.class_, failure.frame)
+    assert (failure.class_, failure.frame) == ("user.code", "model.py:2 <module>")
 
 
 def test_equal_failures_share_a_signature_whatever_their_values_and_line_numbers(tmp_path: Path):
@@ -71,7 +71,7 @@ def test_equal_failures_share_a_signature_whatever_their_values_and_line_numbers
     other = failure_of(tmp_path, "def train():\n    raise KeyError('x')\n")
     assert moved.signature == first.signature
     assert first.signature != other.signature
-    assert 16 == len(first.signature)
+    assert len(first.signature) == 16
 
 
 def test_two_lines_of_one_function_have_two_signatures(tmp_path: Path):
@@ -82,7 +82,7 @@ def test_two_lines_of_one_function_have_two_signatures(tmp_path: Path):
 
 def test_a_long_message_is_cut_and_a_hostile_one_survived(tmp_path: Path):
     long = failure_of(tmp_path, "def train():\n    raise ValueError('x' * 10**6)\n")
-    assert MESSAGE_LIMIT + 2 == len(long.message)
+    assert len(long.message) == MESSAGE_LIMIT + 2
     text = (
         "class Bad(Exception):\n"
         "    def __str__(self):\n        raise ValueError\n"
@@ -93,14 +93,14 @@ def test_a_long_message_is_cut_and_a_hostile_one_survived(tmp_path: Path):
 
 def test_an_error_without_own_frames_has_a_signature_but_no_frame(tmp_path: Path):
     failure = explain(ValueError("x"), tmp_path)
-    assert ("", 16) == (failure.frame, len(failure.signature))
+    assert (failure.frame, len(failure.signature)) == ("", 16)
 
 
 def test_installed_libraries_inside_the_project_are_not_own_code(tmp_path: Path):
     project = Path(__file__).parents[2]
     with pytest.raises(BadParam) as caught:
         Param(1).check("one")
-    assert explain(caught.value, project).frame.startswith("src/volano/spec/model.py:")
+    assert explain(caught.value, project).frame.startswith("src/volano/harness/model.py:")
     with pytest.raises(json.JSONDecodeError) as inside:
         json.loads("{")
     assert explain(inside.value, project).frame.startswith("tests/harness/test_failures.py:")

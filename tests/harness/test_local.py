@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from volano.harness.local import train
-from volano.spec.harness import AnyEvent, Failed, Finished, Points
-from volano.spec.model import Model, Param, Run
+from volano.harness.model import Model, Param, Run
+from volano.schemas.harness import AnyEvent, Failed, Finished, Points
 
 
 class Tiny(Model):
@@ -26,9 +26,9 @@ def test_a_class_is_trained_here_and_now(tmp_path: Path):
     out = tmp_path / "new" / "out"
     end = train(Tiny, tmp_path, out, params={"steps": "2"}, on_event=events.append)
     assert isinstance(end, Finished)
-    assert {"accuracy": 1.0} == end.figures
-    assert b"onnx" == (out / "model.onnx").read_bytes()
-    assert [0, 1] == [p.step for e in events if isinstance(e, Points) for p in e.points]
+    assert end.figures == {"accuracy": 1.0}
+    assert (out / "model.onnx").read_bytes() == b"onnx"
+    assert [p.step for e in events if isinstance(e, Points) for p in e.points] == [0, 1]
 
 
 def test_a_path_is_trained_too_and_needs_no_listener(write_model, tmp_path: Path):

@@ -10,8 +10,8 @@ import pytest
 from volano.harness.phases import Work, exit_code, peak_rss, perform, seed_everything
 from volano.harness.run import LocalRun
 from volano.harness.source import locate
-from volano.spec.harness import AnyEvent, Failed, Finished, Phase
-from volano.spec.registry import Failure
+from volano.schemas.harness import AnyEvent, Failed, Finished, Phase
+from volano.schemas.registry import Failure
 
 WRITE = "(run.artefact / 'model.onnx').write_bytes(b'm')"
 
@@ -41,13 +41,13 @@ def test_the_phases_come_in_order_and_the_end_tells_all(write_model):
     file = write_model(WRITE, "return {'accuracy': 0.5, 'rate': self.rate}")
     end, events = end_of(file, {"rate": "0.2"})
     assert isinstance(end, Finished)
-    assert ["load", "train", "evaluate"] == [e.name for e in events if isinstance(e, Phase)]
+    assert [e.name for e in events if isinstance(e, Phase)] == ["load", "train", "evaluate"]
     assert end == events[-1]
-    assert {"accuracy": 0.5, "rate": 0.2} == end.figures
-    assert [("model.onnx", 1)] == [(f.name, f.bytes) for f in end.files]
-    assert ["load", "train", "evaluate"] == list(end.seconds)
+    assert end.figures == {"accuracy": 0.5, "rate": 0.2}
+    assert [(f.name, f.bytes) for f in end.files] == [("model.onnx", 1)]
+    assert list(end.seconds) == ["load", "train", "evaluate"]
     assert end.environment["python"].startswith("3.")
-    assert 64 == len(end.source)
+    assert len(end.source) == 64
 
 
 @pytest.mark.parametrize(
@@ -75,28 +75,28 @@ def test_every_way_to_fail_has_its_class(write_model, train, evaluate, class_, m
 
 
 def test_a_module_that_cannot_be_imported_fails_with_its_line(write_model):
-    assert "user.dependency" == failure_of(write_model(WRITE, head="import not_there")).class_
-    assert "shapes.py:1 <module>" == failure_of(write_model(WRITE, head="1 / 0")).frame
-    assert "shapes.py:1 <module>" == failure_of(write_model(WRITE, head="def (:")).frame
+    assert failure_of(write_model(WRITE, head="import not_there")).class_ == "user.dependency"
+    assert failure_of(write_model(WRITE, head="1 / 0")).frame == "shapes.py:1 <module>"
+    assert failure_of(write_model(WRITE, head="def (:")).frame == "shapes.py:1 <module>"
 
 
 def test_data_that_does_not_fit_is_the_datas_fault(write_model):
-    head = "from volano.spec.model import BadData"
+    head = "from volano.schemas.harness import BadData"
     failure = failure_of(write_model("raise BadData(reason='one class only')", head=head))
-    assert (
+    assert (failure.class_, failure.message) == (
         "user.data", "The data does not fit: one class only.",
-    ) == (failure.class_, failure.message)  # fmt: skip
+    )  # fmt: skip
 
 
 def test_a_refused_parameter_is_a_broken_contract(write_model):
     failure = failure_of(write_model(WRITE), {"rate": 2})
-    assert ("user.contract", "") == (failure.class_, failure.frame)
-    assert "The parameter 'rate' cannot be 2.0: above 1." == failure.message
+    assert (failure.class_, failure.frame) == ("user.contract", "")
+    assert failure.message == "The parameter 'rate' cannot be 2.0: above 1."
 
 
 def test_a_loop_without_end_stops_with_its_line(write_model):
     failure = failure_of(write_model("while True:\n    pass"), seconds=0.2)
-    assert "user.timeout" == failure.class_
+    assert failure.class_ == "user.timeout"
     assert failure.frame in {"shapes.py:9 train", "shapes.py:10 train"}
 
 
@@ -108,7 +108,7 @@ def test_a_loop_that_swallows_exceptions_stops_too(write_model):
         except Exception:
             pass
     """
-    assert "user.timeout" == failure_of(write_model(train), seconds=0.2).class_
+    assert failure_of(write_model(train), seconds=0.2).class_ == "user.timeout"
 
 
 def test_describing_what_ran_does_not_count_against_its_time(write_model):
@@ -149,12 +149,12 @@ class Slow:
     while True:
         pass
     """
-    assert "user.timeout" == failure_of(write_model(train, head=head), seconds=0.2).class_
+    assert failure_of(write_model(train, head=head), seconds=0.2).class_ == "user.timeout"
 
 
 def test_figures_too_large_to_be_told_are_a_broken_contract(write_model):
     failure = failure_of(write_model(WRITE, "return {'a': 'x' * (1 << 21)}"))
-    assert "user.contract" == failure.class_
+    assert failure.class_ == "user.contract"
     assert "are over the limit" in failure.message
 
 
@@ -163,7 +163,7 @@ def test_array_scalars_in_figures_become_numbers(write_model):
     evaluate = "return {'a': numpy.float32(0.5), 'b': numpy.arange(3)}"
     end, _ = end_of(write_model(WRITE, evaluate, head="import numpy"))
     assert isinstance(end, Finished)
-    assert {"a": 0.5, "b": [0, 1, 2]} == end.figures
+    assert end.figures == {"a": 0.5, "b": [0, 1, 2]}
 
 
 def test_equal_seeds_give_equal_random_numbers_in_each_phase(write_model):
@@ -187,7 +187,7 @@ def test_seeding_imports_nothing():
 
 def test_exit_codes_say_whose_turn_it_is():
     classes = {"user.code": 1, "user.timeout": 1, "cancelled": 130, "system.env": 3}
-    assert 0 == exit_code(None)
+    assert exit_code(None) == 0
     assert classes == {c: exit_code(Failure(class_=c, message="")) for c in classes}  # type: ignore[arg-type] # keys are failure classes
 
 

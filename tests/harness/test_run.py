@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from volano.harness.events import decode, encode
+from volano.harness.model import Run, RunCancelled, RunOutOfTime
 from volano.harness.run import LocalRun
-from volano.spec.harness import (
+from volano.schemas.harness import (
     AnyEvent,
     ContractBroken,
     MetricNotFinite,
@@ -17,7 +18,6 @@ from volano.spec.harness import (
     Points,
     Reached,
 )
-from volano.spec.model import Run, RunCancelled, RunOutOfTime
 
 
 class Watched:
@@ -50,7 +50,7 @@ def test_points_carry_step_time_and_values():
     (event,) = watched.events
     assert isinstance(event, Points)
     (point,) = event.points
-    assert (3, 1.5, {"loss": 0.25, "accuracy": 1.0}) == (point.step, point.at_s, point.values)
+    assert (point.step, point.at_s, point.values) == (3, 1.5, {"loss": 0.25, "accuracy": 1.0})
 
 
 def test_array_scalars_are_numbers():
@@ -66,7 +66,7 @@ def test_a_metric_that_is_not_finite_stops_the_run(value: float):
     watched = Watched()
     with pytest.raises(MetricNotFinite, match="The metric 'loss' at step 4 is"):
         watched.run.log(4, loss=value)
-    assert [] == watched.events
+    assert watched.events == []
 
 
 def test_a_metric_that_is_no_number_stops_the_run():
@@ -79,7 +79,7 @@ def test_a_metric_without_a_proper_name_stops_the_run(name: str):
     watched = Watched()
     with pytest.raises(ContractBroken, match="cannot be the name of a metric"):
         watched.run.log(1, **{name: 1.0})
-    assert [] == watched.events
+    assert watched.events == []
 
 
 @pytest.mark.parametrize("step", [2**63, -(2**63) - 1, 10**30])
@@ -109,7 +109,7 @@ def test_progress_that_is_not_finite_is_not_known(
     (event,) = watched.events
     progress = decode(encode(event)).progress
     assert told == (progress.done, progress.total)
-    assert "a?b" + "x" * 497 == progress.note
+    assert progress.note == "a?b" + "x" * 497
 
 
 def test_every_call_after_a_cancel_raises():
@@ -123,9 +123,9 @@ def test_every_call_after_a_cancel_raises():
 def test_reports_after_the_time_raise_but_the_time_can_be_asked():
     watched = Watched(seconds=2.0)
     watched.now = 1.5
-    assert 0.5 == watched.run.seconds_left()
+    assert watched.run.seconds_left() == 0.5
     watched.now = 3.0
-    assert 0.0 == watched.run.seconds_left()
+    assert watched.run.seconds_left() == 0.0
     with pytest.raises(RunOutOfTime, match="The 2 s allowed for the run are used up"):
         watched.run.progress(1, 2)
 
@@ -139,8 +139,8 @@ def test_a_phase_is_told_measured_and_flushed():
     assert Phase(at_s=0.0, name="train") == watched.events[0]
     last = watched.events[-1]
     assert isinstance(last, Reached)
-    assert 99 == last.progress.done
-    assert {"train": 4.0} == watched.run.phases
+    assert last.progress.done == 99
+    assert watched.run.phases == {"train": 4.0}
 
 
 def test_points_from_many_threads_are_all_kept():
@@ -157,7 +157,7 @@ def test_points_from_many_threads_are_all_kept():
         for thread in threads:
             thread.join()
     points = [p for e in watched.events if isinstance(e, Points) for p in e.points]
-    assert 2000 == len(points)
+    assert len(points) == 2000
 
 
 def test_the_alarm_breaks_a_loop_that_never_reports(tmp_path: Path):

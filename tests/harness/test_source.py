@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from volano.harness.model import Model
 from volano.harness.source import Captured, capture, load, locate, place_of, recipes
-from volano.spec.harness import ModelUnclear, SourceMissing
-from volano.spec.model import Model
-from volano.spec.registry import UnknownRecipe
+from volano.schemas.harness import ModelUnclear, SourceMissing
+from volano.schemas.registry import UnknownRecipe
 
 MODEL = "from volano import Model\n"
 
@@ -41,8 +41,8 @@ def project(tmp_path: Path) -> Path:
 
 def test_the_import_graph_of_the_project_is_captured_and_nothing_else(project: Path):
     captured = capture(locate(f"{project}/train/shapes.py"))
-    assert "train/shapes.py" == captured.entry
-    assert [
+    assert captured.entry == "train/shapes.py"
+    assert sorted(captured.files) == [
         "pyproject.toml",
         "src/deep/__init__.py",
         "src/deep/cousin.py",
@@ -51,7 +51,7 @@ def test_the_import_graph_of_the_project_is_captured_and_nothing_else(project: P
         "train/lazy.py",
         "train/near.py",
         "train/shapes.py",
-    ] == sorted(captured.files)
+    ]
 
 
 def test_the_hash_does_not_depend_on_where_the_project_lies(project: Path, tmp_path: Path):
@@ -76,7 +76,7 @@ def test_the_hash_is_the_same_in_processes_with_other_hash_seeds(project: Path):
         ).stdout
         for seed in ("1", "2", "3")
     }
-    assert 1 == len(told)
+    assert len(told) == 1
 
 
 def test_the_hash_changes_with_a_used_file_only(project: Path):
@@ -96,7 +96,7 @@ def test_the_hash_tells_names_from_contents():
 
 def test_a_file_that_cannot_be_parsed_is_captured_as_it_is(tmp_path: Path):
     (tmp_path / "broken.py").write_text("def (:\n")
-    assert {"broken.py": b"def (:\n"} == capture(locate(f"{tmp_path}/broken.py")).files
+    assert capture(locate(f"{tmp_path}/broken.py")).files == {"broken.py": b"def (:\n"}
 
 
 def test_locating_runs_nothing(tmp_path: Path):
@@ -106,8 +106,8 @@ def test_locating_runs_nothing(tmp_path: Path):
 
 def test_the_one_model_of_a_file_is_found_below_its_bases(tmp_path: Path):
     (tmp_path / "family.py").write_text(MODEL + "class A(Model): pass\nclass B(A): pass\n")
-    assert "B" == load(locate(f"{tmp_path}/family.py")).__name__
-    assert "A" == load(locate(f"{tmp_path}/family.py:A")).__name__
+    assert load(locate(f"{tmp_path}/family.py")).__name__ == "B"
+    assert load(locate(f"{tmp_path}/family.py:A")).__name__ == "A"
 
 
 @pytest.mark.parametrize(
@@ -173,9 +173,9 @@ def test_an_unknown_recipe_is_named_with_those_that_exist(source: str):
 
 def test_a_dotted_module_is_captured_within_its_parent_package():
     place = locate("volano.harness.source:Place")
-    assert ("volano", "volano") == (place.package, place.project.name)
+    assert (place.package, place.project.name) == ("volano", "volano")
     names = set(capture(place).files)
-    assert {"harness/source.py", "spec/model.py", "spec/errors.py"} <= names
+    assert {"harness/source.py", "harness/model.py", "schemas/errors.py"} <= names
     assert not any(name.startswith("core/") for name in names)
 
 
@@ -210,15 +210,19 @@ def test_imports_that_lead_out_of_the_package_are_not_confused_with_its_files(im
         (importable / name).write_text(text)
     place = locate("shop.kind.tea")
     assert ("shop", importable / "shop") == (place.package, place.project)
-    assert ["__init__.py", "kind/__init__.py", "kind/cup.py", "kind/tea.py", "pot.py"] == sorted(
-        capture(place).files
-    )
+    assert sorted(capture(place).files) == [
+        "__init__.py",
+        "kind/__init__.py",
+        "kind/cup.py",
+        "kind/tea.py",
+        "pot.py",
+    ]
 
 
 def test_a_class_knows_its_place():
     place = place_of(Here)
     assert Path(__file__) == place.file
-    assert "Here" == place.class_name
+    assert place.class_name == "Here"
     assert "tests/harness/test_source.py" in capture(place).files
 
 

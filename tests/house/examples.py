@@ -13,9 +13,9 @@ from volano.app import STREAMS
 from volano.core.db import Instant, Uuid16
 from volano.core.db.scope import COLUMN
 from volano.core.http.operation import Operation
-from volano.spec.common import Id
-from volano.spec.data import Split
-from volano.spec.loop import Kind
+from volano.schemas.common import Id
+from volano.schemas.data import Split
+from volano.schemas.loop import Kind
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 ID = "01a1fd59-4423-78e1-a2b3-59f4312e8f81"

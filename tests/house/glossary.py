@@ -20,4 +20,4 @@ NAMED_BY_OTHERS = frozenset(
 """Names of importlib, obstore, SQLAlchemy and subprocess that ours stand beside."""
 
 MODULES = frozenset({"utils", "common", "helpers", "base", "manager"})
-"""No module is called so, except `spec/common.py`, the words that all of spec uses."""
+"""No module is called so, except `schemas/common.py`, the words that all schemas use."""

@@ -13,9 +13,9 @@ from tests.house import code
 from volano import app
 from volano.cli import accounts, hosting, importing, predict, snapshots, versions
 from volano.core.http import openapi
+from volano.schemas.common import IN_WORDS
+from volano.schemas.errors import KINDS, VolanoError, from_problem
 from volano.sdk import client
-from volano.spec.common import IN_WORDS
-from volano.spec.errors import KINDS, VolanoError, from_problem
 
 LOADED = (app, client, accounts, hosting, importing, predict, snapshots, versions)
 """What defines errors, or imports what does."""
@@ -80,7 +80,7 @@ def test_a_code_that_is_not_known_here_becomes_its_kind(status: int) -> None:
     error = from_problem({"code": "from-the-future", "status": status, "detail": "It is so."})
 
     assert type(error) in KINDS
-    assert "It is so." == error.message
+    assert error.message == "It is so."
     assert error.status // 100 == (5 if status == 408 else status // 100)
 
 
@@ -100,7 +100,7 @@ def test_whoever_raises_an_error_gives_the_facts_that_it_names() -> None:
                 seen += 1
                 if None not in facts and not named <= facts:  # None: handed on from another call
                     lacking[f"{module.name}:{node.lineno}"] = named - facts
-    assert {} == lacking
+    assert lacking == {}
     assert seen > 150
 
 
@@ -108,23 +108,23 @@ def test_a_missing_fact_does_not_hide_the_error() -> None:
     class Torn(VolanoError):
         """The {thing} is torn at {place.start}, {0}."""
 
-    assert "The {thing} is torn at {place.start}, {0}." == Torn().message
+    assert Torn().message == "The {thing} is torn at {place.start}, {0}."
 
 
 def test_the_errors_are_known_to_a_client_that_loads_nothing_else() -> None:
     """What a server sends is raised as its class in a script of one import."""
     sent = sorted(
         cls.__name__ for cls in ERRORS
-        if cls.__module__.startswith("volano.spec.") and not cls.__module__.endswith(
+        if cls.__module__.startswith("volano.schemas.") and not cls.__module__.endswith(
             (".harness", ".services", ".jobs", ".blobs"))
     )  # fmt: skip
     script = (
-        "import sys, volano.sdk.client as c, volano.spec.errors as e\n"
+        "import sys, volano.sdk.client as c, volano.schemas.errors as e\n"
         "print(*(s.__name__ for s in e._subclasses(e.VolanoError)))"
     )
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
 
-    assert set() == set(sent) - set(told.decode().split())
+    assert set(sent) - set(told.decode().split()) == set()
 
 
 def test_every_pattern_of_the_api_has_words_for_people() -> None:

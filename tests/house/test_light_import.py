@@ -25,7 +25,10 @@ def test_import_volano_loads_nothing_of_ours_but_itself() -> None:
 
 def test_the_names_of_the_package_load_the_vocabulary_only() -> None:
     loaded = loaded_by("from volano import Model, Param, Run")
-    assert {name.split(".")[1] for name in loaded if name.startswith("volano.")} == {"spec"}
+    assert {name.split(".")[1] for name in loaded if name.startswith("volano.")} == {
+        "schemas",
+        "harness",
+    }
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from volano.core.http.app import served_at
 from volano.core.http.operation import Operation
 from volano.core.http.server import About
 from volano.core.settings import Settings
-from volano.spec.accounts import (
+from volano.schemas.accounts import (
     PERMISSIONS,
     NewInvite,
     NewKey,
@@ -155,8 +155,8 @@ async def test_without_a_key_nothing_is_answered(operation: Operation, site: Sit
     for path in served_at(operation.path):
         answer = await site.call(operation, path)
 
-        assert (401, PROBLEM) == (answer.status_code, answer.headers["content-type"])
-        assert "not-authenticated" == answer.json()["code"]
+        assert (answer.status_code, answer.headers["content-type"]) == (401, PROBLEM)
+        assert answer.json()["code"] == "not-authenticated"
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -168,8 +168,8 @@ async def test_with_a_role_too_low_nothing_is_answered(
         for credential in credentials[role]:
             answer = await site.call(operation, operation.path, credential)
 
-            assert (403, PROBLEM) == (answer.status_code, answer.headers["content-type"])
-            assert "role-too-low" == answer.json()["code"]
+            assert (answer.status_code, answer.headers["content-type"]) == (403, PROBLEM)
+            assert answer.json()["code"] == "role-too-low"
             assert role == answer.json()["facts"]["role"]
 
 
@@ -183,5 +183,5 @@ async def test_things_of_another_workspace_are_not_there(
             foreign = await site.call(operation, path, site.elsewhere)
             own = await site.call(operation, path, site.home)
 
-            assert 404 == foreign.status_code, foreign.text
+            assert foreign.status_code == 404, foreign.text
             assert told(foreign) != told(own), "the thing is not there for its owner either"

@@ -51,7 +51,7 @@ def up(settings: Settings, tmp_path: Path) -> Iterator[tuple[str, str]]:
     try:
         yield _ready(server, told)
         server.send_signal(signal.SIGTERM)
-        assert 0 == server.wait(timeout=30), told.read_text()
+        assert server.wait(timeout=30) == 0, told.read_text()
     finally:
         server.kill()
         server.wait()
@@ -90,7 +90,7 @@ async def _draw(url: str, code: str, person: int) -> Json:
     """Somebody follows the invitation and draws every shape some times; what they have given."""
     async with httpx.AsyncClient() as anonymous:
         made = await anonymous.post(f"{url}/api/v1/sessions", json={"invite": code})
-        assert 201 == made.status_code, made.text
+        assert made.status_code == 201, made.text
     async with _client(url, made.json()["token"]) as http:
         shapes = [one["name"] for one in (await _call(http, "GET", "/shapes"))["items"]]
         seeds = range(100 * person, 100 * person + EACH)
@@ -167,13 +167,13 @@ async def test_drawings_become_answers_that_lead_back_to_them(up: tuple[str, str
         asked = {"snapshot": snapshot["id"], "model": "shapes", "params": PARAMS, "seconds": 60}
         queued = [await _call(http, "POST", "/runs", asked | {"seed": seed}) for seed in (0, 1)]
         runs = [await _ended(http, one["id"]) for one in queued]
-        assert ["finished"] * 2 == [run["state"] for run in runs], runs
+        assert [run["state"] for run in runs] == ["finished"] * 2, runs
         first, second = (run["version"] for run in runs)
         report = await _call(http, "GET", f"/versions/{first}/evaluation")
         assert report["n"] == snapshot["by_split"]["test"]
         assert report["accuracy"] > 1 / len(CORNERS)
         numbers = {one["number"] for one in (await _call(http, "GET", "/versions"))["items"]}
-        assert {1, 2} == numbers
+        assert numbers == {1, 2}
 
         await _call(http, "POST", "/endpoints/shapes/activate", {"version": first})
         async with Load(url, key) as load:

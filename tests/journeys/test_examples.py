@@ -11,7 +11,7 @@ from volano import app
 from volano.core.context import Context
 from volano.core.http import openapi
 from volano.core.http.operation import Operation
-from volano.spec.accounts import Who
+from volano.schemas.accounts import Who
 
 OPERATIONS = [operation for routes in app.ROUTES for operation in routes.operations]
 DESCRIBED = openapi.document(OPERATIONS, title="", version="", about="")
@@ -45,6 +45,6 @@ async def test_the_examples_are_accepted(server: Context, boss: Who, connect: Co
     async with working(server):
         frozen = [await post("/snapshots"), await post("/runs")]
 
-    assert [201] * 8 == [one.status_code for one in (*first, *drawn, *frozen)]
+    assert [one.status_code for one in (*first, *drawn, *frozen)] == [201] * 8
     one, [imported] = [answer.json() for answer in drawn]
-    assert (True, True, False) == (one["stored"], imported["stored"], imported["duplicate"])
+    assert (one["stored"], imported["stored"], imported["duplicate"]) == (True, True, False)

@@ -4,7 +4,7 @@ import httpx
 
 from tests.stages import Connect, collect, imports, until, working
 from volano.core.context import Context
-from volano.spec.accounts import Who
+from volano.schemas.accounts import Who
 
 
 async def _read(client: httpx.AsyncClient, path: str) -> str:

@@ -7,8 +7,8 @@ from tests.stages import Connect, ask_for, drawing, imports
 from volano.core.context import Context
 from volano.data.formats.drawings import encode
 from volano.labeling.intake import BINARY_MEDIA_TYPE
-from volano.spec.accounts import Who
-from volano.spec.data import NewDrawing
+from volano.schemas.accounts import Who
+from volano.schemas.data import NewDrawing
 
 
 @pytest.fixture(autouse=True)
@@ -24,27 +24,27 @@ async def test_one_drawing_is_acknowledged_and_counted(connect: Connect) -> None
     http, new = await connect("contributor"), drawing("square")
     answer = await http.post("/drawings", content=msgspec.json.encode(new))
     assert (201, new.id, True) == (answer.status_code, answer.json()["id"], answer.json()["stored"])
-    assert {"square": 1} == (await http.get("/user/stats")).json()["by_shape"]
+    assert (await http.get("/user/stats")).json()["by_shape"] == {"square": 1}
 
 
 async def test_a_refused_single_drawing_is_a_problem(connect: Connect) -> None:
     http = await connect("contributor")
     answer = await http.post("/drawings", content=msgspec.json.encode(drawing("none")))
-    assert (422, "unknown-shape") == (answer.status_code, answer.json()["code"])
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown-shape")
 
 
 async def test_a_list_is_answered_drawing_by_drawing(connect: Connect) -> None:
     batch = [drawing("square"), drawing("none")]
     http = await connect("contributor")
     answer = await http.post("/drawings", content=msgspec.json.encode(batch))
-    assert [True, False] == [one["stored"] for one in answer.json()]
+    assert [one["stored"] for one in answer.json()] == [True, False]
 
 
 @pytest.mark.parametrize("count", [0, 51])
 async def test_a_list_has_1_to_50_drawings(connect: Connect, count: int) -> None:
     body = msgspec.json.encode([drawing("square")] * count)
     answer = await (await connect("contributor")).post("/drawings", content=body)
-    assert 422 == answer.status_code
+    assert answer.status_code == 422
 
 
 async def test_packed_drawings_are_the_same_drawings(connect: Connect) -> None:
@@ -55,15 +55,15 @@ async def test_packed_drawings_are_the_same_drawings(connect: Connect) -> None:
         (one["id"], one["stored"], one["duplicate"]) for one in first.json()
     ]
     again = await http.post("/drawings", content=msgspec.json.encode(batch))
-    assert [True] * 5 == [one["duplicate"] for one in again.json()]
-    assert 5 == (await http.get("/user/stats")).json()["total_drawings"]
+    assert [one["duplicate"] for one in again.json()] == [True] * 5
+    assert (await http.get("/user/stats")).json()["total_drawings"] == 5
 
 
 async def test_a_torn_packed_body_is_unreadable(connect: Connect) -> None:
     http, headers = await connect("contributor"), {"content-type": BINARY_MEDIA_TYPE}
     torn = _packed(drawing("square"))[:-3]
     answer = await http.post("/drawings", content=torn, headers=headers)
-    assert (400, "unreadable-body") == (answer.status_code, answer.json()["code"])
+    assert (answer.status_code, answer.json()["code"]) == (400, "unreadable-body")
 
 
 async def test_only_some_may_import(connect: Connect) -> None:
@@ -72,16 +72,16 @@ async def test_only_some_may_import(connect: Connect) -> None:
         (await (await connect(role)).post("/drawings/import", content=body)).status_code
         for role in ("contributor", "developer")
     ]
-    assert [403, 201] == statuses
+    assert statuses == [403, 201]
 
 
 async def test_a_shape_is_added_by_an_admin_and_seen_by_all(connect: Connect) -> None:
     made = await (await connect("admin")).post("/shapes", json={"name": "star"})
-    assert 201 == made.status_code
+    assert made.status_code == 201
     listed = await (await connect("contributor")).get("/shapes")
-    assert ["square", "star"] == [one["name"] for one in listed.json()["items"]]
+    assert [one["name"] for one in listed.json()["items"]] == ["square", "star"]
     twice = await (await connect("admin")).post("/shapes", json={"name": "star"})
-    assert (409, "name-taken") == (twice.status_code, twice.json()["code"])
+    assert (twice.status_code, twice.json()["code"]) == (409, "name-taken")
 
 
 @pytest.mark.parametrize("contributor", ["a\x00b", "", "x" * 65])
@@ -91,5 +91,5 @@ async def test_a_contributor_that_cannot_be_stored_is_refused(
     body = msgspec.to_builtins(imports(["square"], ["ada"]))
     body["drawings"][0]["contributor"] = contributor
     assert (
-        422 == (await (await connect("developer")).post("/drawings/import", json=body)).status_code
-    )
+        await (await connect("developer")).post("/drawings/import", json=body)
+    ).status_code == 422

@@ -15,10 +15,10 @@ from volano.data.formats import drawings
 from volano.data.ingest import head_of
 from volano.labeling import intake
 from volano.labeling.intake import Desk, Giver, PackedDrawing
-from volano.spec.common import UnreadableBody
-from volano.spec.data import BadDrawingId, NewDrawing, Point, Stroke
-from volano.spec.errors import VolanoError
-from volano.spec.labeling import DrawingIdReused
+from volano.schemas.common import UnreadableBody
+from volano.schemas.data import BadDrawingId, NewDrawing, Point, Stroke
+from volano.schemas.errors import VolanoError
+from volano.schemas.labeling import DrawingIdReused
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ADA = Giver("ada")
@@ -48,7 +48,7 @@ def test_a_drawing_and_its_packed_twin_are_one_row() -> None:
 def test_the_giver_is_in_the_head_and_the_subject() -> None:
     row = intake.row(drawing(), Giver("ada", "elsewhere"), intake.limits(Settings()), NOW)
     head = head_of(row)
-    assert ("ada", "ada", "elsewhere") == (row.subject, head.contributor, head.origin)
+    assert (row.subject, head.contributor, head.origin) == ("ada", "ada", "elsewhere")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ async def test_who_gives_up_waiting_at_the_desk_takes_nobody_along() -> None:
 def test_bytes_that_are_no_drawing_are_refused(payload: bytes) -> None:
     with pytest.raises(VolanoError) as refused:
         _row(PackedDrawing(drawing().id, "square", payload))
-    assert 422 == refused.value.status
+    assert refused.value.status == 422
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_drawing_is_of_when_it_was_drawn_where_its_clock_shows_a_date(
 def test_a_moment_has_whole_milliseconds_as_it_is_stored() -> None:
     odd = NOW.replace(microsecond=123_456)
     row = intake.row(drawing(), ADA, intake.limits(Settings()), odd)
-    assert 123_000 == head_of(row).captured_at.microsecond
+    assert head_of(row).captured_at.microsecond == 123_000
 
 
 def _body(*batch: Any) -> bytes:

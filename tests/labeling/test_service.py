@@ -12,9 +12,9 @@ from volano.data.formats.drawings import encode
 from volano.data.service import COMPACT
 from volano.data.store import records
 from volano.labeling import service, store
-from volano.spec.accounts import NameTaken, Who
-from volano.spec.data import Point, Stroke
-from volano.spec.labeling import DrawingIdReused, NewShape, Shape, UnknownShape
+from volano.schemas.accounts import NameTaken, Who
+from volano.schemas.data import Point, Stroke
+from volano.schemas.labeling import DrawingIdReused, NewShape, Shape, UnknownShape
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def test_shapes_come_by_name_in_pages(server: Context, boss: Who) -> None:
     first = await service.shapes(server, boss, after=None, limit=2)
     rest = await service.shapes(server, boss, after=first.next, limit=2)
     names = [[shape.name for shape in page.items] for page in (first, rest)]
-    assert [["circle", "line"], ["square"]] == names
+    assert names == [["circle", "line"], ["square"]]
     assert rest.next is None
 
 
@@ -69,7 +69,7 @@ async def test_a_shape_of_a_moment_ago_can_be_drawn_at_once(
 
 async def test_stats_know_what_was_acknowledged_a_moment_ago(server: Context, ada: Who) -> None:
     nothing = await service.stats(server, ada)
-    assert (0, {}, None) == (nothing.total_drawings, nothing.by_shape, nothing.first_at)
+    assert (nothing.total_drawings, nothing.by_shape, nothing.first_at) == (0, {}, None)
     for shape in ("square", "square", "circle"):
         await service.submit(server, ada, drawing(shape))
     found = await service.stats(server, ada)
@@ -84,12 +84,12 @@ async def test_stats_stay_the_same_while_drawings_move(server: Context, ada: Who
     for _ in range(3):
         await service.submit(server, ada, drawing("square"))
     before = await service.stats(server, ada)
-    assert 3 == await _compact(server, ada)
+    assert await _compact(server, ada) == 3
     assert before == await service.stats(server, ada)
     await service.submit(server, ada, drawing("square"))
-    assert 4 == (await service.stats(server, ada)).total_drawings
+    assert (await service.stats(server, ada)).total_drawings == 4
     await _compact(server, ada)
-    assert 4 == (await service.stats(server, ada)).total_drawings
+    assert (await service.stats(server, ada)).total_drawings == 4
 
 
 async def test_a_drawing_sent_twice_counts_once_before_and_after_it_moved(
@@ -100,9 +100,9 @@ async def test_a_drawing_sent_twice_counts_once_before_and_after_it_moved(
     await _compact(server, ada)
     outcomes.append(await service.submit(server, ada, new))
     await _compact(server, ada)
-    assert [False, True, True] == [one.duplicate for one in outcomes]
-    assert 1 == (await service.stats(server, ada)).total_drawings
-    assert {"circle": 0, "square": 1} == await _shapes(server, ada)
+    assert [one.duplicate for one in outcomes] == [False, True, True]
+    assert (await service.stats(server, ada)).total_drawings == 1
+    assert await _shapes(server, ada) == {"circle": 0, "square": 1}
 
 
 @pytest.mark.parametrize("moved", [False, True], ids=["in the inbox", "on the shelf"])
@@ -126,14 +126,14 @@ async def test_of_a_batch_each_drawing_is_stored_or_refused_by_itself(
     assert [one.id for one in batch] == [one.id for one in outcomes]
     codes = ["", "unknown-shape", "point-off-canvas", "drawing-id-reused", "", ""]
     assert codes == [one.code for one in outcomes]
-    assert [True, False, False, False, True, True] == [one.stored for one in outcomes]
-    assert [False, True] == [one.duplicate for one in outcomes[4:]]
-    assert 2 == (await service.stats(server, ada)).total_drawings
+    assert [one.stored for one in outcomes] == [True, False, False, False, True, True]
+    assert [one.duplicate for one in outcomes[4:]] == [False, True]
+    assert (await service.stats(server, ada)).total_drawings == 2
 
 
 async def test_a_batch_of_nothing_good_is_no_error(server: Context, ada: Who) -> None:
     outcomes = await service.submit_many(server, ada, [drawing("none"), drawing("none")])
-    assert ["unknown-shape"] * 2 == [one.code for one in outcomes]
+    assert [one.code for one in outcomes] == ["unknown-shape"] * 2
 
 
 async def test_imported_drawings_are_counted_for_those_who_drew_them(
@@ -142,8 +142,8 @@ async def test_imported_drawings_are_counted_for_those_who_drew_them(
     await ask_for(server, boss, "square")
     await service.import_drawings(server, boss, imports(["square"], ["ada", "bob"], each=2))
     await _compact(server, boss)
-    assert 0 == (await service.stats(server, boss)).total_drawings
-    assert 2 == await _given(server, boss, "bob")
+    assert (await service.stats(server, boss)).total_drawings == 0
+    assert await _given(server, boss, "bob") == 2
 
 
 async def _given(ctx: Context, boss: Who, contributor: str) -> int:
@@ -177,14 +177,14 @@ async def test_counters_are_what_counting_gives_however_many_send_and_move_at_on
     )
     await _compact(server, boss)
     # Both processes sent 5 imports of 6 drawings.
-    assert {"circle": 30, "square": 30} == await _shapes(server, boss)
-    assert [20] * 3 == [await _given(server, boss, name) for name in people]
+    assert await _shapes(server, boss) == {"circle": 30, "square": 30}
+    assert [await _given(server, boss, name) for name in people] == [20] * 3
     async with server.db.read(boss.workspace) as tx:
-        assert 60 == await tx.scalar(tx.select(sa.func.count()).select_from(records))
+        assert await tx.scalar(tx.select(sa.func.count()).select_from(records)) == 60
 
 
 async def test_moved_drawings_have_a_score_between_0_and_1(server: Context, ada: Who) -> None:
-    assert {True} == {0 <= service.score(one).score <= 1 for one in _payloads()}
+    assert {0 <= service.score(one).score <= 1 for one in _payloads()} == {True}
 
 
 def _payloads() -> list[bytes]:
@@ -195,7 +195,7 @@ async def test_a_drawing_whose_flags_say_what_was_odd_is_stored(server: Context,
     points = [Point(x=10, y=10, timestamp=t) for t in (0, 50, 20, 90)]
     odd = drawing(strokes=[Stroke(points=points)])
     first = await service.submit(server, ada, odd)
-    assert ["time-normalised"] == first.flags
+    assert first.flags == ["time-normalised"]
     again = await service.submit(server, ada, odd)
     assert msgspec.structs.replace(first, duplicate=True) == again
 
@@ -208,4 +208,4 @@ async def test_an_id_stands_for_one_shape_too(server: Context, boss: Who) -> Non
     with pytest.raises(DrawingIdReused):
         await service.submit(server, boss, other)
     (outcome,) = await service.submit_many(server, boss, [other])
-    assert (False, "drawing-id-reused") == (outcome.stored, outcome.code)
+    assert (outcome.stored, outcome.code) == (False, "drawing-id-reused")

@@ -12,13 +12,13 @@ from volano.core.context import Context
 from volano.data import service as data
 from volano.evaluation import answers
 from volano.loop import service
+from volano.schemas.accounts import Who
+from volano.schemas.data import NewSnapshot, Snapshot, SplitRule
+from volano.schemas.errors import Missing
+from volano.schemas.loop import Explanation, UnknownKind
+from volano.schemas.registry import Version
 from volano.serving import service as serving
 from volano.serving.log import PredictionLog
-from volano.spec.accounts import Who
-from volano.spec.data import NewSnapshot, Snapshot, SplitRule
-from volano.spec.errors import Missing
-from volano.spec.loop import Explanation, UnknownKind
-from volano.spec.registry import Version
 
 PEOPLE = ["ada", "bob", "eve", "kim"]
 
@@ -70,20 +70,20 @@ async def test_a_prediction_leads_back_to_drawings_and_people(turn: Turn, explai
     assert [turn.version.id] == _ids(found.up, "version")
     assert [turn.version.run] == _ids(found.up, "run")
     assert [turn.snapshot.id] == _ids(found.up, "snapshot")
-    assert 5 == len(_ids(found.up, "record"))
+    assert len(_ids(found.up, "record")) == 5
     assert set(_ids(found.up, "record")) <= set(turn.records)
-    assert {"record": 3} == found.omitted
-    assert [] == found.down
+    assert found.omitted == {"record": 3}
+    assert found.down == []
 
 
 async def test_a_drawing_leads_on_to_what_was_said_with_it(turn: Turn, explain: Explain) -> None:
     found = await explain("record", turn.records[0])
-    assert ["ada"] == _ids(found.up, "contributor")
+    assert _ids(found.up, "contributor") == ["ada"]
     assert [turn.snapshot.id, turn.version.run, turn.version.id] == [
         fact.id for fact in found.down[:3]
     ]
     assert turn.said[::-1][:5] == _ids(found.down, "prediction")
-    assert {"prediction": 2} == found.omitted
+    assert found.omitted == {"prediction": 2}
 
 
 async def test_snapshots_that_were_not_looked_into_are_counted(
@@ -94,9 +94,9 @@ async def test_snapshots_that_were_not_looked_into_are_counted(
             rule = SplitRule(seed=len(name))
             await data.freeze(server, boss, NewSnapshot(name=name, split=rule))
     all_of_them = await service.explain(server, boss, "record", turn.records[0])
-    assert (3, {}) == (len(_ids(all_of_them.down, "snapshot")), all_of_them.unsearched)
+    assert (len(_ids(all_of_them.down, "snapshot")), all_of_them.unsearched) == (3, {})
     some = await service.explain(server, boss, "record", turn.records[0], searched=1)
-    assert (1, {"snapshot": 2}) == (len(_ids(some.down, "snapshot")), some.unsearched)
+    assert (len(_ids(some.down, "snapshot")), some.unsearched) == (1, {"snapshot": 2})
 
 
 @pytest.mark.parametrize("kind", ["version", "run", "snapshot"])
@@ -106,9 +106,9 @@ async def test_what_lies_between_is_explained_both_ways(
     id = {"version": turn.version.id, "run": turn.version.run, "snapshot": turn.snapshot.id}[kind]
     found = await explain(kind, id)
     assert (kind, id) == (found.about.kind, found.about.id)
-    assert 5 == len(_ids(found.up, "record"))
-    assert 5 == len(_ids(found.down, "prediction"))
-    assert {"record": 3, "prediction": 2} == found.omitted
+    assert len(_ids(found.up, "record")) == 5
+    assert len(_ids(found.down, "prediction")) == 5
+    assert found.omitted == {"record": 3, "prediction": 2}
 
 
 async def test_every_link_joins_two_things_that_are_shown(turn: Turn, explain: Explain) -> None:
@@ -138,7 +138,7 @@ async def test_a_thing_of_another_workspace_is_missing(
 
 async def test_a_record_leads_to_the_contributor_by_id_alone(explain: Explain, turn: Turn) -> None:
     found = await explain("record", turn.records[0])
-    assert [("contributor", "ada", {})] == [(fact.kind, fact.id, fact.facts) for fact in found.up]
+    assert [(fact.kind, fact.id, fact.facts) for fact in found.up] == [("contributor", "ada", {})]
 
 
 async def test_a_kind_that_nobody_knows_is_refused(explain: Explain) -> None:
@@ -151,8 +151,8 @@ async def test_an_explanation_is_there_over_http(connect: Connect, turn: Turn) -
     http = await connect("developer")
     found = await http.get(f"/explain/prediction/{turn.said[0]}")
     assert (200, turn.said[0]) == (found.status_code, found.json()["about"]["id"])
-    assert 404 == (await http.get("/explain/record/no-uuid")).status_code
-    assert 422 == (await http.get("/explain/weather/today")).status_code
+    assert (await http.get("/explain/record/no-uuid")).status_code == 404
+    assert (await http.get("/explain/weather/today")).status_code == 422
 
 
 async def _tested(server: Context, boss: Who, rows: dict[str, tuple[str, str]]) -> str:
@@ -168,9 +168,9 @@ async def test_two_versions_are_compared_on_the_records_of_both(
     better = await _tested(server, boss, dict.fromkeys(ids[10:], ("x", "x")))
     http = await connect("developer")
     found = (await http.get(f"/versions/{better}/against/{worse}")).json()
-    assert (30, 1.0, 1.0) == (found["n"], found["difference"], found["interval"]["low"])
+    assert (found["n"], found["difference"], found["interval"]["low"]) == (30, 1.0, 1.0)
     turned = (await http.get(f"/versions/{worse}/against/{better}")).json()
-    assert (30, -1.0, 0.0) == (turned["n"], turned["difference"], turned["share_better"])
+    assert (turned["n"], turned["difference"], turned["share_better"]) == (30, -1.0, 0.0)
 
 
 async def test_versions_that_cannot_be_compared_are_refused_in_words(
@@ -186,6 +186,6 @@ async def test_versions_that_cannot_be_compared_are_refused_in_words(
     for other in (apart, without, broken, foreign):
         answer = await http.get(f"/versions/{one}/against/{other}")
         codes.append((answer.status_code, answer.json()["code"]))
-    assert [
+    assert codes == [
         (422, "nothing-shared"), (404, "missing"), (422, "answers-unreadable"), (404, "missing"),
-    ] == codes  # fmt: skip
+    ]  # fmt: skip

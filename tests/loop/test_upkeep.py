@@ -15,9 +15,9 @@ from volano.core.segments import compact, inbox, merge
 from volano.data import service as data
 from volano.loop import service
 from volano.registry import service as registry
-from volano.spec.accounts import Who
-from volano.spec.blobs import Orphans
-from volano.spec.data import NewSnapshot, Snapshot
+from volano.schemas.accounts import Who
+from volano.schemas.blobs import Orphans
+from volano.schemas.data import NewSnapshot, Snapshot
 
 PEOPLE = ["ada", "bob", "eve", "kim"]
 NONE = Orphans(blobs=0, bytes=0)
@@ -55,8 +55,8 @@ async def test_an_orphan_is_counted_then_deleted_and_nothing_else(
     assert kept | {orphan} == await _blobs(server, boss)
     assert expected == await service.sweep(late, boss.workspace)
     assert kept == await _blobs(server, boss)
-    assert NONE == await service.sweep(late, boss.workspace)
-    assert b"graph" == await registry.file(server, boss, made.id, "model.onnx")
+    assert await service.sweep(late, boss.workspace) == NONE
+    assert await registry.file(server, boss, made.id, "model.onnx") == b"graph"
     assert snapshot.records == len(
         (await data.snapshot_records(server, boss, snapshot.id, after=None, limit=99)).items
     )
@@ -65,7 +65,7 @@ async def test_an_orphan_is_counted_then_deleted_and_nothing_else(
 async def test_what_was_put_lately_stays(server: Context, boss: Who) -> None:
     """It may be that its transaction has only just begun."""
     young = await server.blobs.put(boss.workspace, b"in a moment it is referred to")
-    assert NONE == await service.sweep(server, boss.workspace)
+    assert await service.sweep(server, boss.workspace) == NONE
     assert {young} == await _blobs(server, boss)
 
 
@@ -89,11 +89,11 @@ async def test_blobs_of_merged_segments_go_when_nobody_can_be_reading_them(
 
     await work_until(server, merged)
     assert before < await _blobs(server, boss)
-    assert NONE == await service.sweep(server, boss.workspace)
-    assert merge.FEWEST == (await service.sweep(late, boss.workspace)).blobs
-    assert 1 == len(await _blobs(server, boss))
+    assert await service.sweep(server, boss.workspace) == NONE
+    assert (await service.sweep(late, boss.workspace)).blobs == merge.FEWEST
+    assert len(await _blobs(server, boss)) == 1
     for record in (
-        await data.page(server, boss, data.spec.RecordFilter(), after=None, limit=99)
+        await data.page(server, boss, data.schemas.RecordFilter(), after=None, limit=99)
     ).items:
         assert (await data.payload(server, boss, record.id))[1]
 
@@ -103,7 +103,7 @@ async def test_a_sweep_of_one_workspace_leaves_the_others(
 ) -> None:
     other = await server.blobs.put(outsider.workspace, b"left by a crash")
     await server.blobs.put(boss.workspace, b"left by a crash")
-    assert 1 == (await service.sweep(late, boss.workspace)).blobs
+    assert (await service.sweep(late, boss.workspace)).blobs == 1
     assert {other} == await _blobs(server, outsider)
 
 
@@ -123,15 +123,15 @@ async def test_nothing_is_lost_to_a_sweep_that_runs_beside_everything(
     stop.set()
     await sweeping
     found = await service.examine(server)
-    assert ([], 8) == (found.unreadable, snapshot.records)
+    assert (found.unreadable, snapshot.records) == ([], 8)
 
 
 async def test_a_worker_sweeps_once_in_a_while(server: Context, boss: Who, outsider: Who) -> None:
-    assert 2 == await service.request_sweep(server)
-    assert 2 == await service.request_sweep(server)
+    assert await service.request_sweep(server) == 2
+    assert await service.request_sweep(server) == 2
     async with server.db.read(EVERYWHERE) as tx:
         asked = sa.select(jobs.c.workspace, jobs.c.state).where(jobs.c.topic == service.SWEEP)
-        assert 2 == len(await tx.all(asked))
+        assert len(await tx.all(asked)) == 2
 
     async def done() -> bool:
         async with server.db.read(EVERYWHERE) as tx:
@@ -144,10 +144,10 @@ async def test_a_worker_sweeps_once_in_a_while(server: Context, boss: Who, outsi
 async def test_a_sound_server_is_healthy(server: Context, boss: Who) -> None:
     await _frozen(server, boss)
     found = await service.examine(server)
-    assert (True, [], [], {}, [], NONE, False) == (
+    assert (
         found.healthy, found.database, found.unreadable, found.dead, found.miscounted,
         found.orphans, found.fixed,
-    )  # fmt: skip
+    ) == (True, [], [], {}, [], NONE, False)  # fmt: skip
 
 
 async def test_damage_is_found_and_told(server: Context, boss: Who) -> None:
@@ -160,9 +160,9 @@ async def test_damage_is_found_and_told(server: Context, boss: Who) -> None:
     await server.blobs.delete(boss.workspace, segment.blob)
     found = await service.examine(server)
     assert not found.healthy
-    assert [f"{boss.workspace}/{segment.id}"] == [one.partition(":")[0] for one in found.unreadable]
-    assert ["no.such.topic"] == [one.topic for one in found.dead[boss.workspace]]
-    assert [f"{boss.workspace}/default"] == found.miscounted
+    assert [one.partition(":")[0] for one in found.unreadable] == [f"{boss.workspace}/{segment.id}"]
+    assert [one.topic for one in found.dead[boss.workspace]] == ["no.such.topic"]
+    assert found.miscounted == [f"{boss.workspace}/default"]
 
 
 async def test_fixing_sets_counters_right_and_deletes_orphans(
@@ -173,8 +173,8 @@ async def test_fixing_sets_counters_right_and_deletes_orphans(
         await server.jobs.send(tx, "no.such.topic", {})
         await tx.everywhere().run(sa.update(queues).values(pending=7))
     found = await service.examine(late, fix=True)
-    assert (True, True, 1, [f"{boss.workspace}/default"]) == (
+    assert (
         found.healthy, found.fixed, found.orphans.blobs, found.miscounted,
-    )  # fmt: skip
+    ) == (True, True, 1, [f"{boss.workspace}/default"])  # fmt: skip
     again = await service.examine(late)
-    assert ([], NONE) == (again.miscounted, again.orphans)
+    assert (again.miscounted, again.orphans) == ([], NONE)

@@ -28,7 +28,7 @@ def empty_url(
 @pytest.fixture
 def make_database(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
     """Makes an empty PostgreSQL database."""
-    from volano.core.services import execute
+    from volano.hosting.services import execute
 
     made: list[str] = []
 

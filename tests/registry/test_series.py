@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from volano.registry.series import by_metric, encode, latest, scalars
-from volano.spec.harness import Point
+from volano.schemas.harness import Point
 
 _values = st.dictionaries(
     st.sampled_from(["loss", "accuracy", "lr"]), st.floats(allow_nan=False, allow_infinity=False)
@@ -35,4 +35,4 @@ def test_figures_are_numbers_also_one_level_down() -> None:
         "classes": ["a"],
         "macro": {"f1": 0.8, "notes": "none", "deep": {"x": 1}},
     }
-    assert {"accuracy": 0.9, "n": 12.0, "macro_f1": 0.8} == scalars(figures)
+    assert scalars(figures) == {"accuracy": 0.9, "n": 12.0, "macro_f1": 0.8}

@@ -9,11 +9,11 @@ from tests.registry.versions import MODEL, begun, registered
 from tests.stages import Connect
 from volano.core.context import Context
 from volano.registry import service
-from volano.spec import registry as spec
-from volano.spec.accounts import Who
-from volano.spec.errors import Missing
-from volano.spec.harness import Point
-from volano.spec.registry import Failure, Progress
+from volano.schemas import registry as schemas
+from volano.schemas.accounts import Who
+from volano.schemas.errors import Missing
+from volano.schemas.harness import Point
+from volano.schemas.registry import Failure, Progress
 
 
 def _points(*steps: int, metric: str = "loss") -> list[Point]:
@@ -29,7 +29,7 @@ async def test_versions_of_a_model_are_numbered_1_2_3(server: Context, boss: Who
     for model in ("a", "b", "a", "a"):
         await registered(server, boss, model=model)
     page = await service.versions(server, boss, model="a", after="", limit=9)
-    assert [3, 2, 1] == [version.number for version in page.items]
+    assert [version.number for version in page.items] == [3, 2, 1]
     assert (await service.versions(server, boss, model="b", after="", limit=9)).items[0].number == 1
 
 
@@ -43,7 +43,7 @@ async def test_numbers_stay_without_gap_or_twin_when_many_register_at_once(
 
 async def test_another_workspace_counts_its_own(server: Context, boss: Who, outsider: Who) -> None:
     first, other = await registered(server, boss), await registered(server, outsider)
-    assert (1, 1) == (first.number, other.number)
+    assert (first.number, other.number) == (1, 1)
     with pytest.raises(Missing):
         await service.version(server, outsider, first.id)
     with pytest.raises(Missing):
@@ -56,7 +56,7 @@ async def test_a_version_tells_everything_that_made_it(server: Context, boss: Wh
     assert (made.id, "finished", "snap_7", {"width": 9}, "src_1", boss.member) == (
         run.version, run.state, made.snapshot, made.params, made.source, made.created_by,
     )  # fmt: skip
-    assert b"graph" == await service.file(server, boss, made.id, "model.onnx")
+    assert await service.file(server, boss, made.id, "model.onnx") == b"graph"
     with pytest.raises(Missing):
         await service.file(server, boss, made.id, "other.onnx")
 
@@ -64,7 +64,7 @@ async def test_a_version_tells_everything_that_made_it(server: Context, boss: Wh
 async def test_equal_files_have_an_equal_digest(server: Context, boss: Who) -> None:
     contents = ({"a": b"1", "b": b"2"}, {"b": b"2", "a": b"1"}, {"a": b"2", "b": b"1"})
     same, again, other = [(await registered(server, boss, files)).digest for files in contents]
-    assert (True, False) == (same == again, same == other)
+    assert (same == again, same == other) == (True, False)
 
 
 async def test_versions_are_compared_by_metrics_and_differing_parameters(
@@ -76,8 +76,8 @@ async def test_versions_are_compared_by_metrics_and_differing_parameters(
     two = await registered(server, boss, params={"width": 16, "size": 1}, metrics={"accuracy": 0.9})
     found = await service.compare(server, boss, [two.id, one.id])
     assert [two, one] == found.versions
-    assert {"accuracy": [0.9, 0.5], "ece": [None, 0.1]} == found.metrics
-    assert {"width": [16, 8]} == found.params
+    assert found.metrics == {"accuracy": [0.9, 0.5], "ece": [None, 0.1]}
+    assert found.params == {"width": [16, 8]}
 
 
 async def test_a_comparison_with_what_is_not_there_is_missing(server: Context, boss: Who) -> None:
@@ -91,19 +91,19 @@ async def test_points_come_back_as_one_series_a_metric(server: Context, boss: Wh
     for number, points in enumerate((_points(0, 1), _points(1, metric="accuracy"), _points(2)), 1):
         await service.record_points(server, run, boss.workspace, number, points, Progress(done=1))
     loss, accuracy = await service.run_series(server, boss, run.id)
-    assert ("loss", [0, 1, 2], [0.0, 0.1, 0.2]) == (loss.metric, loss.steps, loss.at_s)
-    assert ("accuracy", [1]) == (accuracy.metric, accuracy.steps)
+    assert (loss.metric, loss.steps, loss.at_s) == ("loss", [0, 1, 2], [0.0, 0.1, 0.2])
+    assert (accuracy.metric, accuracy.steps) == ("accuracy", [1])
     shown = await service.run(server, boss, run.id)
-    assert (1 / 3, 0.5, 1.0) == (
+    assert (
         shown.metrics["loss"], shown.metrics["accuracy"], shown.progress.done,
-    )  # fmt: skip
+    ) == (1 / 3, 0.5, 1.0)  # fmt: skip
 
 
 async def test_points_that_are_recorded_twice_count_once(server: Context, boss: Who) -> None:
     run = await begun(server, boss)
     for _ in range(2):
         await service.record_points(server, run, boss.workspace, 1, _points(0), Progress())
-    assert [[0]] == [one.steps for one in await service.run_series(server, boss, run.id)]
+    assert [one.steps for one in await service.run_series(server, boss, run.id)] == [[0]]
 
 
 async def test_an_attempt_that_was_overtaken_changes_nothing_that_is_shown(
@@ -115,8 +115,8 @@ async def test_an_attempt_that_was_overtaken_changes_nothing_that_is_shown(
     await service.record_points(server, new, boss.workspace, 1, _points(5), Progress(done=5))
     await service.record_points(server, old, boss.workspace, 1, _points(9), Progress(done=9))
     shown = await service.run(server, boss, old.id)
-    assert (2, 5.0, 1 / 6) == (shown.attempt, shown.progress.done, shown.metrics["loss"])
-    assert [[5]] == [one.steps for one in await service.run_series(server, boss, old.id)]
+    assert (shown.attempt, shown.progress.done, shown.metrics["loss"]) == (2, 5.0, 1 / 6)
+    assert [one.steps for one in await service.run_series(server, boss, old.id)] == [[5]]
 
 
 async def test_a_run_ends_once(server: Context, boss: Who) -> None:
@@ -127,13 +127,13 @@ async def test_a_run_ends_once(server: Context, boss: Who) -> None:
     assert await service.begin_attempt(server, boss.workspace, run.id, 2) is None
     shown = await service.run(server, boss, run.id)
     assert ("failed", failure) == (shown.state, shown.failure)
-    assert [] == await service.open_runs(server)
+    assert await service.open_runs(server) == []
 
 
 async def test_a_cancelled_run_is_no_failed_one(server: Context, boss: Who) -> None:
     run = await begun(server, boss)
     await _over(server, boss, run.id, Failure(class_="cancelled", message="asked for"))
-    assert "cancelled" == (await service.run(server, boss, run.id)).state
+    assert (await service.run(server, boss, run.id)).state == "cancelled"
 
 
 async def test_runs_are_listed_newest_first_by_state_and_model(server: Context, boss: Who) -> None:
@@ -167,12 +167,12 @@ async def test_a_run_of_another_workspace_is_missing(
 
 async def test_a_version_without_a_graph_cannot_be_served(server: Context, boss: Who) -> None:
     version = await registered(server, boss, {"notes.txt": b"none"})
-    with pytest.raises(spec.ArtefactRefused):
+    with pytest.raises(schemas.ArtefactRefused):
         await service.servable(server, boss.workspace, version.id)
 
 
 async def test_what_is_served_is_the_graph_with_its_facts(server: Context, boss: Who) -> None:
-    artefact = spec.Artefact(classes=["a"], golden=[spec.Golden(input=[1], scores=[1.0])])
+    artefact = schemas.Artefact(classes=["a"], golden=[schemas.Golden(input=[1], scores=[1.0])])
     version = await registered(server, boss, artefact=artefact)
     assert (artefact, b"graph") == await service.servable(server, boss.workspace, version.id)
 
@@ -181,12 +181,12 @@ async def test_the_runs_on_a_snapshot_are_found(server: Context, boss: Who) -> N
     made = [await begun(server, boss, snapshot=name) for name in ("snap_1", "snap_2", "snap_1")]
     found = await service.runs_on(server, boss, "snap_1")
     assert [made[2].id, made[0].id] == [run.id for run in found]
-    assert {MODEL} == {run.model for run in found}
+    assert {run.model for run in found} == {MODEL}
 
 
 def test_a_run_survives_the_wire() -> None:
     failure = Failure(class_="user.code", message="a bug", frame="model.py:3 train")
-    assert "user.code" == msgspec.to_builtins(failure)["class"]
+    assert msgspec.to_builtins(failure)["class"] == "user.code"
 
 
 @pytest.mark.parametrize(
@@ -197,6 +197,6 @@ async def test_an_evaluation_that_is_no_report_is_refused_with_a_reason(
 ) -> None:
     made = await registered(server, boss, {"evaluation.json": written})
     answer = await (await connect("admin")).get(f"/versions/{made.id}/evaluation")
-    assert (422, "evaluation-unreadable") == (answer.status_code, answer.json()["code"])
+    assert (answer.status_code, answer.json()["code"]) == (422, "evaluation-unreadable")
     assert made.id in answer.json()["remedy"]
     assert written == await service.file(server, boss, made.id, "evaluation.json")

@@ -7,16 +7,16 @@ import msgspec
 from volano.core.context import Context
 from volano.registry import service
 from volano.registry.series import Made
-from volano.spec import registry as spec
-from volano.spec.accounts import Who
-from volano.spec.common import new_id, utc_now
+from volano.schemas import registry as schemas
+from volano.schemas.accounts import Who
+from volano.schemas.common import new_id, utc_now
 
 MODEL = "shapes"
 
 
-async def begun(ctx: Context, who: Who, **facts: Any) -> spec.Run:
+async def begun(ctx: Context, who: Who, **facts: Any) -> schemas.Run:
     """A run at its first attempt."""
-    given = spec.Run(
+    given = schemas.Run(
         id=new_id("run"),
         kind="training",
         state="queued",
@@ -41,19 +41,19 @@ async def registered(
     ctx: Context,
     who: Who,
     files: dict[str, bytes] | None = None,
-    artefact: spec.Artefact | None = None,
+    artefact: schemas.Artefact | None = None,
     *,
     metrics: dict[str, float] | None = None,
     **facts: Any,
-) -> spec.Version:
+) -> schemas.Version:
     """A version of these files, made by a run that is over."""
     run = await begun(ctx, who, **facts)
     kept = [
-        spec.File(name=name, blob=await ctx.blobs.put(who.workspace, data), bytes=len(data))
+        schemas.File(name=name, blob=await ctx.blobs.put(who.workspace, data), bytes=len(data))
         for name, data in (files or {"model.onnx": b"graph"}).items()
     ]
     made = Made(source="src_1", metrics=metrics or {"accuracy": 0.5}, environment={"python": "3"})
-    shown = artefact or spec.Artefact(classes=["circle", "square"])
+    shown = artefact or schemas.Artefact(classes=["circle", "square"])
     async with ctx.db.begin(who.workspace) as tx:
         id = await service.register(tx, run, shown, kept, made)
         await service.end_run(tx, run.id, metrics=made.metrics, version=id)

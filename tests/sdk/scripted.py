@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from volano.spec.errors import PROBLEM_MEDIA_TYPE, VolanoError
+from volano.schemas.errors import PROBLEM_MEDIA_TYPE, VolanoError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Answer:
 
 
 def value(it: object, status: int = 200) -> Answer:
-    """An answer with a value of the spec."""
+    """An answer with a value of the schemas."""
     return Answer(status=status, body=msgspec.json.encode(it))
 
 

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from tests.sdk.scripted import problem, value
+from volano.schemas.errors import Missing
+from volano.schemas.loop import Explanation, Fact
 from volano.sdk.client import kinds
-from volano.spec.errors import Missing
-from volano.spec.loop import Explanation, Fact
 
 UUID = "019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10"
 
@@ -45,7 +45,7 @@ def test_an_id_of_a_known_kind_is_looked_for_once(script, client):
 
     with pytest.raises(Missing):
         client.explain("run_1")
-    assert 1 == len(script.seen)
+    assert len(script.seen) == 1
 
 
 def test_the_client_loads_nothing_heavy_and_its_http_library_on_first_use():
@@ -54,5 +54,5 @@ def test_the_client_loads_nothing_heavy_and_its_http_library_on_first_use():
     loaded = {name.partition(".")[0] for name in json.loads(out)}
 
     heavy = {"httpx", "numpy", "sqlalchemy", "starlette", "torch", "rich", "cyclopts", "pyarrow"}
-    assert set() == heavy & loaded
-    assert set() == {m for m in json.loads(out) if m.startswith(("volano.core", "volano.app"))}
+    assert heavy & loaded == set()
+    assert {m for m in json.loads(out) if m.startswith(("volano.core", "volano.app"))} == set()

@@ -42,8 +42,8 @@ def test_arguments_win_over_the_environment_and_that_over_files(environ, folder)
 def test_a_key_is_never_sent_to_another_server_than_its_own(environ, folder):
     config.write("http://one", "key-one", config.user_file(environ))
 
-    assert "" == config.read("http://two", environ=environ, folder=folder).key
-    assert "" == config.read(environ=environ | {"VOLANO_URL": "http://two"}, folder=folder).key
+    assert config.read("http://two", environ=environ, folder=folder).key == ""
+    assert config.read(environ=environ | {"VOLANO_URL": "http://two"}, folder=folder).key == ""
 
 
 def test_every_server_keeps_its_own_key(environ, folder):
@@ -52,7 +52,7 @@ def test_every_server_keeps_its_own_key(environ, folder):
     config.write("http://two", "key-two", path)
 
     assert Profile(url="http://two", key="key-two") == config.read(environ=environ, folder=folder)
-    assert "key-one" == config.read("http://one/", environ=environ, folder=folder).key
+    assert config.read("http://one/", environ=environ, folder=folder).key == "key-one"
 
 
 def test_a_project_file_above_the_folder_wins_over_the_users_own(environ, folder):
@@ -61,7 +61,7 @@ def test_a_project_file_above_the_folder_wins_over_the_users_own(environ, folder
 
     expected = Profile(url="http://project", key="project-key")
     assert expected == config.read(environ=environ, folder=folder)
-    assert "my-key" == config.read("http://mine", environ=environ, folder=folder).key
+    assert config.read("http://mine", environ=environ, folder=folder).key == "my-key"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="not root: cannot give a file to somebody else")
@@ -69,14 +69,14 @@ def test_somebody_elses_project_file_is_not_followed(environ, folder):
     path = config.write("http://trap", "key", folder / config.PROJECT_FILE)
     os.chown(path, 12345, 12345)
 
-    assert config.DEFAULT_URL == config.read(environ=environ, folder=folder).url
+    assert config.read(environ=environ, folder=folder).url == config.DEFAULT_URL
 
 
 def test_only_its_owner_can_read_the_file(tmp_path):
     path = config.write("http://one", "key", tmp_path / "config.json")
 
-    assert 0o600 == path.stat().st_mode & 0o777
-    assert ["config.json"] == [p.name for p in tmp_path.iterdir()], "no draft is left behind"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [p.name for p in tmp_path.iterdir()] == ["config.json"], "no draft is left behind"
 
 
 def test_a_moved_server_keeps_its_key(tmp_path):
@@ -108,7 +108,7 @@ def test_what_is_no_address_is_refused(url):
 
 @pytest.mark.parametrize("url", ["HTTP://Host:80", "http://host:80/", " http://host:80 "])
 def test_addresses_that_mean_the_same_are_the_same(url):
-    assert "http://host:80" == config.clean(url)
+    assert config.clean(url) == "http://host:80"
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 
 from tests.cli.canned import SNAPSHOT
 from tests.sdk.scripted import Answer, value
+from volano.schemas.data import SnapshotRecord
 from volano.sdk.transport import ServerUnreachable
-from volano.spec.data import SnapshotRecord
 
 PARQUET = "application/vnd.apache.parquet"
 
@@ -24,12 +24,14 @@ def splits(script, **last: object) -> None:
 def test_a_snapshot_is_fetched_with_its_splits(script, client, tmp_path):
     splits(script)
 
-    assert SNAPSHOT == client.snapshots.pull("letters", tmp_path / "staged")
+    assert client.snapshots.pull("letters", tmp_path / "staged") == SNAPSHOT
     contents = {p.name: p.read_bytes() for p in (tmp_path / "staged").iterdir()}
-    assert {b"train rows", b"valid rows", b"test rows"} == {
-        content for name, content in contents.items() if name.endswith(".parquet")
+    assert {content for name, content in contents.items() if name.endswith(".parquet")} == {
+        b"train rows",
+        b"valid rows",
+        b"test rows",
     }
-    assert "snap_1" == json.loads(contents["snapshot.json"])["id"]
+    assert json.loads(contents["snapshot.json"])["id"] == "snap_1"
 
 
 def test_a_snapshot_that_was_cut_off_is_not_taken_for_whole(script, client, tmp_path):

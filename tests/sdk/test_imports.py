@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.sdk.scripted import Script, page, problem, value
+from volano.schemas.accounts import NameTaken
+from volano.schemas.common import uuid7
+from volano.schemas.data import Canvas, ImportedDrawing, NewDrawing, Point, Stroke
+from volano.schemas.labeling import Outcome
 from volano.sdk.client import Client
 from volano.sdk.imports import Journal, send
-from volano.spec.accounts import NameTaken
-from volano.spec.common import uuid7
-from volano.spec.data import Canvas, ImportedDrawing, NewDrawing, Point, Stroke
-from volano.spec.labeling import Outcome
 
 STROKE = Stroke(points=[Point(x=1, y=2, timestamp=0)])
 
@@ -61,11 +61,11 @@ def test_everything_is_sent_in_batches_and_missing_shapes_are_added(
 ):
     batches = list(send(client, "omniglot", drawings(4), journal, batch=2))
 
-    assert [2, 2] == [len(outcomes) for outcomes in batches]
-    assert ["shape-1"] == [sent["name"] for sent in taking.bodies("POST", "/shapes")]
+    assert [len(outcomes) for outcomes in batches] == [2, 2]
+    assert [sent["name"] for sent in taking.bodies("POST", "/shapes")] == ["shape-1"]
     sent = taking.bodies("POST", "/drawings/import")
-    assert ["omniglot", "omniglot"] == [one["origin"] for one in sent]
-    assert "drawer-0" == sent[0]["drawings"][0]["contributor"]
+    assert [one["origin"] for one in sent] == ["omniglot", "omniglot"]
+    assert sent[0]["drawings"][0]["contributor"] == "drawer-0"
 
 
 def test_a_shape_that_somebody_else_has_just_added_is_no_obstacle(
@@ -73,7 +73,7 @@ def test_a_shape_that_somebody_else_has_just_added_is_no_obstacle(
 ):
     taking.on("POST", "/shapes", problem(NameTaken(noun="shape", name="shape-1")))
 
-    assert 2 == len(list(send(client, "omniglot", drawings(4), journal, batch=2)))
+    assert len(list(send(client, "omniglot", drawings(4), journal, batch=2))) == 2
 
 
 def test_a_stopped_import_goes_on_behind_what_was_answered(
@@ -83,7 +83,7 @@ def test_a_stopped_import_goes_on_behind_what_was_answered(
     list(islice(send(client, "omniglot", made, journal, batch=2), 2))
 
     again = Journal.open(source, "omniglot", "ws_1", folder=tmp_path / "state")
-    assert 4 == again.sent
+    assert again.sent == 4
     list(send(client, "omniglot", made, again, batch=2))
 
     sent = taking.bodies("POST", "/drawings/import")
@@ -117,13 +117,13 @@ def test_another_file_origin_or_workspace_begins_anew(
     origin = "other" if what == "origin" else "omniglot"
     workspace = "ws_2" if what == "workspace" else "ws_1"
 
-    assert 0 == Journal.open(source, origin, workspace, folder=tmp_path / "state").sent
+    assert Journal.open(source, origin, workspace, folder=tmp_path / "state").sent == 0
 
 
 def test_a_forgotten_or_damaged_journal_begins_anew(source: Path, tmp_path: Path, journal: Journal):
     journal.note([Outcome(id="x", stored=True)])
     journal.path.write_bytes(b"{")
-    assert 0 == Journal.open(source, "omniglot", "ws_1", folder=tmp_path / "state").sent
+    assert Journal.open(source, "omniglot", "ws_1", folder=tmp_path / "state").sent == 0
 
     journal.forget()
-    assert (0, False) == (journal.sent, journal.path.exists())
+    assert (journal.sent, journal.path.exists()) == (0, False)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from tests.sdk.scripted import value
-from volano.spec.registry import Progress, Run
+from volano.schemas.registry import Progress, Run
 
 QUEUED = Run(
     id="run_1",
@@ -29,15 +29,15 @@ def test_a_run_is_seen_whenever_it_has_changed_until_it_is_over(script, client):
 
     states = [run.state for run in client.runs.watch("run_1", every_s=0.001)]
 
-    assert ["queued", "running", "failed"] == states
-    assert 5 == len(script.seen)
+    assert states == ["queued", "running", "failed"]
+    assert len(script.seen) == 5
 
 
 def test_a_run_that_is_over_is_asked_for_once(script, client):
     script.on("GET", "/runs/run_1", value(msgspec.structs.replace(QUEUED, state="cancelled")))
 
-    assert ["cancelled"] == [run.state for run in client.runs.watch("run_1")]
-    assert 1 == len(script.seen)
+    assert [run.state for run in client.runs.watch("run_1")] == ["cancelled"]
+    assert len(script.seen) == 1
 
 
 def test_what_is_not_given_is_left_to_the_server(script, client):
@@ -45,8 +45,8 @@ def test_what_is_not_given_is_left_to_the_server(script, client):
     client.runs.create("snap_1", params={"learning_rate": 0.1})
 
     (sent,) = script.bodies("POST", "/runs")
-    assert ("snap_1", {"learning_rate": 0.1}, None) == (
+    assert (
         sent["snapshot"],
         sent["params"],
         sent["model"],
-    )
+    ) == ("snap_1", {"learning_rate": 0.1}, None)

@@ -30,13 +30,13 @@ def test_the_same_seed_gives_the_same_drawings_and_another_does_not():
 
 def test_ids_are_uuids_of_version_7_and_differ():
     ids = [uuid.UUID(d.id) for d in made()]
-    assert {7} == {id.version for id in ids}
+    assert {id.version for id in ids} == {7}
     assert len(set(ids)) == len(ids)
 
 
 def test_every_drawing_is_accepted_without_a_flag():
-    assert {()} == {tuple(wire.encode(d).flags) for d in made()}
-    assert {"synthetic"} == {d.device for d in made(1)}
+    assert {tuple(wire.encode(d).flags) for d in made()} == {()}
+    assert {d.device for d in made(1)} == {"synthetic"}
 
 
 def test_the_scorer_takes_them_for_a_hand():
@@ -51,7 +51,7 @@ def test_no_two_replay_each_other():
 
 def test_drawers_take_turns():
     found = synthetic.drawings(["line"], 3, seed=0, drawers=2)
-    assert ["synthetic-00", "synthetic-01", "synthetic-00"] == [one.contributor for one in found]
+    assert [one.contributor for one in found] == ["synthetic-00", "synthetic-01", "synthetic-00"]
 
 
 def test_an_unknown_shape_is_refused_before_the_first_drawing():

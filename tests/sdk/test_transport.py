@@ -8,6 +8,14 @@ import pytest
 
 from tests.sdk.conftest import QUICK
 from tests.sdk.scripted import Answer, page, problem, value
+from volano.schemas.common import (
+    DeadlinePassed,
+    Overloaded,
+    StillRunning,
+    StorageFull,
+)
+from volano.schemas.data import TooManyPoints
+from volano.schemas.errors import PROBLEM_MEDIA_TYPE, Broken, Conflict, Invalid, Missing
 from volano.sdk.client import Client
 from volano.sdk.transport import (
     AnswerUnreadable,
@@ -17,14 +25,6 @@ from volano.sdk.transport import (
     Transport,
     path,
 )
-from volano.spec.common import (
-    DeadlinePassed,
-    Overloaded,
-    StillRunning,
-    StorageFull,
-)
-from volano.spec.data import TooManyPoints
-from volano.spec.errors import PROBLEM_MEDIA_TYPE, Broken, Conflict, Invalid, Missing
 
 SHAPE = {"name": "circle"}
 WHO = {"member": "mem_1", "role": "developer", "workspace": "ws_1"}
@@ -40,10 +40,10 @@ def test_a_write_is_sent_again_with_the_same_key_until_it_is_answered(script, cl
     busy = problem(Overloaded(), retry_after="0")
     script.on("POST", "/shapes", busy, Answer(status=502, body=b"bad gateway"), value(SHAPE, 201))
 
-    assert "circle" == client.shapes.add("circle").name
+    assert client.shapes.add("circle").name == "circle"
     keys = [seen.headers["idempotency-key"] for seen in script.seen]
-    assert 3 == len(keys)
-    assert 1 == len(set(keys))
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
 
 
 def test_every_new_write_has_a_key_of_its_own_and_a_read_has_none(script, client):
@@ -61,7 +61,7 @@ def test_every_new_write_has_a_key_of_its_own_and_a_read_has_none(script, client
 def test_a_write_whose_first_try_still_runs_is_asked_for_again(script, client):
     script.on("POST", "/shapes", problem(StillRunning(key="k")), value(SHAPE, 201))
 
-    assert "circle" == client.shapes.add("circle").name
+    assert client.shapes.add("circle").name == "circle"
 
 
 def test_a_dropped_connection_is_tried_again_once_the_server_has_answered(script, client):
@@ -69,7 +69,7 @@ def test_a_dropped_connection_is_tried_again_once_the_server_has_answered(script
     list(client.shapes.ls())
     script.on("POST", "/shapes", Answer(drop=True), value(SHAPE, 201))
 
-    assert "circle" == client.shapes.add("circle").name
+    assert client.shapes.add("circle").name == "circle"
 
 
 def test_the_wait_that_the_server_asks_for_is_kept(script, client):
@@ -85,7 +85,7 @@ def test_a_server_that_asks_for_an_hour_is_not_waited_for(script, client):
 
     with pytest.raises(Overloaded):
         list(client.shapes.ls())
-    assert 1 == len(script.seen)
+    assert len(script.seen) == 1
 
 
 def test_in_the_end_the_last_failure_is_raised(script, client):
@@ -110,7 +110,7 @@ def test_what_the_server_refuses_is_raised_at_once_as_the_same_class(script, cli
 
     with pytest.raises(type(error)) as raised:
         client.shapes.add("circle")
-    assert 1 == len(script.seen)
+    assert len(script.seen) == 1
     assert error.message == raised.value.message
     assert error.advice == raised.value.advice
 
@@ -120,7 +120,7 @@ def test_an_error_of_the_server_carries_its_request_id(script, client):
 
     with pytest.raises(Broken) as raised:
         list(client.shapes.ls())
-    assert "req_1" == raised.value.facts["request_id"]
+    assert raised.value.facts["request_id"] == "req_1"
 
 
 def test_where_nothing_listens_the_answer_comes_at_once_and_says_what_to_do():
@@ -131,14 +131,14 @@ def test_where_nothing_listens_the_answer_comes_at_once_and_says_what_to_do():
     ):
         client.whoami()
 
-    assert f"No Volano server answers at {url}: connection refused." == raised.value.message
+    assert raised.value.message == f"No Volano server answers at {url}: connection refused."
     assert "volano up" in raised.value.advice
 
 
 def test_another_kind_of_server_is_told_from_ours(script, client):
     with pytest.raises(NotVolano, match="404"):
         client.whoami()
-    assert 1 == len(script.seen)
+    assert len(script.seen) == 1
 
 
 @pytest.mark.parametrize(
@@ -172,8 +172,8 @@ def test_a_problem_that_only_a_newer_server_knows_keeps_its_words(script, client
 
     with pytest.raises(Conflict, match="This is much too purple") as raised:
         client.whoami()
-    assert {"shade": "much"} == raised.value.facts
-    assert "Take less than much." == raised.value.advice
+    assert raised.value.facts == {"shade": "much"}
+    assert raised.value.advice == "Take less than much."
 
 
 def test_bytes_that_cannot_be_unpacked_are_a_failure_in_words(script, client):
@@ -187,7 +187,7 @@ def test_bytes_that_cannot_be_unpacked_are_a_failure_in_words(script, client):
 def test_a_wait_that_is_no_number_of_seconds_is_not_kept(script, client, said):
     script.on("GET", "/whoami", problem(Overloaded(), retry_after=said), value(WHO))
 
-    assert "developer" == client.whoami().role
+    assert client.whoami().role == "developer"
 
 
 def test_an_answer_of_another_shape_is_an_error_of_its_own(script, client):
@@ -201,24 +201,24 @@ def test_a_listing_is_fetched_page_by_page_as_it_is_read(script, client):
     script.on("GET", "/shapes", page({"name": "a"}, after="a"), page({"name": "b"}))
 
     shapes = client.shapes.ls()
-    assert "a" == next(shapes).name
-    assert 1 == len(script.seen)
-    assert ["b"] == [shape.name for shape in shapes]
-    assert "after=a" == script.seen[1].query
+    assert next(shapes).name == "a"
+    assert len(script.seen) == 1
+    assert [shape.name for shape in shapes] == ["b"]
+    assert script.seen[1].query == "after=a"
 
 
 def test_a_stream_comes_line_by_line(script, client):
     script.on("GET", "/records/export", Answer(body=b'{"a":1}\n{"b":2}\n', media_type="x/jsonl"))
 
-    assert [b'{"a":1}', b'{"b":2}'] == list(client.records.export(label=["one", "two"]))
-    assert "label=one&label=two" == script.seen[0].query
+    assert list(client.records.export(label=["one", "two"])) == [b'{"a":1}', b'{"b":2}']
+    assert script.seen[0].query == "label=one&label=two"
 
 
 def test_a_stream_that_is_cut_is_not_taken_for_whole(script, client):
     script.on("GET", "/records/export", Answer(body=b'{"a":1}\n{"b"', drop=True))
 
     lines = client.records.export()
-    assert b'{"a":1}' == next(lines)
+    assert next(lines) == b'{"a":1}'
     with pytest.raises(ServerUnreachable):
         list(lines)
 
@@ -233,7 +233,7 @@ def test_a_refused_stream_raises_the_refusal(script, client):
 def test_the_key_is_sent_and_none_where_there_is_none(script, client):
     script.on("GET", "/shapes", page())
     list(client.shapes.ls())
-    assert "Bearer vk_test" == script.seen[0].headers["authorization"]
+    assert script.seen[0].headers["authorization"] == "Bearer vk_test"
 
     transport = Transport(script.url)
     list(transport.pages("/shapes", dict))
@@ -242,7 +242,7 @@ def test_the_key_is_sent_and_none_where_there_is_none(script, client):
 
 
 def test_what_a_person_typed_stays_within_its_segment_of_the_path():
-    assert "/runs/..%2Fkeys%3Fa%3D1%23b" == path("runs", "../keys?a=1#b")
+    assert path("runs", "../keys?a=1#b") == "/runs/..%2Fkeys%3Fa%3D1%23b"
 
 
 def test_closing_ends_a_wait_in_another_thread():
@@ -257,7 +257,7 @@ def test_closing_ends_a_wait_in_another_thread():
 def test_waits_grow_and_differ_and_end():
     *waits, last = Backoff(tries=20, first_s=1, most_s=8).waits()
 
-    assert 19 == len(waits)
+    assert len(waits) == 19
     assert last is None
     assert all(0.1 <= wait <= 8 for wait in waits)
     assert len(set(waits)) > 10

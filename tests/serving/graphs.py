@@ -10,11 +10,11 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.registry.versions import registered
 from tests.stages import drawing
 from volano.core.context import Context
+from volano.schemas.accounts import Who
+from volano.schemas.registry import Artefact, Golden, Version
+from volano.schemas.serving import DrawingInput
 from volano.serving import features, runtime
 from volano.serving.features import padded
-from volano.spec.accounts import Who
-from volano.spec.registry import Artefact, Golden, Version
-from volano.spec.serving import DrawingInput
 
 CLASSES = ["circle", "square", "triangle"]
 SEGMENTS = [[10.0, 10.0, 20.0, 20.0], [20.0, 20.0, 30.0, 10.0]]

@@ -9,11 +9,11 @@ import pytest
 from tests.serving.graphs import asked, version
 from tests.stages import Connect
 from volano.core.context import Context
+from volano.schemas.accounts import Who
+from volano.schemas.common import uuid7
 from volano.serving import service
-from volano.serving.lanes import Lanes
+from volano.serving.executor import InferenceExecutor
 from volano.serving.log import PredictionLog
-from volano.spec.accounts import Who
-from volano.spec.common import uuid7
 
 ONE = msgspec.to_builtins(asked())
 
@@ -24,14 +24,14 @@ async def http(server: Context, boss: Who, connect: Connect) -> httpx.AsyncClien
     developer = await connect("developer")
     made = (await version(server, boss)).id
     answer = await developer.post("/endpoints/shapes/activate", json={"version": made})
-    assert 200 == answer.status_code
+    assert answer.status_code == 200
     return developer
 
 
 async def test_one_input_and_a_list_of_them_are_answered(http: httpx.AsyncClient) -> None:
     one = await http.post("/endpoints/shapes/predict", json={"input": ONE})
     many = await http.post("/endpoints/shapes/predict", json={"inputs": [ONE] * 32})
-    assert [1, 32] == [len(answer.json()["predictions"]) for answer in (one, many)]
+    assert [len(answer.json()["predictions"]) for answer in (one, many)] == [1, 32]
 
 
 async def test_a_drawing_is_recognised_in_the_shape_in_which_it_is_collected(
@@ -41,7 +41,7 @@ async def test_a_drawing_is_recognised_in_the_shape_in_which_it_is_collected(
     answers = [
         await http.post("/endpoints/shapes/predict", json={"input": given}) for given in (ONE, sent)
     ]
-    assert [200, 200] == [answer.status_code for answer in answers]
+    assert [answer.status_code for answer in answers] == [200, 200]
     bare, whole = [answer.json()["predictions"][0]["scores"] for answer in answers]
     assert bare == whole
 
@@ -71,7 +71,7 @@ async def test_an_endpoint_that_is_not_there_is_missing(http: httpx.AsyncClient)
         await http.post("/endpoints/none/rollback"),
         await http.get("/predictions/no-uuid"),
     ]
-    assert [404] * 4 == [answer.status_code for answer in answers]
+    assert [answer.status_code for answer in answers] == [404] * 4
 
 
 async def test_a_rollback_answers_with_what_answers_from_then_on(
@@ -104,7 +104,7 @@ async def test_an_activation_that_is_sent_again_takes_nobodys_place(
             headers={"idempotency-key": key},
         )
         said.append((answer.status_code, answer.json()["sequence"]))
-    assert [(200, 2), (200, 3), (200, 2)] == said
+    assert said == [(200, 2), (200, 3), (200, 2)]
     assert other == (await http.get("/endpoints/shapes")).json()["version"]
 
 
@@ -130,17 +130,19 @@ async def test_where_the_queue_is_full_a_prediction_is_refused_and_all_else_answ
     async def ask() -> None:
         await service.predict(server, boss, "slow", [asked()], deadline_ms=3_600_000)
 
-    asking = [asyncio.create_task(ask()) for _ in range(20 * server.part(Lanes).sessions)]
+    asking = [
+        asyncio.create_task(ask()) for _ in range(20 * server.part(InferenceExecutor).sessions)
+    ]
     await asyncio.sleep(0)
     path, deadline = "/endpoints/slow/predict", {"x-deadline-ms": "1"}
     refused = await http.post(path, content=b"not even read", headers=deadline)
-    assert (503, "overloaded") == (refused.status_code, refused.json()["code"])
+    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
     assert int(refused.headers["retry-after"]) >= 1
     others = [await http.get("/endpoints/slow"), await http.post(
         "/endpoints/shapes/predict", json={"input": ONE})]  # fmt: skip
-    assert [200, 200] == [answer.status_code for answer in others]
+    assert [answer.status_code for answer in others] == [200, 200]
     await asyncio.gather(*asking)
-    assert 200 == (await http.post(path, json={"input": ONE})).status_code
+    assert (await http.post(path, json={"input": ONE})).status_code == 200
 
 
 async def test_a_deadline_that_is_none_is_refused(http: httpx.AsyncClient) -> None:
@@ -150,4 +152,4 @@ async def test_a_deadline_that_is_none_is_refused(http: httpx.AsyncClient) -> No
         )
         for text in ("0", "soon", "-5")
     ]
-    assert [422] * 3 == [answer.status_code for answer in answers]
+    assert [answer.status_code for answer in answers] == [422] * 3

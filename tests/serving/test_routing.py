@@ -5,6 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from volano.schemas.registry import Artefact
 from volano.serving.admission import Cost
 from volano.serving.routing import (
     FIRST_PAUSE_S,
@@ -14,7 +15,6 @@ from volano.serving.routing import (
     Routing,
 )
 from volano.serving.runtime import Loaded
-from volano.spec.registry import Artefact
 
 
 def _active(sequence: int, version: str = "ver_1") -> Active:
@@ -31,7 +31,7 @@ def test_changes_may_arrive_in_any_order(order: list[int]) -> None:
     taken = [routing.put(_at("a"), _active(sequence)) for sequence in order]
     found = routing.find(_at("a"))
     assert found is not None
-    assert 6 == found.sequence
+    assert found.sequence == 6
     assert taken == [all(n < s for n in order[:at]) for at, s in enumerate(order)]
 
 
@@ -63,7 +63,7 @@ def test_what_failed_is_tried_again_after_pauses_that_grow() -> None:
         tries.append(now)
     pauses = [after - before for before, after in pairwise([0.0, *tries])]
     assert pauses == sorted(pauses)
-    assert (FIRST_PAUSE_S, LONGEST_PAUSE_S) == (pauses[0], pauses[-1])
+    assert (pauses[0], pauses[-1]) == (FIRST_PAUSE_S, LONGEST_PAUSE_S)
 
 
 def test_a_failure_holds_back_nothing_but_its_own_change() -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.serving import graphs
+from volano.schemas.registry import ArtefactRefused, Golden
 from volano.serving import runtime
-from volano.spec.registry import ArtefactRefused, Golden
 
 
 @pytest.mark.parametrize(

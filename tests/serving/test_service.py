@@ -20,16 +20,12 @@ from volano.core.bus import open_bus
 from volano.core.context import Context
 from volano.core.segments.inbox import Row, of_subject
 from volano.registry import service as registry
-from volano.serving import log, service, store
-from volano.serving.lanes import Lanes
-from volano.serving.log import PredictionLog
-from volano.serving.routing import Routing
-from volano.spec.accounts import Who
-from volano.spec.common import Overloaded, uuid7
-from volano.spec.data import Canvas, Point, Stroke
-from volano.spec.errors import Missing
-from volano.spec.registry import ArtefactRefused
-from volano.spec.serving import (
+from volano.schemas.accounts import Who
+from volano.schemas.common import Overloaded, uuid7
+from volano.schemas.data import Canvas, Point, Stroke
+from volano.schemas.errors import Missing
+from volano.schemas.registry import ArtefactRefused
+from volano.schemas.serving import (
     DrawingInput,
     GoldenMismatch,
     InputUnusable,
@@ -37,6 +33,10 @@ from volano.spec.serving import (
     NothingActive,
     PredictResponse,
 )
+from volano.serving import log, service, store
+from volano.serving.executor import InferenceExecutor
+from volano.serving.log import PredictionLog
+from volano.serving.routing import Routing
 
 NAME = "shapes"
 
@@ -68,9 +68,9 @@ async def test_an_activated_version_answers_at_once(server: Context, boss: Who) 
     assert (NAME, there.id, 3) == (answer.endpoint, answer.version, len(answer.predictions))
     for one in answer.predictions:
         assert ("square", max(one.scores.values())) == (one.label, one.confidence)
-        assert set(CLASSES) == set(one.scores)
+        assert set(one.scores) == set(CLASSES)
         assert abs(sum(one.scores.values()) - 1) < 1e-5
-    assert 3 == len({one.id for one in answer.predictions})
+    assert len({one.id for one in answer.predictions}) == 3
 
 
 async def test_an_activation_is_a_line(server: Context, boss: Who) -> None:
@@ -138,7 +138,7 @@ async def test_a_version_that_answers_otherwise_than_when_trained_is_not_let_on(
     with pytest.raises(GoldenMismatch):
         await service.activate(server, boss, NAME, bad.id)
     assert good.id == (await _ask(server, boss)).version
-    assert 1 == (await service.endpoint(server, boss, NAME)).sequence
+    assert (await service.endpoint(server, boss, NAME)).sequence == 1
 
 
 async def test_a_version_that_cannot_be_checked_is_not_let_on(server: Context, boss: Who) -> None:
@@ -163,7 +163,7 @@ async def test_rolling_back_puts_the_version_before_back_on(server: Context, bos
     assert (first.id, 3) == (back.version, back.sequence)
     assert first.id == (await _ask(server, boss)).version
     assert [first.id, second.id, first.id] == [one.version for one in back.history]
-    assert [3, 2, 1] == [one.sequence for one in back.history]
+    assert [one.sequence for one in back.history] == [3, 2, 1]
     assert second.id in back.history[0].reason
     assert {boss.member} == {one.by for one in back.history}
 
@@ -200,7 +200,10 @@ async def test_under_twice_the_load_everybody_is_answered_or_told_when_to_come_a
     server: Context, boss: Who
 ) -> None:
     await service.activate(server, boss, NAME, (await version(server, boss, slow=True)).id)
-    active, lanes = server.part(Routing).find((boss.workspace, NAME)), server.part(Lanes)
+    active, lanes = (
+        server.part(Routing).find((boss.workspace, NAME)),
+        server.part(InferenceExecutor),
+    )
     assert active is not None
     burst = 20 * lanes.sessions
     in_time_s = burst / 2 * active.loaded.cost.now_s / lanes.sessions
@@ -299,7 +302,7 @@ async def test_what_cannot_be_followed_is_left_alone_for_a_while(
         await _ask(other_process, boss)
     await service.activate(server, boss, NAME, (await version(server, boss, 1)).id)
     await service.follow_changes(other_process)
-    assert "square" == (await _ask(other_process, boss)).predictions[0].label
+    assert (await _ask(other_process, boss)).predictions[0].label == "square"
 
 
 async def test_a_prediction_is_found_before_and_after_it_moved(server: Context, boss: Who) -> None:
@@ -309,7 +312,7 @@ async def test_a_prediction_is_found_before_and_after_it_moved(server: Context, 
     made = (await _ask(server, boss, *given)).predictions
     await _flushed(server)
     waiting = [await service.prediction(server, boss, one.id) for one in made]
-    assert 3 == await _compact(server, boss)
+    assert await _compact(server, boss) == 3
     moved = [await service.prediction(server, boss, one.id) for one in made]
     assert waiting == moved
     assert [seen(one) for one in given] == [seen(one.input) for one in moved]
@@ -376,7 +379,7 @@ async def test_predictions_beyond_the_bound_are_counted_not_kept(
     assert "volano_predictions_unlogged_total 3" in server.metrics.exposition()
     await kept.close()
     async with server.db.read(boss.workspace) as tx:
-        assert log._LIMIT == len(await of_subject(tx, log.STREAM, "ver_1"))
+        assert len(await of_subject(tx, log.STREAM, "ver_1")) == log._LIMIT
 
 
 def _head(version: str) -> log.Head:
@@ -424,8 +427,8 @@ async def test_endpoints_come_by_name_in_pages(server: Context, boss: Who, outsi
     first = await service.endpoints(server, boss, after="", limit=2)
     rest = await service.endpoints(server, boss, after=first.next or "", limit=2)
     names = [[one.name for one in page.items] for page in (first, rest)]
-    assert ([["a", "b"], ["c"]], None) == (names, rest.next)
-    assert [] == (await service.endpoints(server, outsider, after="", limit=9)).items
+    assert (names, rest.next) == ([["a", "b"], ["c"]], None)
+    assert (await service.endpoints(server, outsider, after="", limit=9)).items == []
 
 
 async def test_two_activations_at_once_are_two_rollouts(
@@ -437,7 +440,7 @@ async def test_two_activations_at_once_are_two_rollouts(
         *(service.activate(c, boss, NAME, v.id) for c, v in zip(contexts, versions, strict=True))
     )
     endpoint = await service.endpoint(server, boss, NAME)
-    assert [2, 1] == [one.sequence for one in endpoint.history]
+    assert [one.sequence for one in endpoint.history] == [2, 1]
     for ctx in contexts:
         await service.follow_changes(ctx)
         assert endpoint.version == (await _ask(ctx, boss)).version
@@ -452,4 +455,4 @@ async def test_counters_of_answers_add_up(server: Context, boss: Who) -> None:
         await _flushed(server)
         await _compact(server, boss)
     async with server.db.read(boss.workspace) as tx:
-        assert 8 == await store.answered(tx, there.id)
+        assert await store.answered(tx, there.id) == 8

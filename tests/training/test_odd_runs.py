@@ -6,8 +6,8 @@ from tests.stages import work_until
 from tests.training import test_service as runs
 from volano.core.context import Context
 from volano.registry import service as registry
-from volano.spec.accounts import Who
-from volano.spec.registry import Run
+from volano.schemas.accounts import Who
+from volano.schemas.registry import Run
 
 snapshot, start = runs.snapshot, runs.start
 

@@ -17,13 +17,13 @@ from volano.core.jobs import Worker
 from volano.core.jobs.lease import give_back
 from volano.data import service as data
 from volano.registry import service as registry
-from volano.spec.accounts import Who
-from volano.spec.common import new_id, utc_now
-from volano.spec.data import NewSnapshot, Snapshot
-from volano.spec.errors import Missing
-from volano.spec.jobs import LeaseLost
-from volano.spec.model import BadParam
-from volano.spec.registry import NewRun, Run, RunOver, UnknownRecipe
+from volano.schemas.accounts import Who
+from volano.schemas.common import new_id, utc_now
+from volano.schemas.data import NewSnapshot, Snapshot
+from volano.schemas.errors import Missing
+from volano.schemas.harness import BadParam
+from volano.schemas.jobs import LeaseLost
+from volano.schemas.registry import NewRun, Run, RunOver, UnknownRecipe
 from volano.training import service
 from volano.training.worker import handlers
 
@@ -88,7 +88,7 @@ def start(server: Context, boss: Who, snapshot: Snapshot) -> Start:
 def _source(bodies: Iterable[str], figures: str) -> str:
     train = textwrap.indent("\n".join(map(textwrap.dedent, bodies)).strip(), " " * 8)
     return (
-        "from volano.spec.model import Model\n\n\nclass Tiny(Model):\n"
+        "from volano.harness.model import Model\n\n\nclass Tiny(Model):\n"
         f"    def train(self, run):\n{train}\n\n    def evaluate(self, run):\n"
         f"        return {figures}\n"
     )
@@ -110,13 +110,13 @@ async def test_the_drawing_recipe_becomes_a_version(
     params = {"seconds": 0.5, "width": 4, "epochs": 1}
     new = NewRun(snapshot=snapshot.name, model="shapes", params=params, seconds=100)
     run = await _carried_out(server, boss, await service.request(server, boss, new))
-    assert ("finished", None, 4) == (run.state, run.failure, run.params["width"])
+    assert (run.state, run.failure, run.params["width"]) == ("finished", None, 4)
     version = await registry.version(server, boss, run.version or "")
     assert ("shapes", 1, run.id, snapshot.id) == (
         version.model, version.number, version.run, version.snapshot,
     )  # fmt: skip
     assert {"model.onnx", "version.json", "evaluation.json"} <= {one.name for one in version.files}
-    assert ["circle", "square"] == version.artefact.classes
+    assert version.artefact.classes == ["circle", "square"]
     assert version.artefact.golden
     assert 0 <= version.metrics["accuracy"] <= 1
     assert {"accuracy"} <= {one.metric for one in await registry.run_series(server, boss, run.id)}
@@ -127,10 +127,10 @@ async def test_what_a_run_logs_prints_and_measures_is_kept(
 ) -> None:
     body = 'print("hello")\nfor step in range(3): run.log(step, loss=1 / (1 + step))'
     run = await _carried_out(server, boss, await start(body, GOOD))
-    assert ("finished", {"loss": 1 / 3, "accuracy": 0.5}) == (run.state, run.metrics)
+    assert (run.state, run.metrics) == ("finished", {"loss": 1 / 3, "accuracy": 0.5})
     assert b"hello" in await registry.run_log(server, boss, run.id)
     (loss,) = await registry.run_series(server, boss, run.id)
-    assert [1.0, 0.5, 1 / 3] == loss.values
+    assert loss.values == [1.0, 0.5, 1 / 3]
 
 
 async def test_every_line_about_a_run_carries_its_id(
@@ -141,8 +141,8 @@ async def test_every_line_about_a_run_carries_its_id(
         bad = await _carried_out(server, boss, await start("1 / 0"))
 
     events = {run.id: [x["event"] for x in lines if x.get("run") == run.id] for run in (good, bad)}
-    assert ["run.started", "run.finished", "job.ended"] == events[good.id]
-    assert ["run.started", "run.failed", "job.ended"] == events[bad.id]
+    assert events[good.id] == ["run.started", "run.finished", "job.ended"]
+    assert events[bad.id] == ["run.started", "run.failed", "job.ended"]
 
 
 async def test_a_run_reads_its_data_and_nothing_of_the_server(
@@ -209,13 +209,13 @@ async def test_names_that_user_code_makes_up_are_not_followed(
     """
     run = await _carried_out(server, boss, await start(GOOD, body))
     version = await registry.version(server, boss, run.version or "")
-    assert ["model.onnx", "version.json"] == [one.name for one in version.files]
+    assert [one.name for one in version.files] == ["model.onnx", "version.json"]
 
 
 async def test_a_run_that_takes_too_long_is_ended(server: Context, boss: Who, start: Start) -> None:
     run = await _carried_out(server, boss, await start(FOR_EVER, seconds=0.5))
     assert run.failure is not None
-    assert ("failed", "user.timeout") == (run.state, run.failure.class_)
+    assert (run.state, run.failure.class_) == ("failed", "user.timeout")
 
 
 async def test_a_run_that_takes_too_much_memory_is_ended(
@@ -225,7 +225,7 @@ async def test_a_run_that_takes_too_much_memory_is_ended(
     body = "import time\nheld = bytearray(300 << 20)\ntime.sleep(60)"
     run = await _carried_out(small, boss, await start(body))
     assert run.failure is not None
-    assert "user.resource" == run.failure.class_
+    assert run.failure.class_ == "user.resource"
 
 
 async def test_a_snapshot_that_is_too_large_is_the_askers_turn(
@@ -234,16 +234,16 @@ async def test_a_snapshot_that_is_too_large_is_the_askers_turn(
     small = replace(server, settings=replace(server.settings, run_max_data=100))
     run = await _carried_out(small, boss, await start(GOOD))
     assert run.failure is not None
-    assert ("failed", "user.data") == (run.state, run.failure.class_)
+    assert (run.state, run.failure.class_) == ("failed", "user.data")
     assert "VOLANO_RUN_MAX_DATA" not in run.failure.message
 
 
 async def test_a_queued_run_is_cancelled_at_once(server: Context, boss: Who, start: Start) -> None:
     run = await start(GOOD)
-    assert "cancelled" == (await service.cancel(server, boss, run.id)).state
+    assert (await service.cancel(server, boss, run.id)).state == "cancelled"
     with pytest.raises(RunOver):
         await service.cancel(server, boss, run.id)
-    assert [] == await registry.open_runs(server)
+    assert await registry.open_runs(server) == []
 
 
 async def test_a_running_run_is_cancelled_at_its_next_report(
@@ -258,7 +258,7 @@ async def test_a_running_run_is_cancelled_at_its_next_report(
         await until(is_going)
         await service.cancel(server, boss, run.id)
         ended = await until(lambda: _ended(server, boss, run.id))
-    assert ("cancelled", None) == (ended.state, ended.version)
+    assert (ended.state, ended.version) == ("cancelled", None)
     assert not (server.settings.home_path / "runs" / run.id / "1").exists()
 
 
@@ -267,9 +267,9 @@ async def test_a_run_whose_job_died_is_ended(server: Context, boss: Who, start: 
     async with server.db.begin(boss.workspace) as tx:
         _, job = await registry.job_of(tx, run.id)
         await server.jobs.cancel(tx, job)
-    assert 1 == await service.settle(server)
-    assert 0 == await service.settle(server)
-    assert "cancelled" == (await registry.run(server, boss, run.id)).state
+    assert await service.settle(server) == 1
+    assert await service.settle(server) == 0
+    assert (await registry.run(server, boss, run.id)).state == "cancelled"
 
 
 async def test_a_worker_that_lost_its_lease_registers_nothing(
@@ -287,7 +287,7 @@ async def test_a_worker_that_lost_its_lease_registers_nothing(
     assert None is (await registry.run(server, boss, run.id)).version
     await service.carry_out(server, in_time)
     ended = await registry.run(server, boss, run.id)
-    assert ("finished", 2) == (ended.state, ended.attempt)
+    assert (ended.state, ended.attempt) == ("finished", 2)
     page = await registry.versions(server, boss, model=None, after="", limit=9)
     assert [ended.version] == [version.id for version in page.items]
 
@@ -317,7 +317,7 @@ async def test_a_worker_that_stops_gives_its_run_to_the_next_one(
     stopping.stop()
     await task
     ended = await _carried_out(server, boss, run)
-    assert ("finished", 2) == (ended.state, ended.attempt)
+    assert (ended.state, ended.attempt) == ("finished", 2)
 
 
 async def test_what_cannot_be_carried_out_is_not_queued(
@@ -332,7 +332,7 @@ async def test_what_cannot_be_carried_out_is_not_queued(
     for new, error in asked:
         with pytest.raises(error):
             await service.request(server, boss, new)
-    assert [] == await registry.open_runs(server)
+    assert await registry.open_runs(server) == []
 
 
 async def test_a_run_of_another_workspace_cannot_be_cancelled(

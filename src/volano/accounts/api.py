@@ -9,9 +9,9 @@ from volano.accounts import service, sessions
 from volano.core.context import Context
 from volano.core.http import PUBLIC, Answer, Header, Routes
 from volano.core.http.page import After
-from volano.spec import accounts as spec
-from volano.spec.accounts import Permission, Who
-from volano.spec.common import (
+from volano.schemas import accounts as schemas
+from volano.schemas.accounts import Permission, Who
+from volano.schemas.common import (
     CursorRefused,
     Id,
     IdempotencyKeyReused,
@@ -19,7 +19,7 @@ from volano.spec.common import (
     Page,
     RoleTooLow,
 )
-from volano.spec.errors import Missing
+from volano.schemas.errors import Missing
 
 accounts = Routes("", tag="accounts")
 
@@ -56,21 +56,23 @@ async def whoami(ctx: Context, who: Who) -> Who:
 @accounts.get("/members", allow="settings", errors=(CursorRefused,))
 async def list_members(
     ctx: Context, who: Who, *, after: After = "", limit: Limit = 100
-) -> Page[spec.Member]:
+) -> Page[schemas.Member]:
     """The members of the workspace in the order in which they were added."""
     return await service.list_members(ctx, who, after=after, limit=limit)
 
 
-@accounts.post("/members", allow="settings", status=201, errors=(spec.NameTaken,))
-async def add_member(ctx: Context, who: Who, body: spec.NewMember) -> spec.Member:
+@accounts.post("/members", allow="settings", status=201, errors=(schemas.NameTaken,))
+async def add_member(ctx: Context, who: Who, body: schemas.NewMember) -> schemas.Member:
     """Add a member; a key for it is made by `POST /keys`."""
     return await service.add_member(ctx, who, body)
 
 
 @accounts.patch(
-    "/members/{id}", allow="settings", errors=(Missing, spec.LastAdmin, spec.LastAdminKey)
+    "/members/{id}", allow="settings", errors=(Missing, schemas.LastAdmin, schemas.LastAdminKey)
 )
-async def change_member(ctx: Context, who: Who, id: Id, body: spec.MemberChange) -> spec.Member:
+async def change_member(
+    ctx: Context, who: Who, id: Id, body: schemas.MemberChange
+) -> schemas.Member:
     """Give a member another role."""
     return await service.change_role(ctx, who, id, body.role)
 
@@ -78,7 +80,7 @@ async def change_member(ctx: Context, who: Who, id: Id, body: spec.MemberChange)
 @accounts.get("/keys", allow="own-keys", errors=(CursorRefused,))
 async def list_keys(
     ctx: Context, who: Who, *, after: After = "", limit: Limit = 100
-) -> Page[spec.Key]:
+) -> Page[schemas.Key]:
     """One's own keys without their secrets, oldest first; an admin sees those of all members."""
     return await service.list_keys(ctx, who, after=after, limit=limit)
 
@@ -88,18 +90,18 @@ async def list_keys(
     allow="own-keys",
     status=201,
     natural=True,
-    errors=(Missing, RoleTooLow, spec.RoleAboveOwn, IdempotencyKeyReused),
+    errors=(Missing, RoleTooLow, schemas.RoleAboveOwn, IdempotencyKeyReused),
 )
 async def create_key(
-    ctx: Context, who: Who, body: spec.NewKey, *, idempotency_key: Once = None
-) -> spec.Key:
+    ctx: Context, who: Who, body: schemas.NewKey, *, idempotency_key: Once = None
+) -> schemas.Key:
     """Make a key; its secret is in this answer and never again. To rotate, make the new one first:
     both live until the old one is revoked."""
     return await service.create_key(ctx, who, body, once=idempotency_key)
 
 
 @accounts.delete(
-    "/keys/{id}", allow="own-keys", errors=(Missing, spec.RoleAboveOwn, spec.LastAdminKey)
+    "/keys/{id}", allow="own-keys", errors=(Missing, schemas.RoleAboveOwn, schemas.LastAdminKey)
 )
 async def revoke_key(ctx: Context, who: Who, id: Id) -> None:
     """Refuse a key from now on: all servers within seconds."""
@@ -109,7 +111,7 @@ async def revoke_key(ctx: Context, who: Who, id: Id) -> None:
 @accounts.get("/invites", allow="settings", errors=(CursorRefused,))
 async def list_invites(
     ctx: Context, who: Who, *, after: After = "", limit: Limit = 100
-) -> Page[spec.Invite]:
+) -> Page[schemas.Invite]:
     """The invitations of the workspace without their codes, oldest first."""
     return await service.list_invites(ctx, who, after=after, limit=limit)
 
@@ -118,8 +120,8 @@ async def list_invites(
     "/invites", allow="settings", status=201, natural=True, errors=(IdempotencyKeyReused,)
 )
 async def create_invite(
-    ctx: Context, who: Who, body: spec.NewInvite, *, idempotency_key: Once = None
-) -> spec.Invite:
+    ctx: Context, who: Who, body: schemas.NewInvite, *, idempotency_key: Once = None
+) -> schemas.Invite:
     """Make an invitation to draw; its code is in this answer and never again."""
     return await service.create_invite(ctx, who, body, once=idempotency_key)
 
@@ -130,14 +132,14 @@ async def revoke_invite(ctx: Context, who: Who, id: Id) -> None:
     await service.revoke_invite(ctx, who, id)
 
 
-@accounts.post("/sessions", allow=PUBLIC, status=201, natural=True, errors=(spec.InviteRefused,))
+@accounts.post("/sessions", allow=PUBLIC, status=201, natural=True, errors=(schemas.InviteRefused,))
 async def start_session(
     ctx: Context,
     who: None,
-    body: spec.NewSession,
+    body: schemas.NewSession,
     *,
     origin: Annotated[str | None, Header("origin")] = None,
-) -> Answer[spec.Session]:
+) -> Answer[schemas.Session]:
     """Start drawing as a new anonymous contributor. A browser is given the token as a cookie too,
     which its scripts cannot read."""
     session = await service.start_session(ctx, body)

@@ -6,7 +6,7 @@ The code says where it leads, so it is looked up within its workspace like every
 import re
 
 from volano.accounts.keys import base62, checksum, sealed
-from volano.core.secrets import Pepper
+from volano.accounts.secrets import Pepper
 
 ENTROPY = 16
 """Random bytes in a code."""

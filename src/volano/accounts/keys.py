@@ -8,7 +8,7 @@ import re
 import zlib
 from typing import NamedTuple
 
-from volano.core.secrets import Pepper
+from volano.accounts.secrets import Pepper
 
 ENTROPY = 40
 """Random bytes in a key: 8 for the id, 32 for the secret."""

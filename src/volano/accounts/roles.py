@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import get_args
 
-from volano.spec.accounts import PERMISSIONS, Permission, Role, RoleAboveOwn
+from volano.schemas.accounts import PERMISSIONS, Permission, Role, RoleAboveOwn
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -27,8 +27,8 @@ PAGE = """\
 # Roles
 
 Every operation of the API names one permission, and this table says which roles have it. It is made
-from `src/volano/spec/accounts.py` by `python -m volano.accounts.roles`; the server reads the same
-table, and a test calls every operation with every role that is too low for it.
+from `src/volano/schemas/accounts.py` by `python -m volano.accounts.roles`; the server reads the
+same table, and a test calls every operation with every role that is too low for it.
 
 {table}
 

@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from volano.accounts import roles, store
-from volano.spec import accounts as spec
-from volano.spec.accounts import Role
+from volano.schemas import accounts as schemas
+from volano.schemas.accounts import Role
 
 
 def is_live(row: store.Row, now: datetime) -> bool:
@@ -12,7 +12,7 @@ def is_live(row: store.Row, now: datetime) -> bool:
     return row.revoked_at is None and now < row.expires_at
 
 
-def days(made: spec.Key | spec.Invite) -> int:
+def days(made: schemas.Key | schemas.Invite) -> int:
     """How long it was to live."""
     return (made.expires_at - made.created_at).days
 
@@ -22,14 +22,14 @@ def role(row: store.Row) -> Role | None:
     return roles.lower(row.role or row.member_role, row.member_role)
 
 
-def member(row: store.Row) -> spec.Member:
+def member(row: store.Row) -> schemas.Member:
     """A member as the API shows it."""
-    return spec.Member(id=row.id, name=row.name, role=row.role, created_at=row.created_at)
+    return schemas.Member(id=row.id, name=row.name, role=row.role, created_at=row.created_at)
 
 
-def key(row: store.Row, secret: str | None = None) -> spec.Key:
+def key(row: store.Row, secret: str | None = None) -> schemas.Key:
     """A key as the API shows it; its secret only where it was just made."""
-    return spec.Key(
+    return schemas.Key(
         id=row.id,
         name=row.name,
         member=row.member,
@@ -41,9 +41,9 @@ def key(row: store.Row, secret: str | None = None) -> spec.Key:
     )
 
 
-def invite(row: store.Row, code: str | None = None) -> spec.Invite:
+def invite(row: store.Row, code: str | None = None) -> schemas.Invite:
     """An invitation as the API shows it; its code only where it was just made."""
-    return spec.Invite(
+    return schemas.Invite(
         id=row.id,
         created_at=row.created_at,
         expires_at=row.expires_at,

@@ -8,21 +8,21 @@ import uuid
 from datetime import timedelta
 
 from volano.accounts import invites, keys, roles, rows, sessions, store
+from volano.accounts.key_cache import KeyCache
+from volano.accounts.secrets import Pepper
 from volano.accounts.sessions import Ticket
-from volano.accounts.verdicts import Verdicts
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE, Tx
-from volano.core.secrets import Pepper
-from volano.spec import accounts as spec
-from volano.spec.accounts import PERMISSIONS, Permission, Role, Who
-from volano.spec.common import (
+from volano.schemas import accounts as schemas
+from volano.schemas.accounts import PERMISSIONS, Permission, Role, Who
+from volano.schemas.common import (
     IdempotencyKeyReused,
     Page,
     RoleTooLow,
     new_id,
     utc_now,
 )
-from volano.spec.errors import Missing
+from volano.schemas.errors import Missing
 
 FIRST_MEMBER = "admin"
 
@@ -37,9 +37,9 @@ async def identify(ctx: Context, credential: str) -> Who:
     """
     if credential.startswith(sessions.PREFIX):
         return _visitor(ctx, credential)
-    verdicts = ctx.part(Verdicts)
-    mark = verdicts.mark(credential)
-    known = verdicts.find(mark, time.monotonic())
+    key_cache = ctx.part(KeyCache)
+    mark = key_cache.mark(credential)
+    known = key_cache.find(mark, time.monotonic())
     return known or await _looked_up(ctx, credential, mark)
 
 
@@ -64,7 +64,7 @@ def require(who: Who, permission: Permission) -> None:
 def _visitor(ctx: Context, token: str) -> Who:
     ticket = sessions.verify(ctx.part(Pepper), token, utc_now())
     if ticket is None:
-        raise spec.KeyRefused
+        raise schemas.KeyRefused
     return Who(workspace=ticket.workspace, role="contributor", contributor=ticket.contributor)
 
 
@@ -75,47 +75,47 @@ async def _looked_up(ctx: Context, credential: str, mark: bytes) -> Who:
     """
     parts = keys.parse(credential)
     if parts is None:
-        raise spec.KeyRefused
-    verdicts = ctx.part(Verdicts)
-    moment = (mark, verdicts.revocations)
-    running = verdicts.running.get(moment)
+        raise schemas.KeyRefused
+    key_cache = ctx.part(KeyCache)
+    moment = (mark, key_cache.revocations)
+    running = key_cache.running.get(moment)
     if running is None:
         running = asyncio.create_task(_verified(ctx, parts, mark))
-        verdicts.running[moment] = running
-        running.add_done_callback(lambda _: verdicts.running.pop(moment))
+        key_cache.running[moment] = running
+        running.add_done_callback(lambda _: key_cache.running.pop(moment))
     # Whoever gives up waiting leaves it to the others.
     return await asyncio.shield(running)
 
 
 async def _verified(ctx: Context, parts: keys.Parts, mark: bytes) -> Who:
-    verdicts = ctx.part(Verdicts)
-    revocations, now, clock = verdicts.revocations, utc_now(), time.monotonic()
+    key_cache = ctx.part(KeyCache)
+    revocations, now, clock = key_cache.revocations, utc_now(), time.monotonic()
     digest = keys.stored(ctx.part(Pepper), parts)
     async with ctx.db.read(EVERYWHERE) as tx:
         row = await store.key(tx, parts.id)
     is_right = hmac.compare_digest(row.hash if row else _NO_HASH, digest)
     role = rows.role(row) if row else None
     if not (row and is_right and role and rows.is_live(row, now)):
-        raise spec.KeyRefused
+        raise schemas.KeyRefused
     who = Who(
         workspace=row.workspace, role=role, member=row.member, key=row.id, contributor=row.member
     )
-    trusted = min(verdicts.seconds, (row.expires_at - now).total_seconds())
-    verdicts.keep(mark, who, until=clock + trusted, revocations=revocations)
+    trusted = min(key_cache.seconds, (row.expires_at - now).total_seconds())
+    key_cache.keep(mark, who, until=clock + trusted, revocations=revocations)
     return who
 
 
-async def create_workspace(ctx: Context, name: str) -> tuple[spec.Workspace, spec.Key]:
+async def create_workspace(ctx: Context, name: str) -> tuple[schemas.Workspace, schemas.Key]:
     """A new workspace, and the key of its first member, an admin.
 
     Raises: NameTaken.
     """
-    workspace = spec.Workspace(id=new_id("ws"), name=name, created_at=utc_now())
+    workspace = schemas.Workspace(id=new_id("ws"), name=name, created_at=utc_now())
     async with ctx.db.begin(workspace.id) as tx:
         if not await store.add_workspace(tx, workspace.id, name, workspace.created_at):
-            raise spec.NameTaken(noun="workspace", name=name)
-        admin = await _add_member(tx, spec.NewMember(name=FIRST_MEMBER, role="admin"))
-        key = await _add_key(ctx, tx, admin.id, spec.NewKey(name="first"), _random())
+            raise schemas.NameTaken(noun="workspace", name=name)
+        admin = await _add_member(tx, schemas.NewMember(name=FIRST_MEMBER, role="admin"))
+        key = await _add_key(ctx, tx, admin.id, schemas.NewKey(name="first"), _random())
     return workspace, key
 
 
@@ -127,12 +127,12 @@ async def bootstrap(ctx: Context, name: str) -> str | None:
     """
     try:
         _, key = await create_workspace(ctx, name)
-    except spec.NameTaken:
+    except schemas.NameTaken:
         return None
     return key.secret
 
 
-async def admin_key(ctx: Context, name: str) -> spec.Key:
+async def admin_key(ctx: Context, name: str) -> schemas.Key:
     """Another key for an admin of the workspace: the host's way back in when all keys are lost.
 
     Raises: Missing.
@@ -140,10 +140,10 @@ async def admin_key(ctx: Context, name: str) -> spec.Key:
     workspace = await find_workspace(ctx, name)
     async with ctx.db.begin(workspace.id) as tx:
         admins = await store.locked_admins(tx)
-        return await _add_key(ctx, tx, admins[0], spec.NewKey(name="recovery"), _random())
+        return await _add_key(ctx, tx, admins[0], schemas.NewKey(name="recovery"), _random())
 
 
-async def find_workspace(ctx: Context, name: str) -> spec.Workspace:
+async def find_workspace(ctx: Context, name: str) -> schemas.Workspace:
     """The workspace with this name.
 
     Raises: Missing.
@@ -155,7 +155,7 @@ async def find_workspace(ctx: Context, name: str) -> spec.Workspace:
     return found
 
 
-async def add_member(ctx: Context, who: Who, new: spec.NewMember) -> spec.Member:
+async def add_member(ctx: Context, who: Who, new: schemas.NewMember) -> schemas.Member:
     """A new member, without a key yet.
 
     Raises: NameTaken.
@@ -166,7 +166,7 @@ async def add_member(ctx: Context, who: Who, new: spec.NewMember) -> spec.Member
 
 async def list_members(
     ctx: Context, who: Who, *, after: str = "", limit: int = 100
-) -> Page[spec.Member]:
+) -> Page[schemas.Member]:
     """The members of the workspace in the order in which they were added.
 
     Raises: CursorRefused.
@@ -176,7 +176,7 @@ async def list_members(
     return store.MEMBERS.page(found, limit, rows.member)
 
 
-async def change_role(ctx: Context, who: Who, id_: str, role: Role) -> spec.Member:
+async def change_role(ctx: Context, who: Who, id_: str, role: Role) -> schemas.Member:
     """The member with the role that it has from now on; its keys are looked at again at once.
 
     Raises: Missing, LastAdmin, LastAdminKey.
@@ -185,23 +185,23 @@ async def change_role(ctx: Context, who: Who, id_: str, role: Role) -> spec.Memb
         admins = await store.locked_admins(tx)
         member = await _found_member(tx, id_)
         if admins == [id_] and role != "admin":
-            raise spec.LastAdmin(member=member.name)
+            raise schemas.LastAdmin(member=member.name)
         await store.set_role(tx, id_, role)
         if id_ in admins:
             await _require_admin_key(tx)
-        tx.after_commit(lambda: ctx.part(Verdicts).forget(member=id_))
+        tx.after_commit(lambda: ctx.part(KeyCache).forget(member=id_))
         return await _found_member(tx, id_)
 
 
-async def _add_member(tx: Tx, new: spec.NewMember) -> spec.Member:
-    member = spec.Member(id=new_id("mem"), name=new.name, role=new.role, created_at=utc_now())
+async def _add_member(tx: Tx, new: schemas.NewMember) -> schemas.Member:
+    member = schemas.Member(id=new_id("mem"), name=new.name, role=new.role, created_at=utc_now())
     row = {"id": member.id, "name": new.name, "role": new.role, "created_at": member.created_at}
     if not await store.add_member(tx, row):
-        raise spec.NameTaken(noun="member", name=new.name)
+        raise schemas.NameTaken(noun="member", name=new.name)
     return member
 
 
-async def _found_member(tx: Tx, id_: str) -> spec.Member:
+async def _found_member(tx: Tx, id_: str) -> schemas.Member:
     row = await store.member(tx, id_)
     if row is None:
         raise Missing(noun="member", id=id_)
@@ -209,8 +209,8 @@ async def _found_member(tx: Tx, id_: str) -> spec.Member:
 
 
 async def create_key(
-    ctx: Context, who: Who, new: spec.NewKey, *, once: str | None = None
-) -> spec.Key:
+    ctx: Context, who: Who, new: schemas.NewKey, *, once: str | None = None
+) -> schemas.Key:
     """A key with its secret, for oneself or, by an admin, for another member.
 
     `once` is an Idempotency-Key: the second time the answer is the first one's.
@@ -222,7 +222,7 @@ async def create_key(
     async with ctx.db.begin(who.workspace) as tx:
         member = await _found_member(tx, member_id)
         role = roles.grant(new.role, member=member.role, own=who.role)
-        given = spec.NewKey(name=new.name, role=role, days=new.days)
+        given = schemas.NewKey(name=new.name, role=role, days=new.days)
         key = await _add_key(ctx, tx, member.id, given, _entropy(ctx, who, "key", once))
     asked = (member.id, new.name, role or member.role, new.days)
     if (key.member, key.name, key.role, rows.days(key)) != asked:
@@ -230,7 +230,9 @@ async def create_key(
     return key
 
 
-async def list_keys(ctx: Context, who: Who, *, after: str = "", limit: int = 100) -> Page[spec.Key]:
+async def list_keys(
+    ctx: Context, who: Who, *, after: str = "", limit: int = 100
+) -> Page[schemas.Key]:
     """One's own keys without their secrets, oldest first; an admin sees those of all members.
 
     Raises: CursorRefused.
@@ -253,11 +255,11 @@ async def revoke_key(ctx: Context, who: Who, id_: str) -> None:
         if row is None or not (row.member == who.member or who.may("settings")):
             raise Missing(noun="key", id=id_)
         if not roles.within(rows.key(row).role, who.role):
-            raise spec.RoleAboveOwn(role=rows.key(row).role, own=who.role)
+            raise schemas.RoleAboveOwn(role=rows.key(row).role, own=who.role)
         await store.revoke_key(tx, id_, utc_now())
         if rows.role(row) == "admin":
             await _require_admin_key(tx)
-        tx.after_commit(lambda: ctx.part(Verdicts).forget(key=id_))
+        tx.after_commit(lambda: ctx.part(KeyCache).forget(key=id_))
 
 
 async def _require_admin_key(tx: Tx) -> None:
@@ -266,10 +268,12 @@ async def _require_admin_key(tx: Tx) -> None:
     Raises: LastAdminKey.
     """
     if not await store.has_admin_key(tx, utc_now()):
-        raise spec.LastAdminKey
+        raise schemas.LastAdminKey
 
 
-async def _add_key(ctx: Context, tx: Tx, member: str, new: spec.NewKey, entropy: bytes) -> spec.Key:
+async def _add_key(
+    ctx: Context, tx: Tx, member: str, new: schemas.NewKey, entropy: bytes
+) -> schemas.Key:
     text = keys.mint(entropy)
     parts = keys.parse(text)
     assert parts is not None
@@ -290,8 +294,8 @@ async def _add_key(ctx: Context, tx: Tx, member: str, new: spec.NewKey, entropy:
 
 
 async def create_invite(
-    ctx: Context, who: Who, new: spec.NewInvite, *, once: str | None = None
-) -> spec.Invite:
+    ctx: Context, who: Who, new: schemas.NewInvite, *, once: str | None = None
+) -> schemas.Invite:
     """An invitation with its code; `once` is an Idempotency-Key, as for `create_key`.
 
     Raises: IdempotencyKeyReused.
@@ -313,7 +317,7 @@ async def create_invite(
 
 async def list_invites(
     ctx: Context, who: Who, *, after: str = "", limit: int = 100
-) -> Page[spec.Invite]:
+) -> Page[schemas.Invite]:
     """The invitations of the workspace, without their codes, oldest first.
 
     Raises: CursorRefused.
@@ -333,24 +337,24 @@ async def revoke_invite(ctx: Context, who: Who, id_: str) -> None:
             raise Missing(noun="invitation", id=id_)
 
 
-async def start_session(ctx: Context, new: spec.NewSession) -> spec.Session:
+async def start_session(ctx: Context, new: schemas.NewSession) -> schemas.Session:
     """A session of a new contributor in the workspace that invited; nothing is stored of it.
 
     Raises: InviteRefused (mistyped, unknown, expired or revoked).
     """
     workspace = invites.workspace(new.invite)
     if workspace is None:
-        raise spec.InviteRefused
+        raise schemas.InviteRefused
     pepper, now = ctx.part(Pepper), utc_now()
     async with ctx.db.read(workspace) as tx:
         row = await store.invite(tx, invites.stored(pepper, new.invite))
     if row is None or not rows.is_live(row, now):
-        raise spec.InviteRefused
+        raise schemas.InviteRefused
     lasts = timedelta(days=ctx.settings.session_days)
     # Not a UUIDv7: that would tell when an anonymous person came.
     ticket = Ticket(workspace, str(uuid.uuid4()), now.replace(microsecond=0) + lasts)
     token = sessions.sign(pepper, ticket)
-    return spec.Session(
+    return schemas.Session(
         token=token,
         contributor=ticket.contributor,
         workspace=workspace,

@@ -9,7 +9,7 @@ import hmac
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from volano.core.secrets import Pepper
+from volano.accounts.secrets import Pepper
 
 PREFIX = "v1."
 

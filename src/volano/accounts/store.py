@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from volano.core.db import Instant, Tx, metadata
 from volano.core.http.page import Keyset
-from volano.spec.accounts import Role, Workspace
+from volano.schemas.accounts import Role, Workspace
 
 Row = sa.Row[Any]
 

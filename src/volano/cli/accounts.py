@@ -11,7 +11,7 @@ from volano.cli.terminal import Here, Limit, Terminal, note
 from volano.sdk import config
 
 if TYPE_CHECKING:
-    from volano.spec.accounts import Invite, Key, Member, Who
+    from volano.schemas.accounts import Invite, Key, Member, Who
 
 RoleName = Literal["contributor", "annotator", "reviewer", "developer", "admin", "auditor"]
 

@@ -11,8 +11,8 @@ from volano.cli.render import Columns, Look
 from volano.cli.terminal import Here, Limit, note
 
 if TYPE_CHECKING:
+    from volano.schemas.data import Drawing, QualityPart, Record
     from volano.sdk.data import Which
-    from volano.spec.data import Drawing, QualityPart, Record
 
 app = App(name="data", help="Records: import, list, look at, export.")
 app.command("volano.cli.importing:import_", name="import")

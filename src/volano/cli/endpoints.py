@@ -9,7 +9,7 @@ from volano.cli.render import Columns, Look
 from volano.cli.terminal import Here, Limit, note
 
 if TYPE_CHECKING:
-    from volano.spec.serving import Endpoint, Rollout
+    from volano.schemas.serving import Endpoint, Rollout
 
 app = App(name="endpoints", help="What answers, and what did before.")
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 from volano.cli import render
 from volano.cli.render import Look, Node
 from volano.cli.terminal import Here, note
-from volano.spec.errors import Invalid, Missing
+from volano.schemas.errors import Invalid, Missing
 
 if TYPE_CHECKING:
+    from volano.schemas.loop import Explanation, Fact, Kind
     from volano.sdk.client import Client
-    from volano.spec.loop import Explanation, Fact, Kind
 
 _TOLD: Final = {
     "prediction": ("confidence", "at"),

@@ -6,17 +6,17 @@ import json
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from volano.schemas.accounts import NameTaken
+from volano.schemas.data import Canvas, Point, Stroke
+from volano.schemas.serving import DrawingInput
 from volano.sdk import synthetic
-from volano.spec.accounts import NameTaken
-from volano.spec.data import Canvas, Point, Stroke
-from volano.spec.serving import DrawingInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from volano.cli.steps import Steps
+    from volano.schemas.registry import Run
     from volano.sdk.client import Client
-    from volano.spec.registry import Run
 
 NAME = "shapes"
 """Of the first snapshot, model and endpoint."""

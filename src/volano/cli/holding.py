@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from volano.spec.errors import Unavailable
+from volano.schemas.errors import Unavailable
 
 PARTS: Final = {"all": ("api", "worker"), "api": ("api",), "worker": ("worker",)}
 """Role -> what of a server it runs; a home has one of each, so the two roles may share it."""

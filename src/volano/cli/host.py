@@ -9,7 +9,7 @@ from volano.cli.terminal import Here, note
 
 if TYPE_CHECKING:
     from volano.cli.render import Look
-    from volano.spec.loop import Diagnosis
+    from volano.schemas.loop import Diagnosis
 
 
 def up(

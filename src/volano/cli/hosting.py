@@ -18,11 +18,11 @@ from volano.cli import problems
 from volano.cli.holding import held
 from volano.cli.steps import Steps
 from volano.cli.terminal import Terminal
+from volano.schemas.accounts import KeyRefused
+from volano.schemas.errors import VolanoError
+from volano.schemas.loop import Diagnosis
 from volano.sdk import config
 from volano.sdk.client import Client
-from volano.spec.accounts import KeyRefused
-from volano.spec.errors import VolanoError
-from volano.spec.loop import Diagnosis
 
 _EVERYWHERE = ("127.0.0.1", "0.0.0.0", "::")  # noqa: S104  # compared with, not listened on
 """Hosts that `localhost` reaches."""

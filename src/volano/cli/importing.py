@@ -13,9 +13,9 @@ from volano.cli.terminal import Here, Terminal, note
 
 if TYPE_CHECKING:
     from volano.data.formats.omniglot import Skipped
+    from volano.schemas.data import ImportedDrawing
+    from volano.schemas.labeling import Outcome
     from volano.sdk.imports import Journal
-    from volano.spec.data import ImportedDrawing
-    from volano.spec.labeling import Outcome
 
 _SHOWN_BAD = 20
 _CELLS = 30
@@ -76,7 +76,7 @@ class _Import:
     def read(self, archive: BinaryIO, origin: str) -> "Iterator[ImportedDrawing]":
         """The drawings of the archive; what cannot be read is noted."""
         from volano.data.formats import omniglot
-        from volano.spec.data import ImportedDrawing
+        from volano.schemas.data import ImportedDrawing
 
         for found in omniglot.read(archive, origin):
             if isinstance(found, omniglot.Found):

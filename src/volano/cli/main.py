@@ -13,7 +13,7 @@ import volano
 from volano.cli import manual, problems, recipes
 from volano.cli.shared import Misuse, in_words, split
 from volano.cli.terminal import Terminal
-from volano.spec.errors import VolanoError
+from volano.schemas.errors import VolanoError
 
 ABOUT: Final = "Volano: one data engine that closes the machine-learning loop."
 

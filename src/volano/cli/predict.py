@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from volano.cli import problems, render
 from volano.cli.render import Look
 from volano.cli.terminal import Here, Terminal, note
-from volano.spec.errors import Invalid
+from volano.schemas.errors import Invalid
 
 if TYPE_CHECKING:
-    from volano.spec.serving import DrawingInput, Prediction, PredictResponse
+    from volano.schemas.serving import DrawingInput, Prediction, PredictResponse
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST: Final = 32
@@ -61,7 +61,7 @@ def _bars(prediction: "Prediction", look: Look) -> str:
 
 
 def _inputs(terminal: Terminal, source: str) -> "list[DrawingInput]":
-    from volano.spec.serving import DrawingInput
+    from volano.schemas.serving import DrawingInput
 
     if _UUID.fullmatch(source) and not Path(source).exists():
         drawing = terminal.client.records.drawing(source)
@@ -91,7 +91,7 @@ def parse(text: bytes, source: str) -> "list[DrawingInput]":
     """
     import msgspec
 
-    from volano.spec.serving import DrawingInput
+    from volano.schemas.serving import DrawingInput
 
     try:
         documents = _documents(text)

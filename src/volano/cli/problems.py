@@ -4,7 +4,7 @@ import json
 from typing import Final
 
 from volano.cli.render import Ink, visible
-from volano.spec.errors import Broken, Invalid, Missing, Unavailable, VolanoError
+from volano.schemas.errors import Broken, Invalid, Missing, Unavailable, VolanoError
 
 USER: Final = 1
 USAGE: Final = 2

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from volano.cli.manual import Lines
-from volano.spec.errors import Invalid
+from volano.schemas.errors import Invalid
 
 HIDDEN = frozenset({"recipe", "model", "snapshot", "seconds", "seed", "local", "data", "out"})
 """Options of `volano train` itself, which hide a parameter of the same name."""

@@ -5,7 +5,7 @@ from typing import Final
 from volano.cli import problems, render
 from volano.cli.render import Look
 from volano.cli.terminal import Terminal
-from volano.spec.registry import Failure, Run
+from volano.schemas.registry import Failure, Run
 
 STATE_STYLES: Final = {
     "finished": "green",

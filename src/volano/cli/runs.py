@@ -8,7 +8,7 @@ from volano.cli.render import Columns
 from volano.cli.run_card import conclude, percent, took, view
 from volano.cli.terminal import Here, Limit, note
 from volano.cli.watching import follow
-from volano.spec.registry import Run, RunState
+from volano.schemas.registry import Run, RunState
 
 app = App(name="runs", help="Trainings: list, watch, cancel.")
 

@@ -8,7 +8,7 @@ from volano.cli.render import Columns
 from volano.cli.terminal import Here, Limit, note
 
 if TYPE_CHECKING:
-    from volano.spec.labeling import Shape
+    from volano.schemas.labeling import Shape
 
 app = App(name="shapes", help="What contributors are asked to draw.")
 

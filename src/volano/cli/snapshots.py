@@ -12,7 +12,7 @@ from volano.cli.render import Columns, Look
 from volano.cli.terminal import Here, Limit, note
 
 if TYPE_CHECKING:
-    from volano.spec.data import Snapshot
+    from volano.schemas.data import Snapshot
 
 app = App(name="snapshots", help="Frozen lists of records to train on.")
 
@@ -61,7 +61,7 @@ def create(
     Example:
         volano snapshots create letters --origin omniglot --test-contributors '*-1[7-9]' '*-20'
     """
-    from volano.spec.data import RecordFilter, SplitRule
+    from volano.schemas.data import RecordFilter, SplitRule
 
     rule = SplitRule(**asdict(division))
     wanted = RecordFilter(

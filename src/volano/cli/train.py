@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from volano.cli.render import visible
 from volano.cli.terminal import Here, Terminal, note
 from volano.cli.watching import follow
-from volano.spec.errors import Invalid
+from volano.schemas.errors import Invalid
 
 
 class SnapshotNeeded(Invalid):

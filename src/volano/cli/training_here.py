@@ -11,8 +11,8 @@ from volano.cli.run_card import tell_failure
 from volano.cli.terminal import Terminal
 from volano.cli.watching import Moment, frame
 from volano.harness import local
-from volano.spec.harness import AnyEvent, Failed, Finished, Phase, Points, Reached
-from volano.spec.registry import Progress
+from volano.schemas.harness import AnyEvent, Failed, Finished, Phase, Points, Reached
+from volano.schemas.registry import Progress
 
 
 def train_here(

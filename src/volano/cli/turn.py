@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from volano.cli.terminal import Here, note
-from volano.spec.data import RecordFilter, SplitRule
+from volano.schemas.data import RecordFilter, SplitRule
 
 
 @Parameter(name="*")

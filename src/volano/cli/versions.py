@@ -10,12 +10,12 @@ from volano.cli import render
 from volano.cli.render import Columns, Look
 from volano.cli.shared import Misuse
 from volano.cli.terminal import Here, Limit, Terminal, note
-from volano.spec.errors import Invalid, Missing
+from volano.schemas.errors import Invalid, Missing
 
 if TYPE_CHECKING:
-    from volano.spec.evaluation import ClassFigures, ClassificationReport, Confusion, Difference
-    from volano.spec.registry import Comparison, Version
-    from volano.spec.serving import Endpoint
+    from volano.schemas.evaluation import ClassFigures, ClassificationReport, Confusion, Difference
+    from volano.schemas.registry import Comparison, Version
+    from volano.schemas.serving import Endpoint
 
 app = App(name="versions", help="Trained models: list, compare, activate.")
 

@@ -9,7 +9,7 @@ from volano.cli.live import Live
 from volano.cli.render import Ink
 from volano.cli.run_card import STATE_STYLES, conclude, view
 from volano.cli.terminal import Terminal
-from volano.spec.registry import Progress, Run
+from volano.schemas.registry import Progress, Run
 
 Curves = Mapping[str, Sequence[float]]
 """Metric -> its values in the order they were logged."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from volano.core.jobs import Ledger
     from volano.core.metrics import Metrics
     from volano.core.settings import Settings
-    from volano.spec.accounts import Permission, Who
+    from volano.schemas.accounts import Permission, Who
 
     Authorise = Callable[["Context", HTTPConnection, Permission], Awaitable[Who]]
 

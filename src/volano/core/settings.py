@@ -11,7 +11,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from volano.spec.errors import Invalid
+from volano.schemas.errors import Invalid
 
 
 class BadSetting(Invalid):

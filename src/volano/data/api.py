@@ -14,15 +14,15 @@ from volano.core.http.page import After
 from volano.data import service
 from volano.data.formats import drawings, render
 from volano.data.ingest import Content
-from volano.spec import data as spec
-from volano.spec.accounts import Who
-from volano.spec.common import CursorRefused, Id, Page, Uuid
+from volano.schemas import data as schemas
+from volano.schemas.accounts import Who
+from volano.schemas.common import CursorRefused, Id, Page, Uuid
 
 records = Routes("/records", tag="data")
 snapshots = Routes("/snapshots", tag="data")
 
 Limit = Annotated[int, Meta(ge=1, le=1000)]
-Words = Annotated[tuple[spec.Pattern, ...], Meta(max_length=100)]
+Words = Annotated[tuple[schemas.Pattern, ...], Meta(max_length=100)]
 
 _IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}
 
@@ -38,8 +38,8 @@ def _filter(
     without_flag: Words,
     min_quality: float | None,
     received_before: datetime | None,
-) -> spec.RecordFilter:
-    return spec.RecordFilter(
+) -> schemas.RecordFilter:
+    return schemas.RecordFilter(
         labels=list(label),
         origins=list(origin),
         contributors=list(contributor),
@@ -62,7 +62,7 @@ async def list_records(
     received_before: Moment | None = None,
     after: Uuid | None = None,
     limit: Limit = 100,
-) -> Page[spec.Record]:
+) -> Page[schemas.Record]:
     """Records on the shelf, by id; a drawing gets there some seconds after its receipt."""
     wanted = _filter(label, origin, contributor, without_flag, min_quality, received_before)
     return await service.page(ctx, who, wanted, after=after, limit=limit)
@@ -85,24 +85,24 @@ async def export(
     return Stream(_lines(ctx, who, wanted), "application/jsonl")
 
 
-async def _lines(ctx: Context, who: Who, wanted: spec.RecordFilter) -> AsyncIterator[bytes]:
+async def _lines(ctx: Context, who: Who, wanted: schemas.RecordFilter) -> AsyncIterator[bytes]:
     async for one in service.contents(ctx, who, wanted):
         yield msgspec.json.encode(_drawing(one)) + b"\n"
 
 
 @records.get("/{id}", allow="read")
-async def show_record(ctx: Context, who: Who, id: Id) -> spec.Record:
+async def show_record(ctx: Context, who: Who, id: Id) -> schemas.Record:
     """One record."""
     return await service.record(ctx, who, id)
 
 
 @records.get("/{id}/drawing", allow="read")
-async def show_drawing(ctx: Context, who: Who, id: Id) -> spec.Drawing:
+async def show_drawing(ctx: Context, who: Who, id: Id) -> schemas.Drawing:
     """One drawing with its strokes, and why its quality is what it is."""
     return _drawing(await service.content(ctx, who, id))
 
 
-@records.get("/{id}/image", allow="read", produces="image/png", errors=(spec.BadImageSize,))
+@records.get("/{id}/image", allow="read", produces="image/png", errors=(schemas.BadImageSize,))
 async def show_image(
     ctx: Context, who: Who, id: Id, *, format: Literal["png", "svg"] = "png", size: int = 256
 ) -> Raw:
@@ -115,9 +115,9 @@ async def show_image(
     return Raw(await asyncio.to_thread(render.png, payload, size), "image/png", _IMMUTABLE)
 
 
-def _drawing(one: Content) -> spec.Drawing:
+def _drawing(one: Content) -> schemas.Drawing:
     record, content = one.record, drawings.decode(one.payload)
-    return spec.Drawing(
+    return schemas.Drawing(
         id=record.id,
         shape=record.label,
         canvas=content.canvas,
@@ -134,9 +134,11 @@ def _drawing(one: Content) -> spec.Drawing:
 
 
 @snapshots.post(
-    allow="train", status=201, errors=(spec.NothingMatches, spec.EmptySplit, spec.NobodyTests)
+    allow="train",
+    status=201,
+    errors=(schemas.NothingMatches, schemas.EmptySplit, schemas.NobodyTests),
 )
-async def freeze(ctx: Context, who: Who, body: spec.NewSnapshot) -> Prepared[spec.Snapshot]:
+async def freeze(ctx: Context, who: Who, body: schemas.NewSnapshot) -> Prepared[schemas.Snapshot]:
     """Freeze the records that fit a filter; equal lists have one id, under each of their names."""
     return Prepared(await service.prepare_freeze(ctx, who, body))
 
@@ -144,13 +146,13 @@ async def freeze(ctx: Context, who: Who, body: spec.NewSnapshot) -> Prepared[spe
 @snapshots.get(allow="read", errors=(CursorRefused,))
 async def list_snapshots(
     ctx: Context, who: Who, *, after: After = "", limit: Limit = 100
-) -> Page[spec.Snapshot]:
+) -> Page[schemas.Snapshot]:
     """Snapshots, newest first."""
     return await service.snapshots(ctx, who, after=after, limit=limit)
 
 
 @snapshots.get("/{id}", allow="read")
-async def show_snapshot(ctx: Context, who: Who, id: Id) -> spec.Snapshot:
+async def show_snapshot(ctx: Context, who: Who, id: Id) -> schemas.Snapshot:
     """One snapshot, by its id or its name (then the newest)."""
     return await service.frozen(ctx, who, id)
 
@@ -158,13 +160,13 @@ async def show_snapshot(ctx: Context, who: Who, id: Id) -> spec.Snapshot:
 @snapshots.get("/{id}/records", allow="read")
 async def list_snapshot_records(
     ctx: Context, who: Who, id: Id, *, after: Uuid | None = None, limit: Limit = 1000
-) -> Page[spec.SnapshotRecord]:
+) -> Page[schemas.SnapshotRecord]:
     """What is in a snapshot, by record id."""
     return await service.snapshot_records(ctx, who, id, after=after, limit=limit)
 
 
 @snapshots.get("/{id}/splits/{split}", allow="export", produces="application/vnd.apache.parquet")
-async def download_split(ctx: Context, who: Who, id: Id, split: spec.Split) -> Stream:
+async def download_split(ctx: Context, who: Who, id: Id, split: schemas.Split) -> Stream:
     """One split as a Parquet file: what a run reads, for training without a server."""
     chunks = await service.split_file(ctx, who, id, split)
     return Stream(chunks, "application/vnd.apache.parquet")

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from volano.core.db import Tx
 from volano.core.segments.inbox import Row
-from volano.spec.data import Quality, Record
+from volano.schemas.data import Quality, Record
 
 PAYLOAD = "payload"
 QUALITY = "quality_parts"

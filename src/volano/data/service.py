@@ -25,10 +25,10 @@ from volano.core.segments.parquet import Place, Segments
 from volano.core.threads import to_its_end
 from volano.data import ingest, snapshot, staging, store
 from volano.data.ingest import Head
-from volano.spec import data as spec
-from volano.spec.accounts import Who
-from volano.spec.common import Page, is_uuid, utc_now
-from volano.spec.errors import Missing
+from volano.schemas import data as schemas
+from volano.schemas.accounts import Who
+from volano.schemas.common import Page, is_uuid, utc_now
+from volano.schemas.errors import Missing
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -89,8 +89,8 @@ async def waiting_heads(tx: Tx, contributor: str) -> list[Head]:
 
 
 async def page(
-    ctx: Context, who: Who, wanted: spec.RecordFilter, *, after: str | None, limit: int
-) -> Page[spec.Record]:
+    ctx: Context, who: Who, wanted: schemas.RecordFilter, *, after: str | None, limit: int
+) -> Page[schemas.Record]:
     """The next records on the shelf that fit the filter, by id."""
     async with ctx.db.read(who.workspace) as tx:
         rows = await store.page(tx, wanted, after=after, limit=limit + 1)
@@ -98,7 +98,7 @@ async def page(
     return Page(items=items, next=items[-1].id if len(rows) > limit else None)
 
 
-async def record(ctx: Context, who: Who, id: str) -> spec.Record:
+async def record(ctx: Context, who: Who, id: str) -> schemas.Record:
     """One record, also while it still waits in the inbox.
 
     Raises: Missing.
@@ -111,7 +111,7 @@ async def label_of(ctx: Context, workspace: str, id: str) -> str:
     return (await _found(ctx, workspace, id))[0].label
 
 
-async def payload(ctx: Context, who: Who, id: str) -> tuple[spec.Record, bytes]:
+async def payload(ctx: Context, who: Who, id: str) -> tuple[schemas.Record, bytes]:
     """A record and its payload, by one ranged read of its segment.
 
     Raises: Missing.
@@ -134,7 +134,7 @@ async def content(ctx: Context, who: Who, id: str) -> ingest.Content:
 
 
 async def contents(
-    ctx: Context, who: Who, wanted: spec.RecordFilter
+    ctx: Context, who: Who, wanted: schemas.RecordFilter
 ) -> AsyncIterator[ingest.Content]:
     """Every record of the filter with what is stored of it, by id; memory is one page."""
     after: str | None = None
@@ -151,7 +151,7 @@ async def contents(
 
 
 async def _contents(
-    ctx: Context, workspace: str, placed: Sequence[tuple[spec.Record, Place]]
+    ctx: Context, workspace: str, placed: Sequence[tuple[schemas.Record, Place]]
 ) -> list[ingest.Content]:
     """What is stored of these records, in their order; each row group is read once."""
     found: dict[Place, tuple[bytes, bytes]] = {}
@@ -165,7 +165,9 @@ async def _contents(
     return [ingest.content(record, *found[place]) for record, place in placed]
 
 
-async def _found(ctx: Context, workspace: str, id: str) -> tuple[spec.Record, Place | None, bytes]:
+async def _found(
+    ctx: Context, workspace: str, id: str
+) -> tuple[schemas.Record, Place | None, bytes]:
     if not is_uuid(id):
         raise Missing(noun="record", id=id)
     async with ctx.db.read(workspace) as tx:
@@ -185,8 +187,8 @@ def _within(first: Place, row: sa.Row[Any]) -> Place:
     return replace(first, row=first.row + row.row)
 
 
-def _record(row: sa.Row[Any]) -> spec.Record:
-    return spec.Record(
+def _record(row: sa.Row[Any]) -> schemas.Record:
+    return schemas.Record(
         id=row.id,
         content=row.content.hex(),
         kind=row.kind,
@@ -204,7 +206,7 @@ def _record(row: sa.Row[Any]) -> spec.Record:
     )
 
 
-async def freeze(ctx: Context, who: Who, new: spec.NewSnapshot) -> spec.Snapshot:
+async def freeze(ctx: Context, who: Who, new: schemas.NewSnapshot) -> schemas.Snapshot:
     """Freeze the records that fit the filter now; an equal list has the same id and hash.
 
     Everything that was acknowledged before the call is considered, whatever the clocks say.
@@ -216,8 +218,8 @@ async def freeze(ctx: Context, who: Who, new: spec.NewSnapshot) -> spec.Snapshot
 
 
 async def prepare_freeze(
-    ctx: Context, who: Who, new: spec.NewSnapshot
-) -> Callable[[], Awaitable[spec.Snapshot]]:
+    ctx: Context, who: Who, new: schemas.NewSnapshot
+) -> Callable[[], Awaitable[schemas.Snapshot]]:
     """All of `freeze` but its last step, which makes the snapshot exist.
 
     Raises: NothingMatches, EmptySplit, StillMoving.
@@ -226,14 +228,14 @@ async def prepare_freeze(
     async with ctx.db.read(who.workspace) as tx:
         entries = [entry async for entry in store.entries(tx, new.filter)]
     if not entries:
-        raise spec.NothingMatches
+        raise schemas.NothingMatches
     splits = snapshot.assign(new.split, (entry.contributor for entry in entries))
     by_split = snapshot.counts(entries, splits)
     if new.split.test_contributors and not by_split["test"]:
-        raise spec.NobodyTests(patterns=", ".join(map(repr, new.split.test_contributors)))
+        raise schemas.NobodyTests(patterns=", ".join(map(repr, new.split.test_contributors)))
     for split, records in by_split.items():
         if not records:
-            raise spec.EmptySplit(split=split, contributors=len(splits))
+            raise schemas.EmptySplit(split=split, contributors=len(splits))
     digest = snapshot.digest(entries, splits)
     manifest = await asyncio.to_thread(lambda: snapshot.encode(entries, splits))
     row = {
@@ -254,12 +256,12 @@ async def prepare_freeze(
     return partial(_keep, ctx, who.workspace, row)
 
 
-async def _keep(ctx: Context, workspace: str, row: dict[str, Any]) -> spec.Snapshot:
+async def _keep(ctx: Context, workspace: str, row: dict[str, Any]) -> schemas.Snapshot:
     async with ctx.db.begin(workspace) as tx:
         return _snapshot(await store.add_snapshot(tx, row))
 
 
-async def frozen(ctx: Context, who: Who, id_or_name: str) -> spec.Snapshot:
+async def frozen(ctx: Context, who: Who, id_or_name: str) -> schemas.Snapshot:
     """The snapshot of this id, or the newest of this name.
 
     Raises: Missing.
@@ -267,7 +269,7 @@ async def frozen(ctx: Context, who: Who, id_or_name: str) -> spec.Snapshot:
     return _snapshot(await _snapshot_row(ctx, who.workspace, id_or_name))
 
 
-async def snapshots(ctx: Context, who: Who, *, after: str, limit: int) -> Page[spec.Snapshot]:
+async def snapshots(ctx: Context, who: Who, *, after: str, limit: int) -> Page[schemas.Snapshot]:
     """Snapshots, newest first.
 
     Raises: CursorRefused.
@@ -279,7 +281,7 @@ async def snapshots(ctx: Context, who: Who, *, after: str, limit: int) -> Page[s
 
 async def snapshot_records(
     ctx: Context, who: Who, id: str, *, after: str | None, limit: int
-) -> Page[spec.SnapshotRecord]:
+) -> Page[schemas.SnapshotRecord]:
     """The lines of a snapshot, by record id.
 
     Raises: Missing.
@@ -300,7 +302,7 @@ class Containing:
     `unsearched` older snapshots were too many to look into.
     """
 
-    snapshots: list[tuple[spec.Snapshot, spec.Split]]
+    snapshots: list[tuple[schemas.Snapshot, schemas.Split]]
     unsearched: int
 
 
@@ -350,7 +352,7 @@ async def stage(
             await to_its_end(writer.add, wanted, segment)
 
 
-async def split_file(ctx: Context, who: Who, id: str, split: spec.Split) -> AsyncIterator[bytes]:
+async def split_file(ctx: Context, who: Who, id: str, split: schemas.Split) -> AsyncIterator[bytes]:
     """`<split>.parquet` of a snapshot as a run reads it, in chunks; for runs without a server.
 
     Raises: Missing, StagedTooLarge.
@@ -386,8 +388,8 @@ async def _snapshot_row(ctx: Context, workspace: str, id_or_name: str) -> sa.Row
     return row
 
 
-def _snapshot(row: sa.Row[Any]) -> spec.Snapshot:
-    return msgspec.convert(row, spec.Snapshot, from_attributes=True)
+def _snapshot(row: sa.Row[Any]) -> schemas.Snapshot:
+    return msgspec.convert(row, schemas.Snapshot, from_attributes=True)
 
 
 def _now_ms() -> int:

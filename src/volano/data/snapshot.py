@@ -10,7 +10,7 @@ import pyarrow as pa
 from blake3 import blake3
 
 from volano.core.segments import parquet
-from volano.spec import data as spec
+from volano.schemas import data as schemas
 
 _SCHEMA = b"volano snapshot 1"
 _ROW_GROUP = 4096
@@ -29,7 +29,7 @@ class Entry:
     row: int
 
 
-def assign(rule: spec.SplitRule, contributors: Iterable[str]) -> dict[str, spec.Split]:
+def assign(rule: schemas.SplitRule, contributors: Iterable[str]) -> dict[str, schemas.Split]:
     """The split of every contributor; it depends on the rule and the names, not on their order.
 
     A contributor's place is its rank by a seeded hash, so the shares hold exactly (rounded, at
@@ -39,11 +39,11 @@ def assign(rule: spec.SplitRule, contributors: Iterable[str]) -> dict[str, spec.
     test = _test_split(rule, ranked)
     others = [name for name in ranked if name not in test]
     valid = set(others[: _share(rule.valid, len(others))])
-    splits: dict[str, spec.Split] = dict.fromkeys(others, "train")
+    splits: dict[str, schemas.Split] = dict.fromkeys(others, "train")
     return splits | dict.fromkeys(valid, "valid") | dict.fromkeys(test, "test")
 
 
-def _test_split(rule: spec.SplitRule, ranked: Sequence[str]) -> set[str]:
+def _test_split(rule: schemas.SplitRule, ranked: Sequence[str]) -> set[str]:
     if rule.test_contributors:
         return {name for name in ranked if matches(name, rule.test_contributors)}
     return set(ranked[: _share(rule.test, len(ranked))])
@@ -62,7 +62,7 @@ def _rank(seed: int, name: str) -> bytes:
     return blake3(f"{seed}\0{name}".encode()).digest()
 
 
-def digest(entries: Sequence[Entry], splits: dict[str, spec.Split]) -> str:
+def digest(entries: Sequence[Entry], splits: dict[str, schemas.Split]) -> str:
     """blake3 over the sorted (record, content, label, split), hex: equal lists, equal hashes."""
     hasher = blake3(_SCHEMA)
     for entry in sorted(entries, key=lambda e: e.record):
@@ -72,12 +72,12 @@ def digest(entries: Sequence[Entry], splits: dict[str, spec.Split]) -> str:
     return hasher.hexdigest()
 
 
-def encode(entries: Sequence[Entry], splits: dict[str, spec.Split]) -> bytes:
+def encode(entries: Sequence[Entry], splits: dict[str, schemas.Split]) -> bytes:
     """The manifest as it is stored."""
     return parquet.encode(manifest(entries, splits), group=_ROW_GROUP)
 
 
-def manifest(entries: Sequence[Entry], splits: dict[str, spec.Split]) -> pa.Table:
+def manifest(entries: Sequence[Entry], splits: dict[str, schemas.Split]) -> pa.Table:
     """The snapshot as a table sorted by record, so that membership is one range look-up."""
     ordered = sorted(entries, key=lambda e: e.record)
     return pa.table(
@@ -93,15 +93,15 @@ def manifest(entries: Sequence[Entry], splits: dict[str, spec.Split]) -> pa.Tabl
     )
 
 
-def counts(entries: Iterable[Entry], splits: dict[str, spec.Split]) -> dict[str, int]:
+def counts(entries: Iterable[Entry], splits: dict[str, schemas.Split]) -> dict[str, int]:
     """Records by split, in the order train, valid, test."""
     found = Counter(splits[entry.contributor] for entry in entries)
     return {split: found[split] for split in ("train", "valid", "test")}
 
 
-def line(values: dict[str, Any]) -> spec.SnapshotRecord:
+def line(values: dict[str, Any]) -> schemas.SnapshotRecord:
     """One row of the manifest as it is shown."""
-    return spec.SnapshotRecord(
+    return schemas.SnapshotRecord(
         id=values["record"],
         content=values["content"].hex(),
         label=values["label"],

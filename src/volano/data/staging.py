@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from volano.core.segments.parquet import Place
 from volano.data.ingest import PAYLOAD
-from volano.spec.data import StagedTooLarge
+from volano.schemas.data import StagedTooLarge
 
 SCHEMA = pa.schema(
     {

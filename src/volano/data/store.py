@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from volano.core.db import Instant, JsonValue, Tx, Uuid16, metadata
 from volano.core.http.page import Keyset
 from volano.data.snapshot import Entry
-from volano.spec import data as spec
+from volano.schemas import data as schemas
 
 records = sa.Table(
     "records",
@@ -83,7 +83,7 @@ async def record(tx: Tx, id: str) -> sa.Row[Any] | None:
 
 
 async def page(
-    tx: Tx, wanted: spec.RecordFilter, *, after: str | None, limit: int
+    tx: Tx, wanted: schemas.RecordFilter, *, after: str | None, limit: int
 ) -> Sequence[sa.Row[Any]]:
     """The next records by id that fit the filter."""
     query = tx.select(records).where(*await _conditions(tx, wanted))
@@ -92,7 +92,7 @@ async def page(
     return await tx.all(query.order_by(records.c.id).limit(limit))
 
 
-async def entries(tx: Tx, wanted: spec.RecordFilter) -> AsyncIterator[Entry]:
+async def entries(tx: Tx, wanted: schemas.RecordFilter) -> AsyncIterator[Entry]:
     """Every record that fits the filter as a line of a snapshot, sorted by id."""
     after: str | None = None
     while True:
@@ -104,7 +104,7 @@ async def entries(tx: Tx, wanted: spec.RecordFilter) -> AsyncIterator[Entry]:
         after = rows[-1].id
 
 
-async def _conditions(tx: Tx, wanted: spec.RecordFilter) -> list[sa.ColumnElement[bool]]:
+async def _conditions(tx: Tx, wanted: schemas.RecordFilter) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
     if wanted.labels:
         found.append(records.c.label.in_(wanted.labels))

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from volano.spec.evaluation import AnswersUnreadable
+from volano.schemas.evaluation import AnswersUnreadable
 
 FILE = "test_outputs.parquet"
 COLUMNS = ("record_id", "label", "predicted")

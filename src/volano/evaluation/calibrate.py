@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from volano.spec.evaluation import BadScores, BadTruth, NothingToEvaluate, ReliabilityBin
+from volano.schemas.evaluation import BadScores, BadTruth, NothingToEvaluate, ReliabilityBin
 
 Scores = NDArray[np.float64]
 Indices = NDArray[np.int64]

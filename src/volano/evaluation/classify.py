@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from volano.evaluation import calibrate
 from volano.evaluation.intervals import wilson
-from volano.spec.evaluation import (
+from volano.schemas.evaluation import (
     Averages,
     BadClassList,
     ClassFigures,

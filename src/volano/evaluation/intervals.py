@@ -5,7 +5,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from volano.spec.evaluation import Difference, Interval, NothingToEvaluate, UnequalLengths
+from volano.schemas.evaluation import Difference, Interval, NothingToEvaluate, UnequalLengths
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> Interval:

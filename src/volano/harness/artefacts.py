@@ -4,7 +4,7 @@ import hashlib
 import stat
 from pathlib import Path
 
-from volano.spec.harness import ArtefactFile, ArtefactMissing, ArtefactUnfit
+from volano.schemas.harness import ArtefactFile, ArtefactMissing, ArtefactUnfit
 
 FILES_LIMIT = 1000
 BYTES_LIMIT = 4 << 30

@@ -17,9 +17,9 @@ from volano.harness.events import PipeEvents
 from volano.harness.phases import Work, exit_code, perform
 from volano.harness.run import LocalRun
 from volano.harness.source import locate
-from volano.spec.errors import VolanoError
-from volano.spec.harness import Failed, RunOrder
-from volano.spec.registry import Failure
+from volano.schemas.errors import VolanoError
+from volano.schemas.harness import Failed, RunOrder
+from volano.schemas.registry import Failure
 
 ORDER_FILE = "run.json"
 

@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from volano.spec.harness import Limits
+from volano.schemas.harness import Limits
 
 
 def limit(limits: Limits) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from volano.spec.harness import AnyEvent, EventTooLarge, EventUnreadable, Point, Points, Reached
+from volano.schemas.harness import AnyEvent, EventTooLarge, EventUnreadable, Point, Points, Reached
 
 Events = Callable[[AnyEvent], None]
 """Where events go: a pipe, a list, a terminal."""

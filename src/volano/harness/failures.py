@@ -7,10 +7,17 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-from volano.spec.errors import VolanoError
-from volano.spec.harness import ContractBroken, EventTooLarge, ModelUnclear, SourceMissing
-from volano.spec.model import BadData, BadParam, RunCancelled, RunOutOfTime
-from volano.spec.registry import Failure, FailureClass, UnknownRecipe
+from volano.harness.model import RunCancelled, RunOutOfTime
+from volano.schemas.errors import VolanoError
+from volano.schemas.harness import (
+    BadData,
+    BadParam,
+    ContractBroken,
+    EventTooLarge,
+    ModelUnclear,
+    SourceMissing,
+)
+from volano.schemas.registry import Failure, FailureClass, UnknownRecipe
 
 MESSAGE_LIMIT = 2000
 """Characters of a failure's message."""

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from volano.harness.events import Events
+from volano.harness.model import Model
 from volano.harness.phases import Work, perform
 from volano.harness.run import LocalRun
 from volano.harness.source import locate, place_of
-from volano.spec.harness import AnyEvent, Failed, Finished
-from volano.spec.model import Model
+from volano.schemas.harness import AnyEvent, Failed, Finished
 
 
 def train(

@@ -14,11 +14,11 @@ import msgspec
 from volano.harness import artefacts, failures
 from volano.harness.environment import environment
 from volano.harness.events import LINE_LIMIT, Events
+from volano.harness.model import Model
 from volano.harness.run import LocalRun
 from volano.harness.source import Place, capture, load
-from volano.spec.harness import ArtefactMissing, Failed, FiguresUnreadable, Finished
-from volano.spec.model import Model
-from volano.spec.registry import Failure
+from volano.schemas.harness import ArtefactMissing, Failed, FiguresUnreadable, Finished
+from volano.schemas.registry import Failure
 
 FIGURES_LIMIT = LINE_LIMIT // 2
 """Bytes of JSON; larger results belong into a file of the artefact folder."""

@@ -12,9 +12,9 @@ from types import FrameType
 
 from volano.harness.events import Events, Outbox
 from volano.harness.failures import writable
-from volano.spec.harness import ContractBroken, MetricNotFinite, Phase, PhaseName, Point, Reached
-from volano.spec.model import RunCancelled, RunOutOfTime
-from volano.spec.registry import Progress
+from volano.harness.model import RunCancelled, RunOutOfTime
+from volano.schemas.harness import ContractBroken, MetricNotFinite, Phase, PhaseName, Point, Reached
+from volano.schemas.registry import Progress
 
 Clock = Callable[[], float]
 
@@ -29,7 +29,7 @@ RING_AGAIN_S = 0.01
 
 
 class LocalRun:
-    """A Run in this process; implements `volano.spec.model.Run`.
+    """A Run in this process; implements `volano.harness.model.Run`.
 
     Every call of `log` and `progress` is a point at which a cancelled or overdue run stops.
     A metric that is NaN or infinite stops it too (MetricNotFinite): such a run has diverged, and

@@ -14,9 +14,9 @@ from linecache import getlines
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from volano.spec.harness import ModelUnclear, SourceMissing
-from volano.spec.model import Model
-from volano.spec.registry import UnknownRecipe
+from volano.harness.model import Model
+from volano.schemas.harness import ModelUnclear, SourceMissing
+from volano.schemas.registry import UnknownRecipe
 
 RECIPES = "volano.training.recipes"
 
@@ -79,7 +79,8 @@ def locate(source: str) -> Place:
         return _locate_file(Path(name), class_name)
     if "." not in name:
         camel = "".join(part.capitalize() for part in name.replace("-", "_").split("_"))
-        return _locate_module(f"{RECIPES}.{name.replace('-', '_')}", class_name or camel, source)
+        module = f"{RECIPES}.{name.replace('-', '_')}.recipe"
+        return _locate_module(module, class_name or camel, source)
     return _locate_module(name, class_name, source)
 
 
@@ -149,7 +150,7 @@ def _locate_module(module: str, class_name: str, source: str) -> Place:
         if module.startswith(RECIPES + "."):
             raise UnknownRecipe(recipe=source, known=", ".join(recipes()) or "none")
         raise SourceMissing(source=source, reason="there is no such module")
-    # The project of a module is its package's parent: a stage for a recipe.
+    # The project of a module is its package's parent: the folder of all recipes for a recipe.
     package = ".".join(module.split(".")[:-2]) or module.partition(".")[0]
     depth = module.count(".") - package.count(".")
     file = Path(spec.origin)

@@ -7,10 +7,10 @@ from msgspec import Meta
 from volano.core.context import Context
 from volano.core.http import Routes
 from volano.labeling import intake, service
-from volano.spec.accounts import NameTaken, Who
-from volano.spec.common import Page
-from volano.spec.data import DrawingBatch, DrawingImport, NewDrawing
-from volano.spec.labeling import (
+from volano.schemas.accounts import NameTaken, Who
+from volano.schemas.common import Page
+from volano.schemas.data import DrawingBatch, DrawingImport, NewDrawing
+from volano.schemas.labeling import (
     DrawingIdReused,
     NewShape,
     Outcome,

@@ -17,10 +17,16 @@ from volano.core.segments.inbox import Row, Stored
 from volano.core.settings import Settings
 from volano.data.formats import drawings, strokes
 from volano.data.ingest import Head, head_of
-from volano.spec.common import UnreadableBody, utc_now
-from volano.spec.data import CodecError, DrawingTooLarge, NewDrawing, TooManyPoints, TooManyStrokes
-from volano.spec.errors import VolanoError
-from volano.spec.labeling import DrawingIdReused, Outcome
+from volano.schemas.common import UnreadableBody, utc_now
+from volano.schemas.data import (
+    CodecError,
+    DrawingTooLarge,
+    NewDrawing,
+    TooManyPoints,
+    TooManyStrokes,
+)
+from volano.schemas.errors import VolanoError
+from volano.schemas.labeling import DrawingIdReused, Outcome
 
 BINARY_MEDIA_TYPE = "application/x-volano-drawings"
 _BATCH = 50

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from volano.data.formats.strokes import Strokes
-from volano.spec.data import Quality, QualityPart
+from volano.schemas.data import Quality, QualityPart
 
 Floats = NDArray[np.floating]
 

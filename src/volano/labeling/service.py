@@ -12,11 +12,11 @@ from volano.data.ingest import head_of
 from volano.labeling import intake, quality, store
 from volano.labeling.intake import Desk as Desk
 from volano.labeling.intake import Given, Giver, Incoming
-from volano.spec.accounts import NameTaken, Who
-from volano.spec.common import Page
-from volano.spec.data import DrawingImport, Quality
-from volano.spec.errors import VolanoError
-from volano.spec.labeling import (
+from volano.schemas.accounts import NameTaken, Who
+from volano.schemas.common import Page
+from volano.schemas.data import DrawingImport, Quality
+from volano.schemas.errors import VolanoError
+from volano.schemas.labeling import (
     DrawingIdReused,
     NewShape,
     Outcome,

@@ -3,10 +3,10 @@
 from volano.core.context import Context
 from volano.core.http import Routes
 from volano.loop import service
-from volano.spec.accounts import Who
-from volano.spec.common import Id, Name
-from volano.spec.evaluation import AnswersUnreadable, Difference, NothingShared
-from volano.spec.loop import Explanation, UnknownKind
+from volano.schemas.accounts import Who
+from volano.schemas.common import Id, Name
+from volano.schemas.evaluation import AnswersUnreadable, Difference, NothingShared
+from volano.schemas.loop import Explanation, UnknownKind
 
 explanations = Routes("/explain", tag="loop")
 versions = Routes("/versions", tag="loop")

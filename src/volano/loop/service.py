@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from volano.accounts import service as accounts
-from volano.core import orphans
 from volano.core.jobs.ledger import clock, integrity, recount
-from volano.core.lineage import Edge, Kind, Name, Node, Walk, walk
 from volano.core.segments import compact, merge
 from volano.data import service as data
 from volano.evaluation import answers
 from volano.evaluation.intervals import paired_bootstrap
+from volano.loop import orphans
+from volano.loop.lineage import Edge, Kind, Name, Node, Walk, walk
 from volano.registry import service as registry
+from volano.schemas import loop as schemas
+from volano.schemas.accounts import Who
+from volano.schemas.blobs import BlobCorrupt, BlobMissing, Orphans
+from volano.schemas.evaluation import Difference, NothingShared
 from volano.serving import service as serving
-from volano.spec import loop as spec
-from volano.spec.accounts import Who
-from volano.spec.blobs import BlobCorrupt, BlobMissing, Orphans
-from volano.spec.evaluation import Difference, NothingShared
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -47,7 +47,7 @@ _ENDS = frozenset({"contributor"})
 
 async def explain(
     ctx: Context, who: Who, kind: str, id: str, *, searched: int = SEARCHED
-) -> spec.Explanation:
+) -> schemas.Explanation:
     """What `id` was made from and what was made from it.
 
     Of the snapshots that may hold a record, the latest `searched` are looked into.
@@ -58,11 +58,11 @@ async def explain(
     kinds = _kinds(teller)
     askable = [name for name in kinds if name not in _ENDS]
     if kind not in askable:
-        raise spec.UnknownKind(kind=kind, known=", ".join(askable))
+        raise schemas.UnknownKind(kind=kind, known=", ".join(askable))
     about = await kinds[kind].describe(id)
     up = await walk(kinds, about.name, "up", limit=_LIMIT)
     down = await walk(kinds, about.name, "down", limit=_LIMIT)
-    return spec.Explanation(
+    return schemas.Explanation(
         about=_fact(about),
         up=[_fact(node) for node in up.nodes],
         down=[_fact(node) for node in down.nodes],
@@ -106,7 +106,7 @@ async def sweep(ctx: Context, workspace: str, *, dry_run: bool = False) -> Orpha
     return await orphans.sweep(ctx, workspace, named, dry_run=dry_run)
 
 
-async def examine(ctx: Context, *, fix: bool = False) -> spec.Diagnosis:
+async def examine(ctx: Context, *, fix: bool = False) -> schemas.Diagnosis:
     """Look for damage in everything that is stored, of all workspaces.
 
     With `fix`, orphans are deleted and counters set right; nothing else is changed.
@@ -120,7 +120,7 @@ async def examine(ctx: Context, *, fix: bool = False) -> spec.Diagnosis:
                 dead[workspace] = letters
         found = await sweep(ctx, workspace, dry_run=not fix)
         blobs, size = blobs + found.blobs, size + found.bytes
-    return spec.Diagnosis(
+    return schemas.Diagnosis(
         healthy=not (database or unreadable or dead),
         database=database,
         unreadable=unreadable,
@@ -149,7 +149,7 @@ async def _unreadable(ctx: Context, workspace: str) -> list[str]:
 
 def _kinds(teller: _Teller) -> Mapping[str, Kind]:
     """What each stage tells about its nouns, bound to the caller's workspace."""
-    names = get_args(spec.Kind)
+    names = get_args(schemas.Kind)
     return {
         name: Kind(*(getattr(teller, f"{name}_{part}") for part in ("is", "up", "down")))
         for name in names
@@ -272,17 +272,17 @@ def _some(kind: str, ids: Sequence[str], relation: str, more: int) -> list[Edge]
     return edges + [Edge((kind, id), relation, more) for id in ids[-1:]]
 
 
-def _fact(node: Node) -> spec.Fact:
+def _fact(node: Node) -> schemas.Fact:
     kind, id = node.name
-    return spec.Fact(kind=kind, id=id, title=node.title, facts=dict(node.facts))  # type: ignore[arg-type] # a key of the table of kinds
+    return schemas.Fact(kind=kind, id=id, title=node.title, facts=dict(node.facts))  # type: ignore[arg-type] # a key of the table of kinds
 
 
-def _links(up: Walk, down: Walk) -> list[spec.Link]:
+def _links(up: Walk, down: Walk) -> list[schemas.Link]:
     upward = [(source, target, relation) for source, target, relation in up.links]
     # Downwards the walk goes from what was used to what was made of it: turned, to read alike.
     downward = [(target, source, relation) for source, target, relation in down.links]
     return [_link(source, target, relation) for source, target, relation in upward + downward]
 
 
-def _link(source: Name, target: Name, relation: str) -> spec.Link:
-    return spec.Link(source=source[1], target=target[1], relation=relation)
+def _link(source: Name, target: Name, relation: str) -> schemas.Link:
+    return schemas.Link(source=source[1], target=target[1], relation=relation)

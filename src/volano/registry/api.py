@@ -8,10 +8,10 @@ from volano.core.context import Context
 from volano.core.http import Raw, Routes
 from volano.core.http.page import After
 from volano.registry import service
-from volano.spec import registry as spec
-from volano.spec.accounts import Who
-from volano.spec.common import CursorRefused, Id, Name, Page
-from volano.spec.evaluation import ClassificationReport
+from volano.schemas import registry as schemas
+from volano.schemas.accounts import Who
+from volano.schemas.common import CursorRefused, Id, Name, Page
+from volano.schemas.evaluation import ClassificationReport
 
 runs = Routes("/runs", tag="registry")
 versions = Routes("/versions", tag="registry")
@@ -25,23 +25,23 @@ async def list_runs(
     ctx: Context,
     who: Who,
     *,
-    state: spec.RunState | None = None,
+    state: schemas.RunState | None = None,
     model: Name | None = None,
     after: After = "",
     limit: Limit = 50,
-) -> Page[spec.Run]:
+) -> Page[schemas.Run]:
     """Runs, newest first."""
     return await service.runs(ctx, who, state=state, model=model, after=after, limit=limit)
 
 
 @runs.get("/{id}", allow="read")
-async def show_run(ctx: Context, who: Who, id: Id) -> spec.Run:
+async def show_run(ctx: Context, who: Who, id: Id) -> schemas.Run:
     """One run: how far it is, what it measured, why it failed."""
     return await service.run(ctx, who, id)
 
 
 @runs.get("/{id}/series", allow="read")
-async def show_series(ctx: Context, who: Who, id: Id) -> list[spec.Series]:
+async def show_series(ctx: Context, who: Who, id: Id) -> list[schemas.Series]:
     """Every point that the run's latest attempt logged."""
     return await service.run_series(ctx, who, id)
 
@@ -60,7 +60,7 @@ async def list_versions(
     model: Name | None = None,
     after: After = "",
     limit: Limit = 50,
-) -> Page[spec.Version]:
+) -> Page[schemas.Version]:
     """Versions, newest first."""
     return await service.versions(ctx, who, model=model, after=after, limit=limit)
 
@@ -68,18 +68,18 @@ async def list_versions(
 @versions.get("/compare", allow="read")
 async def compare(
     ctx: Context, who: Who, *, id: Annotated[list[Id], Meta(min_length=2, max_length=10)]
-) -> spec.Comparison:
+) -> schemas.Comparison:
     """Two to ten versions side by side."""
     return await service.compare(ctx, who, id)
 
 
 @versions.get("/{id}", allow="read")
-async def show_version(ctx: Context, who: Who, id: Id) -> spec.Version:
+async def show_version(ctx: Context, who: Who, id: Id) -> schemas.Version:
     """One version with everything that made it."""
     return await service.version(ctx, who, id)
 
 
-@versions.get("/{id}/evaluation", allow="read", errors=(spec.EvaluationUnreadable,))
+@versions.get("/{id}/evaluation", allow="read", errors=(schemas.EvaluationUnreadable,))
 async def show_evaluation(ctx: Context, who: Who, id: Id) -> ClassificationReport:
     """How the version did on its test split."""
     return await service.evaluation(ctx, who, id)

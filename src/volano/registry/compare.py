@@ -5,7 +5,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from volano.spec.registry import Comparison, File, Version
+from volano.schemas.registry import Comparison, File, Version
 
 
 def digest(files: Sequence[File]) -> str:

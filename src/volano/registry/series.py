@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from volano.spec.harness import Point
-from volano.spec.registry import Series
+from volano.schemas.harness import Point
+from volano.schemas.registry import Series
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Point]).decode

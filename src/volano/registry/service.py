@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from volano.core.db import EVERYWHERE, Tx
 from volano.registry import compare as comparing
 from volano.registry import series, store
-from volano.spec import registry as spec
-from volano.spec.accounts import Who
-from volano.spec.common import Page, new_id, utc_now
-from volano.spec.errors import Missing
-from volano.spec.evaluation import ClassificationReport
-from volano.spec.harness import Point
+from volano.schemas import registry as schemas
+from volano.schemas.accounts import Who
+from volano.schemas.common import Page, new_id, utc_now
+from volano.schemas.errors import Missing
+from volano.schemas.evaluation import ClassificationReport
+from volano.schemas.harness import Point
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -25,13 +25,13 @@ EVALUATION = "evaluation.json"
 GRAPH = "model.onnx"
 
 
-async def add_run(tx: Tx, run: spec.Run, job: str) -> None:
+async def add_run(tx: Tx, run: schemas.Run, job: str) -> None:
     """Keep a run in the caller's transaction, together with the job that executes it."""
     row = msgspec.to_builtins(run, builtin_types=(type(run.created_at),))
     await store.add_run(tx, row | {"job": job})
 
 
-async def run(ctx: Context, who: Who, id: str) -> spec.Run:
+async def run(ctx: Context, who: Who, id: str) -> schemas.Run:
     """One run.
 
     Raises: Missing.
@@ -42,7 +42,7 @@ async def run(ctx: Context, who: Who, id: str) -> spec.Run:
 
 async def runs(
     ctx: Context, who: Who, *, state: str | None, model: str | None, after: str, limit: int
-) -> Page[spec.Run]:
+) -> Page[schemas.Run]:
     """Runs, newest first.
 
     Raises: CursorRefused.
@@ -52,7 +52,7 @@ async def runs(
     return store.RUNS.page(rows, limit, _run)
 
 
-async def job_of(tx: Tx, id: str) -> tuple[spec.Run, str]:
+async def job_of(tx: Tx, id: str) -> tuple[schemas.Run, str]:
     """A run and the id of the job that executes it.
 
     Raises: Missing.
@@ -67,7 +67,7 @@ async def open_runs(ctx: Context) -> list[tuple[str, str, str]]:
         return [(row.workspace, row.id, row.job) for row in await store.open_runs(tx)]
 
 
-async def begin_attempt(ctx: Context, workspace: str, id: str, attempt: int) -> spec.Run | None:
+async def begin_attempt(ctx: Context, workspace: str, id: str, attempt: int) -> schemas.Run | None:
     """Mark a run as running; None when it is over, or at a later attempt (a message came twice)."""
     values = {
         "state": "running",
@@ -83,8 +83,8 @@ async def begin_attempt(ctx: Context, workspace: str, id: str, attempt: int) -> 
 
 
 async def record_points(
-    ctx: Context, run: spec.Run, workspace: str, number: int, new: Sequence[Point],
-    progress: spec.Progress,
+    ctx: Context, run: schemas.Run, workspace: str, number: int, new: Sequence[Point],
+    progress: schemas.Progress,
 ) -> None:  # fmt: skip
     """Keep what a running attempt logged since the last call (`number` goes up by one)."""
     async with ctx.db.begin(workspace) as tx:
@@ -100,13 +100,13 @@ async def end_run(
     tx: Tx,
     id: str,
     *,
-    failure: spec.Failure | None = None,
+    failure: schemas.Failure | None = None,
     metrics: dict[str, float] | None = None,
     version: str | None = None,
     log: str | None = None,
 ) -> bool:
     """Mark a run as over, in the caller's transaction; False when it already was."""
-    state: spec.RunState = "finished"
+    state: schemas.RunState = "finished"
     if failure is not None:
         state = "cancelled" if failure.class_ == "cancelled" else "failed"
     row = await _run_row(tx, id)
@@ -121,7 +121,7 @@ async def end_run(
     return await store.update_run(tx, id, values)
 
 
-async def run_series(ctx: Context, who: Who, id: str) -> list[spec.Series]:
+async def run_series(ctx: Context, who: Who, id: str) -> list[schemas.Series]:
     """What the run's latest attempt logged, a series a metric.
 
     Raises: Missing.
@@ -143,7 +143,11 @@ async def run_log(ctx: Context, who: Who, id: str) -> bytes:
 
 
 async def register(
-    tx: Tx, run: spec.Run, artefact: spec.Artefact, files: Sequence[spec.File], made: series.Made
+    tx: Tx,
+    run: schemas.Run,
+    artefact: schemas.Artefact,
+    files: Sequence[schemas.File],
+    made: series.Made,
 ) -> str:
     """Register what a run made as the next version of its model, in the caller's transaction."""
     row = {
@@ -165,7 +169,7 @@ async def register(
     return str(row["id"])
 
 
-async def version(ctx: Context, who: Who, id: str) -> spec.Version:
+async def version(ctx: Context, who: Who, id: str) -> schemas.Version:
     """One version.
 
     Raises: Missing.
@@ -176,7 +180,7 @@ async def version(ctx: Context, who: Who, id: str) -> spec.Version:
 
 async def versions(
     ctx: Context, who: Who, *, model: str | None, after: str, limit: int
-) -> Page[spec.Version]:
+) -> Page[schemas.Version]:
     """Versions, newest first.
 
     Raises: CursorRefused.
@@ -186,7 +190,7 @@ async def versions(
     return store.VERSIONS.page(rows, limit, _version)
 
 
-async def compare(ctx: Context, who: Who, ids: Sequence[str]) -> spec.Comparison:
+async def compare(ctx: Context, who: Who, ids: Sequence[str]) -> schemas.Comparison:
     """Versions side by side.
 
     Raises: Missing.
@@ -217,10 +221,10 @@ async def evaluation(ctx: Context, who: Who, id: str) -> ClassificationReport:
     try:
         return msgspec.json.decode(report, type=ClassificationReport)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise spec.EvaluationUnreadable(id=id, reason=str(error)) from None
+        raise schemas.EvaluationUnreadable(id=id, reason=str(error)) from None
 
 
-async def servable(ctx: Context, workspace: str, id: str) -> tuple[spec.Artefact, bytes]:
+async def servable(ctx: Context, workspace: str, id: str) -> tuple[schemas.Artefact, bytes]:
     """What a runtime needs of a version: the artefact's facts and the exported graph.
 
     Raises: Missing, ArtefactRefused.
@@ -229,7 +233,7 @@ async def servable(ctx: Context, workspace: str, id: str) -> tuple[spec.Artefact
         found = _version(await _version_row(tx, id))
     graphs = [file.blob for file in found.files if file.name == GRAPH]
     if not graphs:
-        raise spec.ArtefactRefused(reason=f"{id} has no {GRAPH}")
+        raise schemas.ArtefactRefused(reason=f"{id} has no {GRAPH}")
     return found.artefact, await ctx.blobs.get(workspace, graphs[0])
 
 
@@ -238,7 +242,7 @@ async def run_states(tx: Tx) -> dict[str, int]:
     return await store.run_states(tx)
 
 
-async def runs_on(ctx: Context, who: Who, snapshot: str) -> list[spec.Run]:
+async def runs_on(ctx: Context, who: Who, snapshot: str) -> list[schemas.Run]:
     """The runs on a snapshot, newest first."""
     async with ctx.db.read(who.workspace) as tx:
         return [_run(row) for row in await store.runs_on(tx, snapshot)]
@@ -263,9 +267,9 @@ async def _version_row(tx: Tx, id: str) -> sa.Row[Any]:
     return row
 
 
-def _run(row: sa.Row[Any]) -> spec.Run:
-    return msgspec.convert(row, spec.Run, from_attributes=True)
+def _run(row: sa.Row[Any]) -> schemas.Run:
+    return msgspec.convert(row, schemas.Run, from_attributes=True)
 
 
-def _version(row: sa.Row[Any]) -> spec.Version:
-    return msgspec.convert(row, spec.Version, from_attributes=True)
+def _version(row: sa.Row[Any]) -> schemas.Version:
+    return msgspec.convert(row, schemas.Version, from_attributes=True)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from volano.core.db import Instant, JsonValue, Tx, metadata
 from volano.core.http.page import Keyset
-from volano.spec.registry import RunState
+from volano.schemas.registry import RunState
 
 runs = sa.Table(
     "runs",

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from volano.sdk.transport import Transport, path
-from volano.spec.accounts import (
+from volano.schemas.accounts import (
     Invite,
     Key,
     Member,
@@ -15,7 +14,8 @@ from volano.spec.accounts import (
     Role,
     Session,
 )
-from volano.spec.common import Id
+from volano.schemas.common import Id
+from volano.sdk.transport import Transport, path
 
 
 class Keys:

@@ -3,17 +3,17 @@
 from types import TracebackType
 from typing import Final, Self
 
+from volano.schemas.accounts import Who
+from volano.schemas.common import Id
+from volano.schemas.errors import Missing
+from volano.schemas.labeling import UserStats
+from volano.schemas.loop import Explanation, Kind
 from volano.sdk import config
 from volano.sdk.accounts import Invites, Keys, Members
 from volano.sdk.data import Drawings, Records, Shapes, Snapshots
 from volano.sdk.registry import Runs, Versions
 from volano.sdk.serving import Endpoints, Predictions
 from volano.sdk.transport import Backoff, Transport, path
-from volano.spec.accounts import Who
-from volano.spec.common import Id
-from volano.spec.errors import Missing
-from volano.spec.labeling import UserStats
-from volano.spec.loop import Explanation, Kind
 
 _KINDS: Final[dict[str, tuple[Kind, ...]]] = {
     "run": ("run",),
@@ -33,7 +33,7 @@ class Client:
             print(run.progress)
 
     Words are the command line's: what `volano runs ls` prints, `client.runs.ls()` gives. Refusals
-    are raised as the classes of `volano.spec`. Writes are sent again when a connection fails.
+    are raised as the classes of `volano.schemas`. Writes are sent again when a connection fails.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from volano.spec.errors import Invalid
+from volano.schemas.errors import Invalid
 
 DEFAULT_URL = "http://localhost:8000"
 

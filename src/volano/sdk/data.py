@@ -7,9 +7,8 @@ from typing import Literal, TypedDict, Unpack, get_args
 
 import msgspec
 
-from volano.sdk.transport import Transport, path
-from volano.spec.common import Id, Name
-from volano.spec.data import (
+from volano.schemas.common import Id, Name
+from volano.schemas.data import (
     Drawing,
     DrawingImport,
     ImportedDrawing,
@@ -22,7 +21,8 @@ from volano.spec.data import (
     Split,
     SplitRule,
 )
-from volano.spec.labeling import Difficulty, NewShape, Outcome, Shape
+from volano.schemas.labeling import Difficulty, NewShape, Outcome, Shape
+from volano.sdk.transport import Transport, path
 
 ImageFormat = Literal["png", "svg"]
 

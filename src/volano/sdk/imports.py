@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from volano.schemas.accounts import NameTaken
+from volano.schemas.data import ImportedDrawing
+from volano.schemas.labeling import Outcome
 from volano.sdk import config
-from volano.spec.accounts import NameTaken
-from volano.spec.data import ImportedDrawing
-from volano.spec.labeling import Outcome
 
 if TYPE_CHECKING:
     from volano.sdk.client import Client

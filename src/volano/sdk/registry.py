@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from volano.schemas.common import Id, Name
+from volano.schemas.evaluation import ClassificationReport, Difference
+from volano.schemas.registry import Comparison, NewRun, Run, RunState, Series, Version
 from volano.sdk.transport import Transport, path
-from volano.spec.common import Id, Name
-from volano.spec.evaluation import ClassificationReport, Difference
-from volano.spec.registry import Comparison, NewRun, Run, RunState, Series, Version
 
 OVER: Final = frozenset[RunState]({"finished", "failed", "cancelled"})
 """The states that a run does not leave."""

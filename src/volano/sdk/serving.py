@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from volano.sdk.transport import Transport, path
-from volano.spec.common import Id, Name
-from volano.spec.data import Drawing, NewDrawing
-from volano.spec.serving import (
+from volano.schemas.common import Id, Name
+from volano.schemas.data import Drawing, NewDrawing
+from volano.schemas.serving import (
     Activation,
     DrawingInput,
     Endpoint,
@@ -14,6 +13,7 @@ from volano.spec.serving import (
     PredictRequest,
     PredictResponse,
 )
+from volano.sdk.transport import Transport, path
 
 Drawn = DrawingInput | Drawing | NewDrawing
 """What can be recognised: of a drawing only the canvas and the strokes are sent."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 
-from volano.spec.data import Canvas, ImportedDrawing, NewDrawing, Point, Stroke
-from volano.spec.errors import Invalid
+from volano.schemas.data import Canvas, ImportedDrawing, NewDrawing, Point, Stroke
+from volano.schemas.errors import Invalid
 
 Place = tuple[float, float]
 

@@ -15,19 +15,19 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 import volano
-from volano.spec import (
+from volano.schemas import (
     accounts,
     data,
     errors,
     evaluation,
+    harness,
     labeling,
     loop,
-    model,
     registry,
     serving,
 )
-from volano.spec.common import DeadlinePassed, Page, StillRunning, uuid7
-from volano.spec.errors import Unavailable, VolanoError
+from volano.schemas.common import DeadlinePassed, Page, StillRunning, uuid7
+from volano.schemas.errors import Unavailable, VolanoError
 
 if TYPE_CHECKING:
     import httpx
@@ -41,7 +41,7 @@ ROOT: Final = "/api/v1"
 PATIENCE_S: Final = 60.0
 """A server that asks for a longer wait is not waited for."""
 
-STAGES: Final = (accounts, data, evaluation, labeling, loop, model, registry, serving)
+STAGES: Final = (accounts, data, evaluation, harness, labeling, loop, registry, serving)
 """Where the errors are written down that a server may send: they must be known here."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

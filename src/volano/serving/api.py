@@ -8,11 +8,11 @@ from msgspec import Meta
 from volano.core.context import Context
 from volano.core.http import Header, Prepared, Routes
 from volano.core.http.page import After
+from volano.schemas import serving as schemas
+from volano.schemas.accounts import Who
+from volano.schemas.common import CursorRefused, Id, Name, Overloaded, Page
+from volano.schemas.registry import ArtefactRefused
 from volano.serving import service
-from volano.spec import serving as spec
-from volano.spec.accounts import Who
-from volano.spec.common import CursorRefused, Id, Name, Overloaded, Page
-from volano.spec.registry import ArtefactRefused
 
 endpoints = Routes("/endpoints", tag="serving")
 predictions = Routes("/predictions", tag="serving")
@@ -24,13 +24,13 @@ Deadline = Annotated[Annotated[int, Meta(ge=1)] | None, Header("x-deadline-ms")]
 @endpoints.get(allow="read", errors=(CursorRefused,))
 async def list_endpoints(
     ctx: Context, who: Who, *, after: After = "", limit: Limit = 100
-) -> Page[spec.Endpoint]:
+) -> Page[schemas.Endpoint]:
     """Endpoints by name."""
     return await service.endpoints(ctx, who, after=after, limit=limit)
 
 
 @endpoints.get("/{name}", allow="read")
-async def show_endpoint(ctx: Context, who: Who, name: Name) -> spec.Endpoint:
+async def show_endpoint(ctx: Context, who: Who, name: Name) -> schemas.Endpoint:
     """One endpoint: what answers on it and what did before."""
     return await service.endpoint(ctx, who, name)
 
@@ -38,17 +38,17 @@ async def show_endpoint(ctx: Context, who: Who, name: Name) -> spec.Endpoint:
 @endpoints.post(
     "/{name}/activate",
     allow="deploy",
-    errors=(spec.GoldenMismatch, ArtefactRefused),
+    errors=(schemas.GoldenMismatch, ArtefactRefused),
 )
 async def activate(
-    ctx: Context, who: Who, name: Name, body: spec.Activation
-) -> Prepared[spec.Endpoint]:
+    ctx: Context, who: Who, name: Name, body: schemas.Activation
+) -> Prepared[schemas.Endpoint]:
     """Let a version answer on the endpoint; checked first, swapped without a failed request."""
     return Prepared(await service.prepare_activation(ctx, who, name, body.version))
 
 
-@endpoints.post("/{name}/rollback", allow="deploy", errors=(spec.NoEarlierVersion,))
-async def roll_back(ctx: Context, who: Who, name: Name) -> Prepared[spec.Endpoint]:
+@endpoints.post("/{name}/rollback", allow="deploy", errors=(schemas.NoEarlierVersion,))
+async def roll_back(ctx: Context, who: Who, name: Name) -> Prepared[schemas.Endpoint]:
     """Let the version answer that did before."""
     return Prepared(await service.prepare_rollback(ctx, who, name))
 
@@ -58,11 +58,16 @@ async def roll_back(ctx: Context, who: Who, name: Name) -> Prepared[spec.Endpoin
     allow="predict",
     natural=True,
     before=service.admit,
-    errors=(spec.OneOrMany, spec.NothingActive, Overloaded),
+    errors=(schemas.OneOrMany, schemas.NothingActive, Overloaded),
 )
 async def predict(
-    ctx: Context, who: Who, name: Name, body: spec.PredictRequest, *, deadline_ms: Deadline = None
-) -> spec.PredictResponse:
+    ctx: Context,
+    who: Who,
+    name: Name,
+    body: schemas.PredictRequest,
+    *,
+    deadline_ms: Deadline = None,
+) -> schemas.PredictResponse:
     """Ask the endpoint about one input or up to 32.
 
     What would come later than the deadline is refused before its body is read: 503.
@@ -70,14 +75,14 @@ async def predict(
     return await service.predict(ctx, who, name, _inputs(body), deadline_ms=deadline_ms)
 
 
-def _inputs(body: spec.PredictRequest) -> Sequence[spec.DrawingInput]:
+def _inputs(body: schemas.PredictRequest) -> Sequence[schemas.DrawingInput]:
     if (body.input is None) == (body.inputs is None):
-        raise spec.OneOrMany
+        raise schemas.OneOrMany
     return body.inputs or [body.input]  # type: ignore[list-item] # exactly one of them is given
 
 
 @predictions.get("/{id}", allow="read")
-async def show_prediction(ctx: Context, who: Who, id: Id) -> spec.LoggedPrediction:
+async def show_prediction(ctx: Context, who: Who, id: Id) -> schemas.LoggedPrediction:
     """A prediction as it was logged."""
     return await service.prediction(ctx, who, id)
 

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from volano.data.formats import packing, points, segments
+from volano.data.formats import line_segments, packing, points
 from volano.data.formats.packing import STEPS_PER_PX, Frame
 from volano.data.formats.points import Values
 from volano.data.formats.strokes import MAX_BYTES, Strokes
-from volano.spec.data import PayloadTooLarge, TooManyPoints
-from volano.spec.registry import Artefact
-from volano.spec.serving import DrawingInput, InputUnusable
+from volano.schemas.data import PayloadTooLarge, TooManyPoints
+from volano.schemas.registry import Artefact
+from volano.schemas.serving import DrawingInput, InputUnusable
 
 Feed = dict[str, NDArray[np.float32] | NDArray[np.int32]]
 Floats = NDArray[np.float32]
@@ -65,7 +65,10 @@ def feed(inputs: Sequence[Drawn], artefact: Artefact) -> Feed:
     """`segments` (inputs, longest, 4) and `count` (inputs,) of some drawings."""
     tolerance, most = artefact.tolerance, artefact.max_segments
     return padded(
-        [segments.segments(one.strokes, tolerance=tolerance, max_segments=most) for one in inputs]
+        [
+            line_segments.segments(one.strokes, tolerance=tolerance, max_segments=most)
+            for one in inputs
+        ]
     )
 
 

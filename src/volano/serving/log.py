@@ -14,8 +14,8 @@ import pyarrow as pa
 from volano.core.metrics import Metrics
 from volano.core.segments.inbox import Inbox, Row
 from volano.data.formats import drawings
-from volano.spec.errors import VolanoError
-from volano.spec.serving import DrawingInput, LoggedPrediction, Prediction
+from volano.schemas.errors import VolanoError
+from volano.schemas.serving import DrawingInput, LoggedPrediction, Prediction
 
 STREAM = "predictions"
 _LIMIT = 20_000  # predictions that wait for a commit; beyond that the newest are counted, not kept

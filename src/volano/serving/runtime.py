@@ -11,11 +11,11 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state
 
+from volano.schemas.registry import Artefact, ArtefactRefused
+from volano.schemas.serving import GoldenMismatch
 from volano.serving import features
 from volano.serving.admission import Cost
 from volano.serving.features import Feed
-from volano.spec.registry import Artefact, ArtefactRefused
-from volano.spec.serving import GoldenMismatch
 
 Floats = NDArray[np.float32]
 

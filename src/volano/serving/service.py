@@ -20,15 +20,15 @@ from volano.core.segments import compact, inbox
 from volano.core.segments.inbox import Row
 from volano.core.segments.parquet import Segments
 from volano.registry import service as registry
+from volano.schemas import serving as schemas
+from volano.schemas.accounts import Who
+from volano.schemas.common import Page, is_uuid, utc_now, uuid7
+from volano.schemas.errors import Missing, VolanoError
 from volano.serving import features, log, runtime, store
-from volano.serving.lanes import Lanes
+from volano.serving.executor import InferenceExecutor
 from volano.serving.log import PredictionInbox, PredictionLog
 from volano.serving.routing import Active, Routing
 from volano.serving.runtime import Loaded
-from volano.spec import serving as spec
-from volano.spec.accounts import Who
-from volano.spec.common import Page, is_uuid, utc_now, uuid7
-from volano.spec.errors import Missing, VolanoError
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from volano.core.jobs import Job
     from volano.core.settings import Settings
 
-Commit = Callable[[], Awaitable[spec.Endpoint]]
+Commit = Callable[[], Awaitable[schemas.Endpoint]]
 """The step that changes what answers: it writes, and no longer loads anything."""
 
 COMPACT = "predictions.compact"
@@ -64,17 +64,17 @@ async def admit(ctx: Context, who: Who, name: str, *, deadline_ms: int | None = 
     Raises: Missing (no such endpoint), NothingActive, Overloaded (it would come too late).
     """
     active = await _answering(ctx, who, name)
-    ctx.part(Lanes).admit(active.loaded, _deadline_s(ctx, deadline_ms))
+    ctx.part(InferenceExecutor).admit(active.loaded, _deadline_s(ctx, deadline_ms))
 
 
 async def predict(
     ctx: Context,
     who: Who,
     name: str,
-    inputs: Sequence[spec.DrawingInput],
+    inputs: Sequence[schemas.DrawingInput],
     *,
     deadline_ms: int | None = None,
-) -> spec.PredictResponse:
+) -> schemas.PredictResponse:
     """What the endpoint's version says of each input; warm, it asks no database.
 
     Raises: Missing, NothingActive, Overloaded, Invalid (an input that cannot be a drawing).
@@ -82,17 +82,17 @@ async def predict(
     loaded = (await _answering(ctx, who, name)).loaded
     drawn = [features.drawn(one, ctx.settings.drawing_max_points) for one in inputs]
     feed = features.feed(drawn, loaded.artefact)
-    scores = await ctx.part(Lanes).run(loaded, feed, _deadline_s(ctx, deadline_ms))
+    scores = await ctx.part(InferenceExecutor).run(loaded, feed, _deadline_s(ctx, deadline_ms))
     made = [_prediction(loaded, row) for row in scores.tolist()]
     now = utc_now()
     for one, prediction in zip(drawn, made, strict=True):
         head = log.head_of(name, loaded.version, now, prediction)
         ctx.part(PredictionLog).add(who.workspace, head, prediction.id, one.payload)
-    return spec.PredictResponse(endpoint=name, version=loaded.version, predictions=made)
+    return schemas.PredictResponse(endpoint=name, version=loaded.version, predictions=made)
 
 
 def _deadline_s(ctx: Context, asked_ms: int | None) -> float:
-    return ctx.part(Lanes).deadline_s if asked_ms is None else asked_ms / 1000
+    return ctx.part(InferenceExecutor).deadline_s if asked_ms is None else asked_ms / 1000
 
 
 async def _answering(ctx: Context, who: Who, name: str) -> Active:
@@ -105,13 +105,13 @@ async def _answering(ctx: Context, who: Who, name: str) -> Active:
     await _follow(ctx, row)
     active = ctx.part(Routing).find((who.workspace, name))
     if active is None:
-        raise spec.NothingActive(endpoint=name)
+        raise schemas.NothingActive(endpoint=name)
     return active
 
 
 async def activate(
     ctx: Context, who: Who, name: str, version: str, *, reason: str = "activated"
-) -> spec.Endpoint:
+) -> schemas.Endpoint:
     """Put a version on the endpoint's traffic (the endpoint is made if new).
 
     It is loaded, warmed and checked here first: if that fails, what answers now goes on.
@@ -137,7 +137,7 @@ async def prepare_activation(
 
 async def _put(
     ctx: Context, who: Who, row: dict[str, Any], loaded: Loaded, reason: str
-) -> spec.Endpoint:
+) -> schemas.Endpoint:
     name = row["name"]
     async with ctx.db.begin(who.workspace) as tx:
         sequence = await store.put(tx, row)
@@ -148,7 +148,7 @@ async def _put(
     return await endpoint(ctx, who, name)
 
 
-async def roll_back(ctx: Context, who: Who, name: str) -> spec.Endpoint:
+async def roll_back(ctx: Context, who: Who, name: str) -> schemas.Endpoint:
     """Put the version that answered before the present one back on the traffic.
 
     Raises: Missing, NoEarlierVersion.
@@ -165,12 +165,12 @@ async def prepare_rollback(ctx: Context, who: Who, name: str) -> Commit:
     there = await endpoint(ctx, who, name)
     earlier = [r.version for r in there.history if r.version != there.version]
     if not earlier:
-        raise spec.NoEarlierVersion(endpoint=name)
+        raise schemas.NoEarlierVersion(endpoint=name)
     reason = f"rolled back from {there.version}"
     return await prepare_activation(ctx, who, name, earlier[0], reason=reason)
 
 
-async def endpoint(ctx: Context, who: Who, name: str) -> spec.Endpoint:
+async def endpoint(ctx: Context, who: Who, name: str) -> schemas.Endpoint:
     """One endpoint with what answered on it, newest first.
 
     Raises: Missing.
@@ -178,10 +178,12 @@ async def endpoint(ctx: Context, who: Who, name: str) -> spec.Endpoint:
     async with ctx.db.read(who.workspace) as tx:
         row = await _row(tx, name)
         history = await store.history(tx, name)
-    return _endpoint(row, [msgspec.convert(r, spec.Rollout, from_attributes=True) for r in history])
+    return _endpoint(
+        row, [msgspec.convert(r, schemas.Rollout, from_attributes=True) for r in history]
+    )
 
 
-async def endpoints(ctx: Context, who: Who, *, after: str, limit: int) -> Page[spec.Endpoint]:
+async def endpoints(ctx: Context, who: Who, *, after: str, limit: int) -> Page[schemas.Endpoint]:
     """Endpoints by name, without their history.
 
     Raises: CursorRefused.
@@ -191,11 +193,11 @@ async def endpoints(ctx: Context, who: Who, *, after: str, limit: int) -> Page[s
     return store.BY_NAME.page(rows, limit, lambda row: _endpoint(row, []))
 
 
-async def rollouts_of(ctx: Context, who: Who, version: str) -> list[tuple[str, spec.Rollout]]:
+async def rollouts_of(ctx: Context, who: Who, version: str) -> list[tuple[str, schemas.Rollout]]:
     """Where (endpoint) and when a version answered, newest first."""
     async with ctx.db.read(who.workspace) as tx:
         rows = await store.rollouts_of(tx, version)
-    return [(r.endpoint, msgspec.convert(r, spec.Rollout, from_attributes=True)) for r in rows]
+    return [(r.endpoint, msgspec.convert(r, schemas.Rollout, from_attributes=True)) for r in rows]
 
 
 async def follow_changes(ctx: Context) -> None:
@@ -222,7 +224,7 @@ def _is_news(ctx: Context, row: sa.Row[Any]) -> bool:
     return len(known) < ctx.settings.serving_loaded if there is None else there < row.sequence
 
 
-async def prediction(ctx: Context, who: Who, id: str) -> spec.LoggedPrediction:
+async def prediction(ctx: Context, who: Who, id: str) -> schemas.LoggedPrediction:
     """A prediction as it was logged (some 200 ms after it was made).
 
     Raises: Missing.
@@ -285,7 +287,7 @@ async def _follow(ctx: Context, row: sa.Row[Any]) -> None:
     """
     routing, address = ctx.part(Routing), (row.workspace, row.name)
     if not routing.may_try(address, row.sequence, time.monotonic()):
-        raise spec.NothingActive(endpoint=row.name)
+        raise schemas.NothingActive(endpoint=row.name)
     try:
         loaded = await _load(ctx, row.workspace, row.version)
     except VolanoError as error:
@@ -326,8 +328,8 @@ async def _row(tx: Tx, name: str) -> sa.Row[Any]:
     return row
 
 
-def _endpoint(row: sa.Row[Any], history: list[spec.Rollout]) -> spec.Endpoint:
-    return spec.Endpoint(
+def _endpoint(row: sa.Row[Any], history: list[schemas.Rollout]) -> schemas.Endpoint:
+    return schemas.Endpoint(
         name=row.name,
         model=row.model,
         version=row.version,
@@ -336,10 +338,10 @@ def _endpoint(row: sa.Row[Any], history: list[spec.Rollout]) -> spec.Endpoint:
     )
 
 
-def _prediction(loaded: Loaded, scores: list[float]) -> spec.Prediction:
+def _prediction(loaded: Loaded, scores: list[float]) -> schemas.Prediction:
     best = max(range(len(scores)), key=scores.__getitem__)
     classes = loaded.artefact.classes
-    return spec.Prediction(
+    return schemas.Prediction(
         id=str(uuid7()),
         label=classes[best],
         confidence=scores[best],

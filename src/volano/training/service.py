@@ -17,13 +17,21 @@ from volano.data import service as data
 from volano.harness import artefacts, events, source
 from volano.registry import service as registry
 from volano.registry.series import Made, scalars
-from volano.spec import registry as spec
-from volano.spec.accounts import Who
-from volano.spec.blobs import BlobMissing
-from volano.spec.common import new_id, utc_now
-from volano.spec.errors import Invalid, Missing, TooMuch
-from volano.spec.harness import ContractBroken, Finished, Limits, Point, Points, Reached, RunOrder
-from volano.spec.jobs import JobMissing
+from volano.schemas import registry as schemas
+from volano.schemas.accounts import Who
+from volano.schemas.blobs import BlobMissing
+from volano.schemas.common import new_id, utc_now
+from volano.schemas.errors import Invalid, Missing, TooMuch
+from volano.schemas.harness import (
+    ContractBroken,
+    Finished,
+    Limits,
+    Point,
+    Points,
+    Reached,
+    RunOrder,
+)
+from volano.schemas.jobs import JobMissing
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -35,25 +43,25 @@ log = structlog.get_logger("training")
 REQUESTED = "run.requested"
 
 _GONE = {
-    "cancelled": spec.Failure(class_="cancelled", message="cancelled before it was over"),
-    "dead": spec.Failure(class_="system.worker_lost", message="given up after several workers"),
+    "cancelled": schemas.Failure(class_="cancelled", message="cancelled before it was over"),
+    "dead": schemas.Failure(class_="system.worker_lost", message="given up after several workers"),
 }
 """How a run ended whose job is in this state."""
 
 _REPORT_S = 0.5  # how often what a run tells is written down
 
 
-async def request(ctx: Context, who: Who, new: spec.NewRun) -> spec.Run:
+async def request(ctx: Context, who: Who, new: schemas.NewRun) -> schemas.Run:
     """Queue a training; the parameters are checked before anything is queued.
 
     Raises: UnknownRecipe, BadParam, Missing (no such snapshot), InvalidValues (too many seconds).
     """
     known = source.recipes()
     if new.recipe not in known:
-        raise spec.UnknownRecipe(recipe=new.recipe, known=", ".join(known))
+        raise schemas.UnknownRecipe(recipe=new.recipe, known=", ".join(known))
     model = source.load(source.locate(new.recipe))(**new.params)
     snapshot = await data.frozen(ctx, who, new.snapshot)
-    run = spec.Run(
+    run = schemas.Run(
         id=new_id("run"),
         kind="training",
         state="queued",
@@ -72,7 +80,7 @@ async def request(ctx: Context, who: Who, new: spec.NewRun) -> spec.Run:
     return run
 
 
-async def cancel(ctx: Context, who: Who, id: str) -> spec.Run:
+async def cancel(ctx: Context, who: Who, id: str) -> schemas.Run:
     """Stop a run: at once while it is queued, at its next report while it runs.
 
     Raises: Missing, RunOver.
@@ -80,7 +88,7 @@ async def cancel(ctx: Context, who: Who, id: str) -> spec.Run:
     async with ctx.db.begin(who.workspace) as tx:
         run, job = await registry.job_of(tx, id)
         if run.state not in ("queued", "running"):
-            raise spec.RunOver(id=id, state=run.state)
+            raise schemas.RunOver(id=id, state=run.state)
         # The ledger's word, not the run's state: a worker may have begun it a moment ago.
         if await ctx.jobs.cancel(tx, job):
             await registry.end_run(tx, id, failure=_GONE["cancelled"])
@@ -105,7 +113,7 @@ async def carry_out(ctx: Context, job: Job) -> None:
     except (Invalid, Missing, TooMuch) as error:
         # It would fail the same way again: the person who asked for the run can change it.
         lost = isinstance(error, BlobMissing)  # ours to keep, so not a fault of the user's data
-        failure = spec.Failure(
+        failure = schemas.Failure(
             class_="system.storage" if lost else "user.data", message=error.message
         )
         await _end_failed(ctx, job, run, failure)
@@ -138,7 +146,7 @@ async def _state(ctx: Context, tx: Tx, job: str) -> str:
         return "dead"
 
 
-async def _carry_out(ctx: Context, job: Job, run: spec.Run, folder: Path, staged: Path) -> None:
+async def _carry_out(ctx: Context, job: Job, run: schemas.Run, folder: Path, staged: Path) -> None:
     handle = await ctx.compute.start(_process(ctx, run, folder, staged))
     ended = await _watch(ctx, job, run, handle)
     output = await ctx.blobs.put(job.workspace, await asyncio.to_thread(_output, ended))
@@ -148,10 +156,10 @@ async def _carry_out(ctx: Context, job: Job, run: spec.Run, folder: Path, staged
         await _end_failed(ctx, job, run, ended.failure, output)
     else:
         # Not the user's doing: the ledger gives it to another worker, some times.
-        raise spec.RunInterrupted(id=run.id, reason=ended.failure and ended.failure.message)
+        raise schemas.RunInterrupted(id=run.id, reason=ended.failure and ended.failure.message)
 
 
-def _process(ctx: Context, run: spec.Run, folder: Path, staged: Path) -> ProcessSpec:
+def _process(ctx: Context, run: schemas.Run, folder: Path, staged: Path) -> ProcessSpec:
     settings = ctx.settings
     limits = Limits(
         memory=settings.run_max_memory,
@@ -170,7 +178,7 @@ def _process(ctx: Context, run: spec.Run, folder: Path, staged: Path) -> Process
     return ProcessSpec(folder=folder, order=order, grace_s=settings.jobs_beat_s / 2)
 
 
-async def _watch(ctx: Context, job: Job, run: spec.Run, handle: Handle) -> Exit:
+async def _watch(ctx: Context, job: Job, run: schemas.Run, handle: Handle) -> Exit:
     """Write down what the run tells until it has ended; stop it when its job is cancelled."""
     stop = asyncio.create_task(_stop_when_cancelled(job, handle))
     report = _Report(ctx, job.workspace, run)
@@ -197,10 +205,10 @@ async def _stop_when_cancelled(job: Job, handle: Handle) -> None:
 class _Report:
     """Gathers what a run tells and writes it down every half second."""
 
-    def __init__(self, ctx: Context, workspace: str, run: spec.Run) -> None:
+    def __init__(self, ctx: Context, workspace: str, run: schemas.Run) -> None:
         self.ctx, self.workspace, self.run = ctx, workspace, run
         self.points: list[Point] = []
-        self.progress = spec.Progress()
+        self.progress = schemas.Progress()
         self.number = 0
         self._written_at = 0.0
 
@@ -209,7 +217,7 @@ class _Report:
         self.points += points
         await self._flush_when_due()
 
-    async def reach(self, progress: spec.Progress) -> None:
+    async def reach(self, progress: schemas.Progress) -> None:
         """Take how far the run is."""
         self.progress = progress
         await self._flush_when_due()
@@ -229,7 +237,7 @@ class _Report:
 
 
 async def _end_failed(
-    ctx: Context, job: Job, run: spec.Run, failure: spec.Failure, output: str | None = None
+    ctx: Context, job: Job, run: schemas.Run, failure: schemas.Failure, output: str | None = None
 ) -> None:
     async with job.finish(ctx) as tx:
         await registry.end_run(tx, run.id, failure=failure, log=output)
@@ -237,17 +245,17 @@ async def _end_failed(
 
 
 async def _end_finished(
-    ctx: Context, job: Job, run: spec.Run, finished: Finished, folder: Path, output: str
+    ctx: Context, job: Job, run: schemas.Run, finished: Finished, folder: Path, output: str
 ) -> None:
     """Files first, then the one transaction that makes the version exist."""
     try:
         artefact, names = await asyncio.to_thread(_artefact, folder, ctx.settings.run_max_artefact)
-    except (spec.ArtefactRefused, ContractBroken) as error:
-        failure = spec.Failure(class_="user.contract", message=error.message)
+    except (schemas.ArtefactRefused, ContractBroken) as error:
+        failure = schemas.Failure(class_="user.contract", message=error.message)
         await _end_failed(ctx, job, run, failure, output)
         return
     files = [
-        spec.File(
+        schemas.File(
             name=name,
             blob=await ctx.blobs.put_file(job.workspace, folder / name),
             bytes=(folder / name).stat().st_size,
@@ -262,7 +270,7 @@ async def _end_finished(
     log.info("run.finished", run=run.id, version=version)
 
 
-def _artefact(folder: Path, limit: int) -> tuple[spec.Artefact, list[str]]:
+def _artefact(folder: Path, limit: int) -> tuple[schemas.Artefact, list[str]]:
     """What `version.json` says, and the names of all files.
 
     Looked at here again: what the run's process tells of its files may be made up by the user's
@@ -273,9 +281,9 @@ def _artefact(folder: Path, limit: int) -> tuple[spec.Artefact, list[str]]:
     names = [file.name for file in artefacts.listed(folder, total_bytes=limit)]
     try:
         content = events.without_zeros((folder / "version.json").read_bytes())
-        return msgspec.json.decode(content, type=spec.Artefact), names
+        return msgspec.json.decode(content, type=schemas.Artefact), names
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise spec.ArtefactRefused(reason=f"version.json: {error}") from None
+        raise schemas.ArtefactRefused(reason=f"version.json: {error}") from None
 
 
 def _output(ended: Exit) -> bytes:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from volano.core.blobs import address
-from volano.spec.blobs import BlobMissing
+from volano.schemas.blobs import BlobMissing
 
 # Source: the official test vectors of BLAKE3 (inputs of 0 and 1 bytes, the bytes counting up).
 GOLDEN = {
@@ -18,7 +18,7 @@ GOLDEN = {
 
 @pytest.mark.parametrize("data", GOLDEN, ids=repr)
 def test_a_name_is_the_blake3_of_the_bytes(data: bytes) -> None:
-    assert f"b3_{GOLDEN[data]}" == address.blob_id(data)
+    assert address.blob_id(data) == f"b3_{GOLDEN[data]}"
 
 
 @given(st.binary(max_size=3000))

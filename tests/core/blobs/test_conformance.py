@@ -13,8 +13,8 @@ from obstore.store import S3Store
 
 from volano.core.blobs import Blobs
 from volano.core.blobs.address import key
-from volano.core.services import S3Server
-from volano.spec.blobs import BlobCorrupt, BlobMissing, RangeOutside
+from volano.hosting.services import S3Server
+from volano.schemas.blobs import BlobCorrupt, BlobMissing, RangeOutside
 
 ABSENT = "b3_" + "0" * 64
 
@@ -86,7 +86,7 @@ async def test_a_file_that_is_not_there_is_not_put(blobs: Blobs, tmp_path: Path)
 async def test_sixteen_puts_of_one_blob_at_once_leave_one(blobs: Blobs) -> None:
     data = os.urandom(100_000)
     ids = await asyncio.gather(*(blobs.put("ws", data) for _ in range(16)))
-    assert 1 == len(set(ids))
+    assert len(set(ids)) == 1
     assert [ids[0]] == [stored.id async for stored in blobs.list("ws")]
     assert data == await blobs.get("ws", ids[0])
 
@@ -99,10 +99,10 @@ async def test_many_blobs_at_once_all_come_back(blobs: Blobs) -> None:
 
 async def test_a_range_is_exactly_what_was_asked_for(blobs: Blobs) -> None:
     id = await blobs.put("ws", b"0123456789")
-    assert b"234" == await blobs.get_range("ws", id, 2, 3)
-    assert b"9" == await blobs.get_range("ws", id, 9, 1)
-    assert b"0123456789" == await blobs.get_range("ws", id, 0, 10)
-    assert b"" == await blobs.get_range("ws", id, 10, 0)
+    assert await blobs.get_range("ws", id, 2, 3) == b"234"
+    assert await blobs.get_range("ws", id, 9, 1) == b"9"
+    assert await blobs.get_range("ws", id, 0, 10) == b"0123456789"
+    assert await blobs.get_range("ws", id, 10, 0) == b""
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ async def test_a_range_outside_is_refused(blobs: Blobs, start: int, length: int)
     id = await blobs.put("ws", b"0123456789")
     with pytest.raises(RangeOutside) as refused:
         await blobs.get_range("ws", id, start, length)
-    assert 10 == refused.value.facts["size"]
+    assert refused.value.facts["size"] == 10
 
 
 async def test_a_missing_blob_is_missing_for_every_verb(blobs: Blobs) -> None:
@@ -172,7 +172,7 @@ async def test_putting_the_bytes_again_repairs_a_damaged_blob(
     with pytest.raises(BlobCorrupt):
         await blobs.get("ws", id)
     assert id == await blobs.put("ws", b"the true bytes")
-    assert b"the true bytes" == await blobs.get("ws", id)
+    assert await blobs.get("ws", id) == b"the true bytes"
 
 
 async def test_a_workspace_does_not_see_the_blobs_of_another(blobs: Blobs) -> None:
@@ -180,12 +180,12 @@ async def test_a_workspace_does_not_see_the_blobs_of_another(blobs: Blobs) -> No
     for other in ("two", "on", "one-more"):
         assert not await blobs.exists(other, id)
         assert not await blobs.delete(other, id)
-        assert [] == [stored async for stored in blobs.list(other)]
+        assert [stored async for stored in blobs.list(other)] == []
         with pytest.raises(BlobMissing):
             await blobs.get(other, id)
     assert id == await blobs.put("two", b"private")
     assert await blobs.delete("one", id)
-    assert b"private" == await blobs.get("two", id)
+    assert await blobs.get("two", id) == b"private"
 
 
 async def test_a_listing_has_every_blob_with_its_size_and_age(blobs: Blobs) -> None:

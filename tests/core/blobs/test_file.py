@@ -18,7 +18,7 @@ import pytest
 from volano.core.blobs import open_blobs
 from volano.core.blobs.address import key
 from volano.core.settings import BadSetting
-from volano.spec.common import StorageFull
+from volano.schemas.common import StorageFull
 
 WRITER = """
 import asyncio, os, sys
@@ -52,7 +52,7 @@ async def test_a_refused_write_is_an_error_and_leaves_nothing(tmp_path: Path) ->
     data = os.urandom(2 * 2**20)
     with _largest_file(2**20), pytest.raises(StorageFull, match="File too large"):
         await blobs.put("ws", data)
-    assert [] == _files(tmp_path)
+    assert _files(tmp_path) == []
     id = await blobs.put("ws", data)
     assert [tmp_path / key("ws", id)] == _files(tmp_path)
 
@@ -63,7 +63,7 @@ async def test_a_folder_is_not_put_and_leaves_nothing(tmp_path: Path) -> None:
     folder.mkdir()
     with pytest.raises(OSError, match=r"Is a directory|No such device"):
         await blobs.put_file("ws", folder)
-    assert [] == _files(tmp_path)
+    assert _files(tmp_path) == []
 
 
 @pytest.mark.faults
@@ -92,7 +92,7 @@ def test_what_was_acknowledged_before_a_kill_is_there_whole(tmp_path: Path) -> N
 
     stored = asyncio.run(check())
     assert len(acknowledged) > 3
-    assert set() == acknowledged - stored
+    assert acknowledged - stored == set()
 
 
 async def test_no_put_comes_between_the_look_and_the_deletion_of_a_sweeper(tmp_path: Path) -> None:
@@ -102,12 +102,12 @@ async def test_no_put_comes_between_the_look_and_the_deletion_of_a_sweeper(tmp_p
         fcntl.flock(sweeper, fcntl.LOCK_EX)
         put = asyncio.create_task(blobs.put("ws", b"x"))
         done, _ = await asyncio.wait({put}, timeout=0.2)
-        assert set() == done
+        assert done == set()
         fcntl.flock(sweeper, fcntl.LOCK_SH)  # another put
         assert id == await put
         delete = asyncio.create_task(blobs.delete("ws", id, before=datetime.now(UTC)))
         deleted, _ = await asyncio.wait({delete}, timeout=0.2)
-        assert set() == deleted
+        assert deleted == set()
     await delete
 
 

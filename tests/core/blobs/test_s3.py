@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from volano.core.blobs import open_blobs
-from volano.core.services import S3Server
-from volano.spec.blobs import BlobsUnavailable
+from volano.hosting.services import S3Server
+from volano.schemas.blobs import BlobsUnavailable
 
 PUT = """
 import asyncio, sys

@@ -78,14 +78,14 @@ async def test_a_ring_reaches_who_subscribed_before_it(another: Open) -> None:
     publisher, listener = another(), another()
     async with listener.subscribe("jobs") as rings:
         publisher.publish("jobs", "run_1")
-        assert ("jobs", "run_1") == await _next(rings)
+        assert await _next(rings) == ("jobs", "run_1")
 
 
 async def test_a_ring_reaches_the_process_that_published_it(another: Open) -> None:
     bus = another()
     async with bus.subscribe("jobs") as rings:
         bus.publish("jobs")
-        assert ("jobs", "") == await _next(rings)
+        assert await _next(rings) == ("jobs", "")
 
 
 async def test_only_the_channels_that_were_asked_for_arrive_in_order(another: Open) -> None:
@@ -120,7 +120,7 @@ async def test_many_subscriptions_each_get_every_ring(another: Open) -> None:
     for n in range(5):
         publisher.publish("jobs", str(n))
     for rings in subscriptions:
-        assert list("01234") == [(await _next(rings))[1] for _ in range(5)]
+        assert [(await _next(rings))[1] for _ in range(5)] == list("01234")
 
 
 async def test_equal_rings_of_a_moment_ring_once(another: Open) -> None:
@@ -129,7 +129,7 @@ async def test_equal_rings_of_a_moment_ring_once(another: Open) -> None:
         for _ in range(1000):
             bus.publish("jobs", "same")
         bus.publish("jobs", "last")
-        assert ["same", "last"] == [(await _next(rings))[1] for _ in range(2)]
+        assert [(await _next(rings))[1] for _ in range(2)] == ["same", "last"]
 
 
 async def test_a_flood_drops_the_oldest_and_keeps_the_newest(another: Open) -> None:
@@ -149,7 +149,7 @@ async def test_a_slow_subscriber_keeps_the_newest_and_holds_up_nobody(another: O
             for n in wave:
                 bus.publish("jobs", str(n))
             assert [str(n) for n in wave] == [(await _next(quick))[1] for _ in wave]
-        assert "10" == (await _next(slow))[1]
+        assert (await _next(slow))[1] == "10"
 
 
 async def test_closing_ends_the_iteration_after_what_is_here(another: Open) -> None:
@@ -159,7 +159,7 @@ async def test_closing_ends_the_iteration_after_what_is_here(another: Open) -> N
         bus.publish("jobs", "here")
         await _next(other)
     await rings.aclose()
-    assert [("jobs", "here")] == [ring async for ring in rings]
+    assert [ring async for ring in rings] == [("jobs", "here")]
 
 
 async def test_closing_the_bus_ends_who_waits(another: Open) -> None:
@@ -169,7 +169,7 @@ async def test_closing_the_bus_ends_who_waits(another: Open) -> None:
         await asyncio.sleep(0)
         await bus.aclose()
         await bus.aclose()  # twice is once
-        assert [] == await asyncio.wait_for(waiting, SOON_S)
+        assert await asyncio.wait_for(waiting, SOON_S) == []
 
 
 async def _all(rings: Subscription) -> list[Ring]:
@@ -191,7 +191,7 @@ async def test_a_ring_from_another_process_arrives(
 ) -> None:
     async with another().subscribe("jobs") as rings:
         publisher = await _elsewhere(bus_url, tmp_path, "publish")
-        assert ("jobs", "from elsewhere") == await _next(rings)
+        assert await _next(rings) == ("jobs", "from elsewhere")
         assert await publisher.wait() == 0
 
 
@@ -208,8 +208,8 @@ async def test_the_death_of_a_listening_process_is_nobodys_trouble(
         victim.kill()
         await victim.wait()
         publisher.publish("jobs", "last")
-        assert ("jobs", "last") == await _next(rings)
-    assert b"last\n" == await other.stdout.readline()
+        assert await _next(rings) == ("jobs", "last")
+    assert await other.stdout.readline() == b"last\n"
     assert await other.wait() == 0
 
 

@@ -15,7 +15,7 @@ async def test_a_folder_with_a_long_name_is_as_good(tmp_path: Path) -> None:
     publisher, listener = (open_bus("local:", folder=folder) for _ in range(2))
     async with listener.subscribe("jobs") as rings:
         publisher.publish("jobs", "1")
-        assert ("jobs", "1") == await asyncio.wait_for(anext(rings), 20)
+        assert await asyncio.wait_for(anext(rings), 20) == ("jobs", "1")
     await publisher.aclose()
     await listener.aclose()
 
@@ -27,7 +27,7 @@ async def test_the_socket_of_a_dead_process_is_removed(tmp_path: Path) -> None:
     async with bus.subscribe("jobs") as rings:
         bus.publish("jobs")
         await asyncio.wait_for(anext(rings), 20)
-        assert 1 == len(list(tmp_path.iterdir()))
+        assert len(list(tmp_path.iterdir())) == 1
     await bus.aclose()
 
 
@@ -43,16 +43,16 @@ async def test_what_is_no_socket_of_a_wire_stays(tmp_path: Path) -> None:
         await asyncio.wait_for(anext(rings), 20)
     await bus.aclose()
     assert {note, named, tmp_path / "other.sock"} == set(tmp_path.iterdir())
-    assert ("mine", "mine, too") == (note.read_text(), named.read_text())
+    assert (note.read_text(), named.read_text()) == ("mine", "mine, too")
 
 
 async def test_a_closed_bus_leaves_nothing_unless_others_listen(tmp_path: Path) -> None:
     first, last = (open_bus("local:", folder=tmp_path / "bus") for _ in range(2))
     async with first.subscribe("jobs"), last.subscribe("jobs"):
         await first.aclose()
-        assert 1 == len(list((tmp_path / "bus").iterdir()))
+        assert len(list((tmp_path / "bus").iterdir())) == 1
         await last.aclose()
-        assert [] == list(tmp_path.iterdir())
+        assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ async def test_bytes_that_are_no_rings_are_passed_over(tmp_path: Path) -> None:
             for junk in (b"", b"\xff\0", b"{}", b'[["jobs"]]', b"x" * 20_000):
                 other.sendto(junk, str(listening))
         bus.publish("jobs", "1")
-        assert ("jobs", "1") == await asyncio.wait_for(anext(rings), 20)
+        assert await asyncio.wait_for(anext(rings), 20) == ("jobs", "1")
     await bus.aclose()
 
 

@@ -8,8 +8,8 @@ from typing import NoReturn
 import pytest
 
 from volano.core.bus import open_bus
-from volano.core.services import PostgresServer
-from volano.spec.services import ServiceNotInstalled
+from volano.hosting.services import PostgresServer
+from volano.schemas.services import ServiceNotInstalled
 
 
 @pytest.fixture

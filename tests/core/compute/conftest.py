@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from volano.core.compute import Compute, ProcessSpec, open_compute
-from volano.spec.harness import Limits, RunOrder
+from volano.schemas.harness import Limits, RunOrder
 
 NewSpec = Callable[..., ProcessSpec]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from volano.core.compute import Compute, FolderInUse, UnknownCompute, open_compute
-from volano.spec.harness import AnyEvent, Finished, Line, Phase, Points, Reached
+from volano.schemas.harness import AnyEvent, Finished, Line, Phase, Points, Reached
 
 WRITE = "(run.artefact / 'model.onnx').write_bytes(b'onnx')"
 
@@ -36,16 +36,16 @@ async def test_a_run_tells_its_story_and_leaves_its_artefact(compute: Compute, n
     events: list[AnyEvent] = [event async for event in handle.events()]
     end = await handle.wait()
     assert end.failure is None
-    assert 0 == end.code
+    assert end.code == 0
     assert end.finished in events
     assert end.finished is not None
-    assert {"rate": 0.5} == end.finished.figures
-    assert ["model.onnx"] == [file.name for file in end.finished.files]
-    assert ["load", "train", "evaluate"] == [e.name for e in events if isinstance(e, Phase)]
+    assert end.finished.figures == {"rate": 0.5}
+    assert [file.name for file in end.finished.files] == ["model.onnx"]
+    assert [e.name for e in events if isinstance(e, Phase)] == ["load", "train", "evaluate"]
     steps = [point.step for e in events if isinstance(e, Points) for point in e.points]
     assert list(range(100)) == steps
-    assert ["hello"] == [e.text for e in events if isinstance(e, Line)]
-    assert "hello\n" == end.stdout.read_text()
+    assert [e.text for e in events if isinstance(e, Line)] == ["hello"]
+    assert end.stdout.read_text() == "hello\n"
     assert end.peak_rss_bytes > 1 << 20
     assert 0 < end.seconds < 60
 
@@ -82,7 +82,7 @@ async def test_a_failure_has_its_class_and_code(compute: Compute, new_spec, trai
 
 async def test_the_users_line_is_in_the_failure_and_the_traceback_in_the_log(compute, new_spec):
     end = await (await compute.start(new_spec("raise ValueError('boom')"))).wait()
-    assert "shapes.py:7 train" == end.failure.frame
+    assert end.failure.frame == "shapes.py:7 train"
     assert "raise ValueError('boom')" in end.stderr.read_text()
 
 
@@ -91,13 +91,13 @@ async def test_a_source_that_is_missing_is_the_users_failure(compute: Compute, n
     Path(spec.order.source).unlink()
     end = await (await compute.start(spec)).wait()
     assert end.failure is not None
-    assert ("user.contract", 1) == (end.failure.class_, end.code)
+    assert (end.failure.class_, end.code) == ("user.contract", 1)
 
 
 async def test_a_loop_without_end_hits_the_time_limit_with_its_line(compute: Compute, new_spec):
     end = await (await compute.start(new_spec("while True:\n    pass", seconds=0.5))).wait()
     assert end.failure is not None
-    assert ("user.timeout", 1) == (end.failure.class_, end.code)
+    assert (end.failure.class_, end.code) == ("user.timeout", 1)
     assert end.failure.frame.startswith("shapes.py:")
 
 
@@ -110,7 +110,7 @@ async def test_code_that_ignores_every_signal_is_killed_after_the_grace(compute,
     """
     end = await (await compute.start(new_spec(train, seconds=0.3, grace_s=0.3))).wait()
     assert end.failure is not None
-    assert ("user.timeout", -9) == (end.failure.class_, end.code)
+    assert (end.failure.class_, end.code) == ("user.timeout", -9)
 
 
 async def test_a_cancelled_run_stops_at_its_next_report(compute: Compute, new_spec):
@@ -125,7 +125,7 @@ async def test_a_cancelled_run_stops_at_its_next_report(compute: Compute, new_sp
     handle.cancel()
     end = await handle.wait()
     assert end.failure is not None
-    assert ("cancelled", 130) == (end.failure.class_, end.code)
+    assert (end.failure.class_, end.code) == ("cancelled", 130)
     assert end.failure.frame.startswith("shapes.py:")
 
 
@@ -136,7 +136,7 @@ async def test_a_cancelled_run_that_does_not_listen_is_killed(compute: Compute, 
     handle.cancel()
     end = await handle.wait()
     assert end.failure is not None
-    assert ("cancelled", -9) == (end.failure.class_, end.code)
+    assert (end.failure.class_, end.code) == ("cancelled", -9)
 
 
 async def test_cancelling_what_has_ended_changes_nothing(compute: Compute, new_spec):
@@ -152,7 +152,7 @@ async def test_closing_ends_what_still_runs(url: str, new_spec):
         handle = await opened.start(new_spec("while True:\n    pass", grace_s=0.2))
     end = await handle.wait()
     assert end.failure is not None
-    assert "cancelled" == end.failure.class_
+    assert end.failure.class_ == "cancelled"
 
 
 async def test_a_waiter_that_gives_up_does_not_stop_the_run(compute: Compute, new_spec):
@@ -173,7 +173,7 @@ async def test_memory_over_the_limit_ends_the_run(compute: Compute, new_spec):
     spec = new_spec(train, limits={"memory": 120 << 20})
     end = await (await compute.start(spec)).wait()
     assert end.failure is not None
-    assert "user.resource" == end.failure.class_
+    assert end.failure.class_ == "user.resource"
     assert str(120 << 20) in end.failure.message
     assert end.peak_rss_bytes > 120 << 20
 
@@ -186,14 +186,14 @@ async def test_memory_of_helpers_counts(compute: Compute, new_spec):
     """
     end = await (await compute.start(new_spec(train, limits={"memory": 150 << 20}))).wait()
     assert end.failure is not None
-    assert "user.resource" == end.failure.class_
+    assert end.failure.class_ == "user.resource"
 
 
 async def test_a_file_over_the_limit_is_a_lack_of_resources(compute: Compute, new_spec):
     train = "(run.artefact / 'big').write_bytes(b'x' * (2 << 20))"
     end = await (await compute.start(new_spec(train, limits={"file": 1 << 20}))).wait()
     assert end.failure is not None
-    assert "user.resource" == end.failure.class_
+    assert end.failure.class_ == "user.resource"
 
 
 async def test_a_huge_log_is_cut_in_the_middle(compute: Compute, new_spec):
@@ -225,7 +225,7 @@ async def test_runs_have_folders_of_their_own(compute: Compute, new_spec):
 async def test_runs_go_side_by_side(compute: Compute, new_spec):
     handles = [await compute.start(new_spec(WRITE)) for _ in range(3)]
     ends = await asyncio.gather(*(handle.wait() for handle in handles))
-    assert [None] * 3 == [end.failure for end in ends]
+    assert [end.failure for end in ends] == [None] * 3
     assert all(isinstance(end.finished, Finished) for end in ends)
 
 

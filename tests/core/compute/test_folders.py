@@ -25,19 +25,19 @@ def folder(tmp_path: Path) -> Path:
 def test_a_frozen_folder_is_read_only_at_every_depth(folder: Path):
     freeze(folder)
     found = [mode(path) for path in (folder, folder / "inner", folder / "inner" / "file")]
-    assert [0o555, 0o555, 0o444] == found
+    assert found == [0o555, 0o555, 0o444]
 
 
 def test_a_thawed_folder_is_open_at_every_depth(folder: Path):
     freeze(folder)
     thaw(folder)
-    assert [0o755, 0o755] == [mode(folder), mode(folder / "inner")]
+    assert [mode(folder), mode(folder / "inner")] == [0o755, 0o755]
 
 
 def test_what_a_link_points_to_is_left_alone(folder: Path):
     freeze(folder)
     thaw(folder)
-    assert 0o700 == mode(folder.parent / "outside")
+    assert mode(folder.parent / "outside") == 0o700
 
 
 def test_a_folder_that_is_gone_is_no_error(tmp_path: Path):

@@ -25,7 +25,7 @@ WORKER = """
 import asyncio, sys
 from pathlib import Path
 from volano.core.compute import ProcessSpec, open_compute
-from volano.spec.harness import Reached, RunOrder
+from volano.schemas.harness import Reached, RunOrder
 
 async def main(folder, source):
     order = RunOrder(source=source, data=str(folder / "data"), artefact=str(folder / "artefact"))
@@ -86,12 +86,12 @@ async def test_no_secret_of_this_process_is_in_the_childs_environment(new_spec):
 
 async def test_the_environment_is_this_and_no_more(facts):
     names = await facts("sorted(os.environ)", env={"CUDA_VISIBLE_DEVICES": ""})
-    assert {
+    assert set(names) - {"LC_CTYPE"} == {
         "CUDA_VISIBLE_DEVICES", "GOMP_SPINCOUNT", "HOME", "LANG", "MKL_NUM_THREADS",
         "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY",
         "OPENBLAS_NUM_THREADS", "PATH", "PYTHONFAULTHANDLER", "PYTHONHASHSEED",
         "PYTHONUNBUFFERED", "TMPDIR", "VOLANO_ARTEFACT", "VOLANO_DATA",
-    } == set(names) - {"LC_CTYPE"}  # fmt: skip
+    }  # fmt: skip
 
 
 async def test_descriptors_of_this_process_are_closed_in_the_child(facts, tmp_path: Path):
@@ -102,7 +102,7 @@ async def test_descriptors_of_this_process_are_closed_in_the_child(facts, tmp_pa
         opened = await facts(links)
     assert isinstance(opened, list)
     assert not any("secret" in link or "socket" in link for link in opened)
-    assert 4 == sum("pipe" in link for link in opened)
+    assert sum("pipe" in link for link in opened) == 4
 
 
 async def test_helpers_of_a_run_get_neither_its_events_nor_its_leash(facts):
@@ -110,7 +110,7 @@ async def test_helpers_of_a_run_get_neither_its_events_nor_its_leash(facts):
     told = await facts(f"[line[-1] for line in map(str.split, {listing}.splitlines()[1:])]")
     assert isinstance(told, list)
     # Its own stdout and stderr are pipes of subprocess.run, the former only captured.
-    assert 2 == sum("pipe" in link for link in told)
+    assert sum("pipe" in link for link in told) == 2
 
 
 async def test_a_run_lives_in_its_own_folder_and_session(facts):
@@ -120,8 +120,8 @@ async def test_a_run_lives_in_its_own_folder_and_session(facts):
     )
     cwd, home, tmp, leads_session, leads_group, imports_from_cwd = told
     assert cwd == home
-    assert f"{cwd}/tmp" == tmp
-    assert (True, True, False) == (leads_session, leads_group, imports_from_cwd)
+    assert tmp == f"{cwd}/tmp"
+    assert (leads_session, leads_group, imports_from_cwd) == (True, True, False)
 
 
 async def test_the_limits_of_the_kernel_are_set(facts):
@@ -130,17 +130,17 @@ async def test_the_limits_of_the_kernel_are_set(facts):
         f"[__import__('resource').getrlimit(kind)[0] for kind in {kinds}]",
         limits={"open_files": 200, "file": 1 << 20},
     )
-    assert [0, 200, 1 << 20] == told
+    assert told == [0, 200, 1 << 20]
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] != 200
 
 
 async def test_when_memory_runs_out_the_run_goes_and_not_the_server(facts):
-    assert "1000" == await facts("open('/proc/self/oom_score_adj').read().strip()")
+    assert await facts("open('/proc/self/oom_score_adj').read().strip()") == "1000"
 
 
 async def test_the_staged_data_is_read_only(facts):
     modes = "[oct(os.stat(p).st_mode)[-3:] for p in (run.data, run.data / 'train.parquet')]"
-    assert ["555", "444"] == await facts(modes)
+    assert await facts(modes) == ["555", "444"]
 
 
 async def test_when_it_has_ended_its_folders_can_be_removed(new_spec):
@@ -148,7 +148,7 @@ async def test_when_it_has_ended_its_folders_can_be_removed(new_spec):
     async with LocalCompute() as compute:
         await (await compute.start(spec)).wait()
     folders = [Path(spec.order.data), spec.folder / "closed", spec.folder / "closed" / "deep"]
-    assert [0o755] * 3 == [folder.stat().st_mode & 0o777 for folder in folders]
+    assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o755] * 3
 
 
 async def test_helpers_that_a_run_leaves_behind_are_ended(new_spec):
@@ -172,7 +172,7 @@ async def test_a_process_that_lingers_after_its_result_is_ended_and_the_result_s
     """
     async with LocalCompute() as compute:
         end = await (await compute.start(new_spec(train, grace_s=0.3))).wait()
-    assert (None, -9) == (end.failure, end.code)
+    assert (end.failure, end.code) == (None, -9)
 
 
 async def test_noise_on_the_event_pipe_is_skipped(new_spec):
@@ -202,7 +202,7 @@ async def test_an_order_that_cannot_be_read_is_our_failure(new_spec):
         spec = replace(spec, order=unreadable)
         end = await (await compute.start(spec)).wait()
     assert end.failure is not None
-    assert ("system.storage", 3) == (end.failure.class_, end.code)
+    assert (end.failure.class_, end.code) == ("system.storage", 3)
 
 
 async def test_no_descriptor_is_left_over(new_spec):
@@ -233,7 +233,7 @@ async def test_no_process_of_a_run_survives_a_worker_that_is_killed(new_spec, ha
     )  # fmt: skip
     assert worker.stdout is not None
     pids = [int(word) for word in (await worker.stdout.readline()).split()]
-    assert 2 == len(pids)
+    assert len(pids) == 2
     worker.kill()
     await worker.wait()
     for pid in pids:

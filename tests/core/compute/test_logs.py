@@ -18,18 +18,18 @@ def written(path: Path, chunks: list[bytes], limit: int) -> bytes:
 
 
 def test_a_short_log_is_kept_as_it_is(tmp_path: Path):
-    assert b"one\ntwo\n" == written(tmp_path / "log", [b"one\n", b"two\n"], 8)
+    assert written(tmp_path / "log", [b"one\n", b"two\n"], 8) == b"one\ntwo\n"
 
 
 def test_a_long_log_keeps_both_ends(tmp_path: Path):
     log = written(tmp_path / "log", [b"%04d" % number for number in range(1000)], 40)
-    assert b"00000001000200030004\n... 3960 bytes cut ...\n09950996099709980999" == log
+    assert log == b"00000001000200030004\n... 3960 bytes cut ...\n09950996099709980999"
 
 
 def test_the_beginning_is_in_the_file_before_the_end_comes(tmp_path: Path):
     log = BoundedLog(tmp_path / "log", 20)
     log.write(b"x" * 100)
-    assert b"x" * 10 == (tmp_path / "log").read_bytes()
+    assert (tmp_path / "log").read_bytes() == b"x" * 10
     log.close()
 
 

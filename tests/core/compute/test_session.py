@@ -31,7 +31,7 @@ def tree() -> Iterator[subprocess.Popen[str]]:
         [sys.executable, "-c", TREE], start_new_session=True, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert "ready\n" == process.stdout.readline()
+    assert process.stdout.readline() == "ready\n"
     yield process
     session.end(process.pid, signal.SIGKILL)
     process.wait()
@@ -45,7 +45,7 @@ def eventually(claim: Callable[[], bool]) -> None:
 
 
 def test_members_are_all_of_the_session_in_whatever_group(tree: subprocess.Popen[str]):
-    assert 3 == len(session.members(tree.pid))
+    assert len(session.members(tree.pid)) == 3
     assert tree.pid in session.members(tree.pid)
 
 
@@ -57,15 +57,15 @@ def test_memory_is_that_of_all_members(tree: subprocess.Popen[str]):
 
 def test_ending_leaves_nobody(tree: subprocess.Popen[str]):
     session.end(tree.pid, signal.SIGKILL)
-    assert -signal.SIGKILL == tree.wait()
+    assert tree.wait() == -signal.SIGKILL
     eventually(lambda: session.members(tree.pid) == [])
 
 
 def test_a_session_that_is_gone_is_empty_and_can_be_ended_again():
     process = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
     process.wait()
-    assert [] == session.members(process.pid)
-    assert 0 == session.memory(process.pid, 1)
+    assert session.members(process.pid) == []
+    assert session.memory(process.pid, 1) == 0
     session.end(process.pid, signal.SIGKILL)
 
 

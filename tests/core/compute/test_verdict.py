@@ -5,8 +5,8 @@ import signal
 import pytest
 
 from volano.core.compute.verdict import Stop, failure_of
-from volano.spec.harness import Failed, Finished
-from volano.spec.registry import Failure
+from volano.schemas.harness import Failed, Finished
+from volano.schemas.registry import Failure
 
 FINISHED = Finished(at_s=1.0, figures={}, files=[], seconds={}, environment={}, source="")
 FAILED = Failed(at_s=1.0, failure=Failure(class_="user.code", message="boom", frame="m.py:3 train"))
@@ -26,7 +26,7 @@ def test_a_failure_that_was_told_stands():
 def test_our_reason_outranks_a_failure_but_keeps_its_frame():
     failure = failure_of(code=1, end=FAILED, stop=TIMEOUT, began=True)
     assert failure is not None
-    assert ("user.timeout", "m.py:3 train") == (failure.class_, failure.frame)
+    assert (failure.class_, failure.frame) == ("user.timeout", "m.py:3 train")
 
 
 @pytest.mark.parametrize(
@@ -51,4 +51,4 @@ def test_equal_ends_share_a_signature_and_others_do_not():
     failures = [failure_of(code=code, end=None, stop=None, began=True) for code in ends]
     signatures = [failure.signature for failure in failures if failure]
     assert signatures[1] == signatures[0]
-    assert 3 == len(set(signatures))
+    assert len(set(signatures)) == 3

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from tests.core.db.shelf import authors, books, genres
 from volano.core.db import EVERYWHERE, Database, Tx
-from volano.spec.common import DatabaseUnavailable
+from volano.schemas.common import DatabaseUnavailable
 
 HERE = "ws_here"
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from tests.core.db.shelf import authors, books, genres
 from volano.core.db import EVERYWHERE, Database
 from volano.core.db.sqlite import GROUP
-from volano.spec.common import DatabaseContended, DatabaseUnavailable, StorageFull
+from volano.schemas.common import DatabaseContended, DatabaseUnavailable, StorageFull
 
 HERE = "ws_here"
 

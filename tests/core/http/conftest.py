@@ -17,9 +17,9 @@ from volano.core.http.app import Api, build
 from volano.core.http.idempotency import keys
 from volano.core.http.routes import Routes
 from volano.core.http.server import About
-from volano.core.launcher import listen
 from volano.core.metrics import Metrics
 from volano.core.settings import read
+from volano.hosting.launcher import listen
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from volano.core.context import Context
 from volano.core.db import EVERYWHERE, Database
 from volano.core.http import PUBLIC, Answer, Prepared, Raw, Routes
 from volano.core.http.idempotency import KEPT, Keys, Once, keys, sweep
-from volano.spec.accounts import Who
-from volano.spec.common import IdempotencyKeyReused, StillRunning
-from volano.spec.errors import Conflict
+from volano.schemas.accounts import Who
+from volano.schemas.common import IdempotencyKeyReused, StillRunning
+from volano.schemas.errors import Conflict
 
 
 @pytest.fixture
@@ -85,15 +85,15 @@ async def test_a_repeated_request_gets_the_first_answer_and_does_nothing(
 
     first, second = await post(one, "k1"), await post(one, "k1")
 
-    assert (202, 202) == (first.status_code, second.status_code)
+    assert (first.status_code, second.status_code) == (202, 202)
     assert first.content == second.content
-    assert ("/x", "true") == (
+    assert (
         second.headers["location"],
         second.headers["idempotency-replayed"],
-    )
+    ) == ("/x", "true")
     assert "idempotency-replayed" not in first.headers
-    assert ["a-1"] == await made(ctx)
-    assert 1 == making["make"]
+    assert await made(ctx) == ["a-1"]
+    assert making["make"] == 1
 
 
 async def test_both_addresses_of_an_operation_are_one_request(
@@ -104,7 +104,7 @@ async def test_both_addresses_of_an_operation_are_one_request(
     first, second = await post(one, "k1"), await post(one, "k1", path="/api/v1/things")
 
     assert first.content == second.content
-    assert "true" == second.headers["idempotency-replayed"]
+    assert second.headers["idempotency-replayed"] == "true"
 
 
 async def test_a_key_of_another_request_is_refused(
@@ -115,8 +115,8 @@ async def test_a_key_of_another_request_is_refused(
 
     refused = [await post(one, "k1", "b"), await post(one, "k1", path="/api/things?x=1")]
 
-    assert (422, "idempotency-key-reused") == (refused[0].status_code, refused[0].json()["code"])
-    assert ["a-1"] == await made(ctx)
+    assert (refused[0].status_code, refused[0].json()["code"]) == (422, "idempotency-key-reused")
+    assert await made(ctx) == ["a-1"]
 
 
 async def test_a_key_belongs_to_its_member_and_workspace(
@@ -125,8 +125,8 @@ async def test_a_key_belongs_to_its_member_and_workspace(
     await post(client("ada"), "k1")
     await post(client("eve"), "k1", "b")
 
-    assert ["a-1"] == await made(ctx, "ws_1")
-    assert ["b-2"] == await made(ctx, "ws_2")
+    assert await made(ctx, "ws_1") == ["a-1"]
+    assert await made(ctx, "ws_2") == ["b-2"]
 
 
 async def test_an_error_leaves_neither_effect_nor_key(
@@ -136,10 +136,10 @@ async def test_an_error_leaves_neither_effect_nor_key(
 
     statuses = [(await post(one, "k1", "bad")).status_code for _ in range(2)]
 
-    assert [409, 409] == statuses
-    assert 2 == making["make"]
-    assert [] == await made(ctx)
-    assert 202 == (await post(one, "k1", "good")).status_code
+    assert statuses == [409, 409]
+    assert making["make"] == 2
+    assert await made(ctx) == []
+    assert (await post(one, "k1", "good")).status_code == 202
 
 
 async def test_while_the_first_runs_the_second_is_told_so(
@@ -152,9 +152,9 @@ async def test_while_the_first_runs_the_second_is_told_so(
         await asyncio.sleep(0.01)
     second = await post(one, "k1", "slow")
 
-    assert (409, "still-running") == (second.status_code, second.json()["code"])
-    assert 202 == (await first).status_code
-    assert "true" == (await post(one, "k1", "slow")).headers["idempotency-replayed"]
+    assert (second.status_code, second.json()["code"]) == (409, "still-running")
+    assert (await first).status_code == 202
+    assert (await post(one, "k1", "slow")).headers["idempotency-replayed"] == "true"
 
 
 async def test_fifty_at_once_are_one(ctx: Context, client: Any, making: Counter[str]) -> None:
@@ -162,8 +162,8 @@ async def test_fifty_at_once_are_one(ctx: Context, client: Any, making: Counter[
 
     answers = await asyncio.gather(*(post(one, "k1", "slow") for _ in range(50)))
 
-    assert {202, 409} == {answer.status_code for answer in answers}
-    assert ["slow-1"] == await made(ctx)
+    assert {answer.status_code for answer in answers} == {202, 409}
+    assert await made(ctx) == ["slow-1"]
 
 
 async def test_without_a_key_every_request_counts(
@@ -173,7 +173,7 @@ async def test_without_a_key_every_request_counts(
     for _ in range(2):
         await one.post("/api/things", json={"name": "a"})
 
-    assert ["a-1", "a-2"] == await made(ctx)
+    assert await made(ctx) == ["a-1", "a-2"]
 
 
 async def test_what_takes_long_runs_before_the_transaction_of_the_key(
@@ -182,20 +182,20 @@ async def test_what_takes_long_runs_before_the_transaction_of_the_key(
     one = client()
     answers = [await post(one, "k1", path="/api/things/slow") for _ in range(3)]
 
-    assert [201] * 3 == [answer.status_code for answer in answers]
+    assert [answer.status_code for answer in answers] == [201] * 3
     assert answers[0].content == answers[1].content == answers[2].content
-    assert "true" == answers[2].headers["idempotency-replayed"]
+    assert answers[2].headers["idempotency-replayed"] == "true"
     assert Counter(prepare=1, commit=1) == making
-    assert ["a-1", "beside-1"] == await made(ctx)
+    assert await made(ctx) == ["a-1", "beside-1"]
     refused = await post(one, "k1", "refused", path="/api/things/slow")
-    assert (422, "idempotency-key-reused") == (refused.status_code, refused.json()["code"])
+    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency-key-reused")
 
 
 async def test_prepared_answers_need_no_key(
     ctx: Context, client: Any, making: Counter[str]
 ) -> None:
     answer = await client().post("/api/things/slow", json={"name": "b"})
-    assert {"name": "b", "points": 1} == answer.json()
+    assert answer.json() == {"name": "b", "points": 1}
     assert "b-1" in await made(ctx)
 
 
@@ -217,7 +217,7 @@ async def test_a_key_that_is_no_text_is_refused(
     headers = {"idempotency-key": key.encode("latin-1")}
     answer = await client().post("/api/things", json={"name": "a"}, headers=headers)
 
-    assert (422, "header.idempotency-key") == (answer.status_code, answer.json()["facts"]["at"])
+    assert (answer.status_code, answer.json()["facts"]["at"]) == (422, "header.idempotency-key")
 
 
 async def test_keys_older_than_seven_days_are_forgotten(
@@ -233,9 +233,9 @@ async def test_keys_older_than_seven_days_are_forgotten(
         older = tx.update(keys).where(keys.c.key == "old").values(created_at=row.created_at - age)
         await tx.run(older)
 
-    assert 1 == await sweep(ctx.db)
-    assert 0 == await sweep(ctx.db)
-    assert "true" == (await post(one, "new", "b")).headers["idempotency-replayed"]
+    assert await sweep(ctx.db) == 1
+    assert await sweep(ctx.db) == 0
+    assert (await post(one, "new", "b")).headers["idempotency-replayed"] == "true"
     assert "idempotency-replayed" not in (await post(one, "old")).headers
 
 
@@ -258,11 +258,11 @@ async def test_two_processes_with_one_key_have_one_effect(db: Database) -> None:
     here, there = Keys(db), Keys(db)
     first, second = await asyncio.gather(here.run(ONCE, 201, effect), there.run(ONCE, 201, effect))
 
-    assert 1 == len(ran)
+    assert len(ran) == 1
     assert (b"{}", 201) == (first.body, first.status) == (second.body, second.status)
-    assert [None, "true"] == sorted(
+    assert sorted(
         (one.headers.get("idempotency-replayed") for one in (first, second)), key=str
-    )
+    ) == [None, "true"]
 
 
 async def test_the_rules_hold_on_both_databases(db: Database) -> None:
@@ -275,5 +275,5 @@ async def test_the_rules_hold_on_both_databases(db: Database) -> None:
     with pytest.raises(StillRunning):
         await here.run(Once("ws_1", "mem_1", "other", "f"), 201, answer)
     async with db.read(EVERYWHERE) as tx:
-        assert 1 == await tx.scalar(tx.select(sa.func.count()).select_from(keys))
-    assert 0 == await sweep(db)
+        assert await tx.scalar(tx.select(sa.func.count()).select_from(keys)) == 1
+    assert await sweep(db) == 0

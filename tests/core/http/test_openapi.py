@@ -9,9 +9,9 @@ import pytest
 from tests.core.http.things import NewThing, Thing
 from volano.core.context import Context
 from volano.core.http import PUBLIC, Answer, Header, Raw, Routes
-from volano.spec.accounts import Who
-from volano.spec.common import Id, Page
-from volano.spec.errors import Conflict
+from volano.schemas.accounts import Who
+from volano.schemas.common import Id, Page
+from volano.schemas.errors import Conflict
 
 Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
@@ -61,15 +61,15 @@ def described(routes: Routes) -> Routes:
 @pytest.fixture
 async def document(client: Any, described: Routes) -> Any:
     answer = await client("").get("/api/openapi.json")
-    assert "application/json" == answer.headers["content-type"]
+    assert answer.headers["content-type"] == "application/json"
     return answer.json()
 
 
 def test_it_is_valid_openapi(document: Any) -> None:
     openapi_spec_validator.validate(document)
 
-    assert "3.1.0" == document["openapi"]
-    assert "1.2.3" == document["info"]["version"]
+    assert document["openapi"] == "3.1.0"
+    assert document["info"]["version"] == "1.2.3"
 
 
 def test_nested_bounds_and_tuples_are_kept(document: Any) -> None:
@@ -77,21 +77,21 @@ def test_nested_bounds_and_tuples_are_kept(document: Any) -> None:
     unit = {"type": "number", "minimum": 0, "maximum": 1}
 
     assert [unit, unit, {"type": "integer"}] == points["items"]["prefixItems"]
-    assert (3, 3) == (points["items"]["minItems"], points["items"]["maxItems"])
+    assert (points["items"]["minItems"], points["items"]["maxItems"]) == (3, 3)
 
 
 def test_an_operation_has_its_words_and_what_it_needs(document: Any) -> None:
     make = document["paths"]["/api/v1/things/{id}"]["post"]
 
-    assert ("things_make", "Make a thing", "More about it.") == (
+    assert (
         make["operationId"],
         make["summary"],
         make["description"],
-    )
-    assert [{"key": []}] == make["security"]
-    assert ("train", ["admin", "developer"]) == (make["x-permission"], make["x-roles"])
+    ) == ("things_make", "Make a thing", "More about it.")
+    assert make["security"] == [{"key": []}]
+    assert (make["x-permission"], make["x-roles"]) == ("train", ["admin", "developer"])
     assert {"$ref": "#/components/parameters/IdempotencyKey"} in make["parameters"]
-    assert [] == document["paths"]["/api/v1/things/{id}/image"]["get"]["security"]
+    assert document["paths"]["/api/v1/things/{id}/image"]["get"]["security"] == []
 
 
 def test_parameters_have_their_place_bounds_and_default(document: Any) -> None:
@@ -100,16 +100,16 @@ def test_parameters_have_their_place_bounds_and_default(document: Any) -> None:
         key=lambda p: ["limit", "wanted", "prefer", "shape"].index(p["name"]),
     )
 
-    assert {
+    assert limit == {
         "name": "limit",
         "in": "query",
         "required": False,
         "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
         "description": "At most.",
-    } == limit
-    assert ("query", True) == (wanted["in"], wanted["required"])
-    assert ("header", False) == (prefer["in"], prefer["required"])
-    assert "array" == shape["schema"]["type"]
+    }
+    assert (wanted["in"], wanted["required"]) == ("query", True)
+    assert (prefer["in"], prefer["required"]) == ("header", False)
+    assert shape["schema"]["type"] == "array"
 
 
 def test_answers_have_their_schema_or_media_type(document: Any) -> None:
@@ -118,7 +118,7 @@ def test_answers_have_their_schema_or_media_type(document: Any) -> None:
 
     thing = {"schema": {"$ref": "#/components/schemas/Thing"}}
     assert {"application/json": thing} == answer("/api/v1/things/{id}", "post", "201")["content"]
-    assert ["image/png"] == list(answer("/api/v1/things/{id}/image", "get", "200")["content"])
+    assert list(answer("/api/v1/things/{id}/image", "get", "200")["content"]) == ["image/png"]
     assert "content" not in answer("/api/v1/things/{id}", "put", "204")
 
 
@@ -130,22 +130,22 @@ def test_every_refusal_is_declared_as_a_problem(document: Any) -> None:
     assert "`thing-gone`" in responses["409"]["description"]
     assert "`still-running`" in responses["409"]["description"]
     problem = responses["409"]["content"]["application/problem+json"]["schema"]
-    assert {"$ref": "#/components/schemas/Problem"} == problem
+    assert problem == {"$ref": "#/components/schemas/Problem"}
 
 
 def test_a_body_may_have_several_media_types_and_be_optional(document: Any) -> None:
     body = document["paths"]["/api/v1/things/{id}"]["put"]["requestBody"]
 
-    assert (False, ["application/json", "application/x-t"]) == (
+    assert (
         body["required"],
         list(body["content"]),
-    )
+    ) == (False, ["application/json", "application/x-t"])
 
 
 def test_the_servers_own_operations_are_there_and_its_pages_are_not(document: Any) -> None:
     assert {"/healthz", "/healthz/live", "/metrics"} < document["paths"].keys()
     assert not {"/", "/api/docs", "/api/openapi.json"} & document["paths"].keys()
-    assert ["things", "server"] == [tag["name"] for tag in document["tags"]]
+    assert [tag["name"] for tag in document["tags"]] == ["things", "server"]
 
 
 def test_two_operations_with_one_id_or_address_are_refused(app: Any, routes: Routes) -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from volano.core.db import Database, Instant, Tx, Uuid16
 from volano.core.http.page import Keyset
-from volano.spec.common import CursorRefused, Page, uuid7
+from volano.schemas.common import CursorRefused, Page, uuid7
 
 events = sa.Table(
     "test_http_events",
@@ -60,7 +60,7 @@ async def test_the_pages_are_the_listing(tx: Tx, order: Keyset, limit: int) -> N
         found += one.items
         after = one.next
 
-    assert 20 == len(whole)
+    assert len(whole) == 20
     assert whole == found
 
 

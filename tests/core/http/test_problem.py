@@ -9,9 +9,9 @@ import pytest
 from tests.core.http.things import Thing
 from volano.core.context import Context
 from volano.core.http import PUBLIC, Routes, Stream
-from volano.spec.accounts import Who
-from volano.spec.common import Id, Overloaded
-from volano.spec.errors import Missing, from_problem
+from volano.schemas.accounts import Who
+from volano.schemas.common import Id, Overloaded
+from volano.schemas.errors import Missing, from_problem
 
 
 class ThingMissing(Missing):
@@ -25,7 +25,7 @@ async def test_an_error_of_ours_is_told_with_its_facts(client: Any, routes: Rout
 
     answer = await client().get("/api/things/a", headers={"x-request-id": "r1"})
 
-    assert "application/problem+json" == answer.headers["content-type"]
+    assert answer.headers["content-type"] == "application/problem+json"
     assert {
         "type": "urn:volano:error:thing-missing",
         "title": "thing missing",
@@ -47,7 +47,7 @@ async def test_an_unknown_exception_is_told_without_its_text(client: Any, routes
 
     answer = await client().get("/api/things")
 
-    assert (500, "broken") == (answer.status_code, answer.json()["code"])
+    assert (answer.status_code, answer.json()["code"]) == (500, "broken")
     assert "hunter2" not in answer.text
     assert answer.headers["x-request-id"] == answer.json()["request_id"]
 
@@ -87,8 +87,8 @@ async def test_a_method_that_is_not_there_is_405_with_the_others(
     one = client()
     refused, asked = await one.put("/api/things"), await one.options("/api/things")
 
-    assert (405, "method-not-allowed") == (refused.status_code, refused.json()["code"])
-    assert 204 == asked.status_code
+    assert (refused.status_code, refused.json()["code"]) == (405, "method-not-allowed")
+    assert asked.status_code == 204
     assert "GET, HEAD, OPTIONS, POST" == refused.headers["allow"] == asked.headers["allow"]
 
 
@@ -98,13 +98,13 @@ async def test_no_key_is_told_how_to_send_one(client: Any, routes: Routes) -> No
 
     answer = await client("").get("/api/things")
 
-    assert (401, "Bearer") == (answer.status_code, answer.headers["www-authenticate"])
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
 
 
 async def test_a_refused_head_has_no_body(client: Any) -> None:
     answer = await client().head("/nothing")
 
-    assert (404, b"") == (answer.status_code, answer.content)
+    assert (answer.status_code, answer.content) == (404, b"")
 
 
 async def test_a_stream_that_breaks_is_cut_and_not_completed(live: Any, routes: Routes) -> None:

@@ -10,8 +10,8 @@ import pytest
 from tests.core.http.things import NewThing, Thing
 from volano.core.context import Context
 from volano.core.http import PUBLIC, Answer, Header, Raw, Routes, Stream
-from volano.spec.accounts import Who
-from volano.spec.common import Id, Input, Name
+from volano.schemas.accounts import Who
+from volano.schemas.common import Id, Input, Name
 
 
 async def test_a_function_is_an_operation(client: Any, routes: Routes) -> None:
@@ -21,8 +21,8 @@ async def test_a_function_is_an_operation(client: Any, routes: Routes) -> None:
 
     answer = await client().post("/api/v1/things", json={"name": "a", "points": [[0, 1]]})
 
-    assert (201, {"name": "a", "points": 1}) == (answer.status_code, answer.json())
-    assert "application/json" == answer.headers["content-type"]
+    assert (answer.status_code, answer.json()) == (201, {"name": "a", "points": 1})
+    assert answer.headers["content-type"] == "application/json"
 
 
 async def test_api_without_a_version_is_the_current_one(client: Any, routes: Routes) -> None:
@@ -55,10 +55,10 @@ async def test_query_parameters_have_the_types_of_the_function(client: Any, rout
 
     one = client()
 
-    assert 204 == (await one.get("/api/things")).status_code
-    assert {"limit": 50, "since": None, "shape": (), "live": False, "least": 0.0} == seen
+    assert (await one.get("/api/things")).status_code == 204
+    assert seen == {"limit": 50, "since": None, "shape": (), "live": False, "least": 0.0}
     query = "limit=3&since=2026-01-02T03:04:05Z&shape=circle&shape=star&live=true&least=0.5"
-    assert 204 == (await one.get(f"/api/things?{query}")).status_code
+    assert (await one.get(f"/api/things?{query}")).status_code == 204
     assert {
         "limit": 3,
         "since": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
@@ -98,7 +98,7 @@ async def test_a_query_that_does_not_fit_is_refused_with_its_place(
 
     answer = await client().get(f"/api/things?{query}")
 
-    assert (422, "invalid-values") == (answer.status_code, answer.json()["code"])
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-values")
     assert answer.json()["facts"]["at"] == at
 
 
@@ -167,8 +167,8 @@ async def test_a_header_can_be_a_parameter(client: Any, routes: Routes) -> None:
 
     answer = await client().get("/api/things", headers={"prefer": "respond-async"})
 
-    assert (202, "respond-async") == (answer.status_code, answer.json()["name"])
-    assert "yes" == answer.headers["preference-applied"]
+    assert (answer.status_code, answer.json()["name"]) == (202, "respond-async")
+    assert answer.headers["preference-applied"] == "yes"
 
 
 async def test_a_body_is_refused_with_the_path_of_what_does_not_fit(
@@ -179,8 +179,8 @@ async def test_a_body_is_refused_with_the_path_of_what_does_not_fit(
 
     answer = await client().post("/api/things", json={"name": "a", "points": [[0, 1], [0, "x"]]})
 
-    assert 422 == answer.status_code
-    assert "body.points[1][1]" == answer.json()["facts"]["at"]
+    assert answer.status_code == 422
+    assert answer.json()["facts"]["at"] == "body.points[1][1]"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ async def test_text_that_only_looks_like_a_nul_is_fine(client: Any, routes: Rout
 
     answer = await client().post("/api/things", json={"name": r"a\u0000"})
 
-    assert r"a\u0000" == answer.json()["name"]
+    assert answer.json()["name"] == r"a\u0000"
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", ""])
@@ -231,7 +231,7 @@ async def test_a_body_of_another_media_type_is_415(
     headers = {"content-type": media_type}
     answer = await client().post("/api/things", content=b"{}", headers=headers)
 
-    assert (415, "application/json") == (answer.status_code, answer.json()["facts"]["accepted"])
+    assert (answer.status_code, answer.json()["facts"]["accepted"]) == (415, "application/json")
 
 
 @pytest.mark.parametrize("charset", ["latin-1", '"UTF-16"', "utf-7; x=1"])
@@ -242,8 +242,8 @@ async def test_json_in_another_charset_is_415(client: Any, routes: Routes, chars
     headers = {"content-type": f"application/json; charset={charset}"}
     answer = await client().post("/api/things", content=b'{"name":"a"}', headers=headers)
 
-    assert 415 == answer.status_code
-    assert "application/json; charset=utf-8" == answer.json()["facts"]["accepted"]
+    assert answer.status_code == 415
+    assert answer.json()["facts"]["accepted"] == "application/json; charset=utf-8"
 
 
 async def test_a_compressed_body_is_415_and_says_what_is_taken(client: Any, routes: Routes) -> None:
@@ -256,9 +256,9 @@ async def test_a_compressed_body_is_415_and_says_what_is_taken(client: Any, rout
     headers["content-encoding"] = "identity"
     taken = await one.post("/api/things", content=b'{"name":"a"}', headers=headers)
 
-    assert (415, "unsupported-encoding") == (refused.status_code, refused.json()["code"])
-    assert "identity" == refused.headers["accept-encoding"]
-    assert 204 == taken.status_code
+    assert (refused.status_code, refused.json()["code"]) == (415, "unsupported-encoding")
+    assert refused.headers["accept-encoding"] == "identity"
+    assert taken.status_code == 204
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ async def test_json_has_many_names(client: Any, routes: Routes, media_type: str)
     headers = {"content-type": media_type}
     answer = await client().post("/api/things", content=b'{"name":"a"}', headers=headers)
 
-    assert 204 == answer.status_code
+    assert answer.status_code == 204
 
 
 async def test_a_route_reads_a_media_type_of_its_own(client: Any, routes: Routes) -> None:
@@ -285,7 +285,7 @@ async def test_a_route_reads_a_media_type_of_its_own(client: Any, routes: Routes
     headers = {"content-type": "application/x-thing"}
     answer = await client().post("/api/things", content=b"binary", headers=headers)
 
-    assert "binary" == answer.json()["name"]
+    assert answer.json()["name"] == "binary"
 
 
 async def test_bytes_arrive_as_they_are_and_in_pieces(client: Any, routes: Routes) -> None:
@@ -299,8 +299,8 @@ async def test_bytes_arrive_as_they_are_and_in_pieces(client: Any, routes: Route
 
     one = client()
 
-    assert 70_000 == (await one.put("/api/things/a", content=bytes(70_000))).json()["points"]
-    assert 70_000 == (await one.post("/api/things", content=bytes(70_000))).json()["points"]
+    assert (await one.put("/api/things/a", content=bytes(70_000))).json()["points"] == 70_000
+    assert (await one.post("/api/things", content=bytes(70_000))).json()["points"] == 70_000
 
 
 async def test_raw_and_streamed_answers(client: Any, routes: Routes) -> None:
@@ -319,9 +319,9 @@ async def test_raw_and_streamed_answers(client: Any, routes: Routes) -> None:
     one = client()
     image, numbers = await one.get("/api/things/raw"), await one.get("/api/things/stream")
 
-    assert (b"\x00\x01", '"x"') == (image.content, image.headers["etag"])
-    assert "image/png" == image.headers["content-type"]
-    assert (b"012", "text/event-stream") == (numbers.content, numbers.headers["content-type"])
+    assert (image.content, image.headers["etag"]) == (b"\x00\x01", '"x"')
+    assert image.headers["content-type"] == "image/png"
+    assert (numbers.content, numbers.headers["content-type"]) == (b"012", "text/event-stream")
 
 
 async def test_head_is_get_without_its_body(client: Any, routes: Routes) -> None:
@@ -332,9 +332,9 @@ async def test_head_is_get_without_its_body(client: Any, routes: Routes) -> None
     one = client()
     full, head = await one.get("/api/things/a"), await one.head("/api/things/a")
 
-    assert (200, b"") == (head.status_code, head.content)
+    assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == full.headers["content-length"]
-    assert 401 == (await client("").head("/api/things/a")).status_code
+    assert (await client("").head("/api/things/a")).status_code == 401
 
 
 async def test_a_caller_without_the_permission_learns_nothing_else(
@@ -348,7 +348,7 @@ async def test_a_caller_without_the_permission_learns_nothing_else(
         for key in ("", "bob", "ada")
     ]
 
-    assert [401, 403, 422] == statuses
+    assert statuses == [401, 403, 422]
 
 
 async def test_a_public_operation_needs_no_key(client: Any, routes: Routes) -> None:
@@ -356,7 +356,7 @@ async def test_a_public_operation_needs_no_key(client: Any, routes: Routes) -> N
     async def show(ctx: Context, who: None) -> Thing:
         return Thing(name=str(who))
 
-    assert "None" == (await client("").get("/api/things")).json()["name"]
+    assert (await client("").get("/api/things")).json()["name"] == "None"
 
 
 def test_a_route_without_a_permission_fails_at_import(routes: Routes) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from volano.core.http.schemas import Schemas
-from volano.spec.common import Page, Struct
+from volano.schemas.common import Page, Struct
 
 
 class Inner(Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ def schema(name: str, *types: Any) -> dict[str, Any]:
 
 
 def test_the_text_below_a_field_is_its_description() -> None:
-    assert "How large it is, in px." == schema("Outer", Outer)["properties"]["size"]["description"]
+    assert schema("Outer", Outer)["properties"]["size"]["description"] == "How large it is, in px."
 
 
 def test_times_say_that_they_are_times_wherever_they_are() -> None:
@@ -44,5 +44,5 @@ def test_times_say_that_they_are_times_wherever_they_are() -> None:
 
 def test_a_description_is_not_indented() -> None:
     assert (
-        "Something inside.\n\nIt has a second paragraph." == (schema("Inner", Outer)["description"])
+        (schema("Inner", Outer)["description"]) == "Something inside.\n\nIt has a second paragraph."
     )

@@ -14,8 +14,8 @@ from volano.core.http import PUBLIC, Routes
 from volano.core.http.app import build, operations_of
 from volano.core.http.server import About
 from volano.core.metrics import Level
-from volano.spec.common import DatabaseUnavailable
-from volano.spec.errors import Unavailable
+from volano.schemas.common import DatabaseUnavailable
+from volano.schemas.errors import Unavailable
 
 
 class CacheAway(Unavailable):
@@ -50,8 +50,8 @@ async def test_a_server_with_a_database_is_ready(ctx: Context) -> None:
     async with connect(ctx) as one:
         answer = await one.get("/healthz")
 
-    assert 200 == answer.status_code
-    assert {"live": True, "ready": True, "checks": {"database": "ok"}} == answer.json()
+    assert answer.status_code == 200
+    assert answer.json() == {"live": True, "ready": True, "checks": {"database": "ok"}}
 
 
 async def test_a_failed_check_is_named_and_makes_it_503(ctx: Context) -> None:
@@ -59,8 +59,8 @@ async def test_a_failed_check_is_named_and_makes_it_503(ctx: Context) -> None:
     async with connect(ctx, about) as one:
         answer, live, home = [await one.get(p) for p in ("/healthz", "/healthz/live", "/")]
 
-    assert (503, "cache-away") == (answer.status_code, answer.json()["checks"]["cache"])
-    assert 204 == live.status_code
+    assert (answer.status_code, answer.json()["checks"]["cache"]) == (503, "cache-away")
+    assert live.status_code == 204
     assert "cache: cache-away" in home.text
 
 
@@ -82,7 +82,7 @@ async def test_the_figures_are_there_while_the_database_is_away(ctx: Context) ->
     async with connect(ctx, replace(ABOUT, levels=away)) as one:
         answer = await one.get("/metrics")
 
-    assert 200 == answer.status_code
+    assert answer.status_code == 200
     assert "volano_jobs" not in answer.text
 
 
@@ -98,7 +98,7 @@ async def test_many_who_ask_look_at_the_database_once(ctx: Context) -> None:
         for _ in range(5):
             await one.get("/metrics")
 
-    assert 1 == looks
+    assert looks == 1
 
 
 async def test_the_first_page_says_what_runs_here(ctx: Context) -> None:
@@ -121,18 +121,18 @@ async def test_the_pages_are_self_contained_and_strict(ctx: Context, path: str) 
     async with connect(ctx) as one:
         answer = await one.get(path)
 
-    assert 200 == answer.status_code
+    assert answer.status_code == 200
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy
-    assert [] == re.findall(r"https?://|//[a-z]|style=|onclick=|innerHTML", answer.text)
+    assert re.findall(r"https?://|//[a-z]|style=|onclick=|innerHTML", answer.text) == []
 
 
 async def test_a_page_may_be_linked_to_with_a_query(ctx: Context) -> None:
     async with connect(ctx) as one:
         page, operation = await one.get("/?from=mail"), await one.get("/healthz?from=mail")
 
-    assert (200, 422) == (page.status_code, operation.status_code)
+    assert (page.status_code, operation.status_code) == (200, 422)
 
 
 async def test_no_other_file_is_served(ctx: Context) -> None:
@@ -153,8 +153,8 @@ async def test_what_is_not_of_the_api_goes_to_the_fallback(ctx: Context) -> None
     async with connect(ctx, fallback=bundle) as one:
         game, api = await one.get("/game"), await one.get("/api/game")
 
-    assert ("bundle", 404) == (game.text, api.status_code)
-    assert "nosniff" == game.headers["x-content-type-options"]
+    assert (game.text, api.status_code) == ("bundle", 404)
+    assert game.headers["x-content-type-options"] == "nosniff"
 
 
 def test_all_operations_can_be_listed_for_a_test_to_walk(routes: Routes) -> None:

@@ -16,7 +16,7 @@ def test_a_request_that_went_well_is_a_figure_and_no_line() -> None:
     with structlog.testing.capture_logs() as lines:
         Watch(metrics).answered({"method": "GET"}, "/things/{id}", 200, time.perf_counter())
 
-    assert [] == lines
+    assert lines == []
     count = 'volano_http_request_seconds_count{method="GET",route="/things/{id}",status="2xx"} 1'
     assert count in metrics.exposition().splitlines()
 
@@ -43,7 +43,7 @@ def test_at_debug_every_request_is_a_line(caplog: pytest.LogCaptureFixture) -> N
     with structlog.testing.capture_logs() as lines:
         watch.answered({"method": "GET"}, "/a", 200, time.perf_counter())
 
-    assert [("debug", "/a", 200)] == [(x["log_level"], x["route"], x["status"]) for x in lines]
+    assert [(x["log_level"], x["route"], x["status"]) for x in lines] == [("debug", "/a", 200)]
 
 
 def test_a_flood_of_refusals_is_not_written_down_one_by_one() -> None:

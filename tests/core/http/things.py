@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from starlette.requests import HTTPConnection
 
 from volano.core.context import Context
-from volano.spec.accounts import PERMISSIONS, Permission, Who
-from volano.spec.common import Input, NotAuthenticated, RoleTooLow, Struct
+from volano.schemas.accounts import PERMISSIONS, Permission, Who
+from volano.schemas.common import Input, NotAuthenticated, RoleTooLow, Struct
 
 things = sa.Table(
     "test_http_things",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from volano.core.jobs.cron import Cron, next_after, parse
-from volano.spec.jobs import BadCron
+from volano.schemas.jobs import BadCron
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)  # a Wednesday
 

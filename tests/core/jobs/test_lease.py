@@ -31,7 +31,7 @@ from volano.core.jobs.lease import Lease
 from volano.core.jobs.ledger import clock, recount
 from volano.core.jobs.retry import Verdict
 from volano.core.jobs.tables import jobs, queues
-from volano.spec.jobs import LeaseLost
+from volano.schemas.jobs import LeaseLost
 
 WHY = {"signature": "s", "class": "user", "type": "E", "message": ""}
 

@@ -10,8 +10,8 @@ from volano.core.db import EVERYWHERE, Database
 from volano.core.jobs import reaper
 from volano.core.jobs.ledger import census, clock, heard_s, recount
 from volano.core.jobs.tables import jobs, schedules
-from volano.spec.errors import Broken
-from volano.spec.jobs import BadCron, JobMissing
+from volano.schemas.errors import Broken
+from volano.schemas.jobs import BadCron, JobMissing
 
 WS = "ws_a"
 
@@ -222,7 +222,7 @@ async def test_the_census_counts_what_is_not_over_by_topic_and_state(db: Databas
     async with db.read(EVERYWHERE) as tx:
         counted = {(row.topic, row.state): row.n for row in await census(tx)}
 
-    assert {("thing.made", "queued"): 2, ("later", "scheduled"): 1} == counted
+    assert counted == {("thing.made", "queued"): 2, ("later", "scheduled"): 1}
 
 
 async def test_a_sign_of_life_of_a_worker_is_heard(db: Database) -> None:

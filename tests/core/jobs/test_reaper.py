@@ -17,7 +17,7 @@ from volano.core.db import EVERYWHERE, Database
 from volano.core.jobs import Handlers, Job, Ledger, Worker, reaper
 from volano.core.jobs.ledger import recount
 from volano.core.jobs.tables import jobs
-from volano.spec.common import DatabaseUnavailable
+from volano.schemas.common import DatabaseUnavailable
 
 CODE = """
 import asyncio, sys

@@ -1,4 +1,4 @@
-"""Verdicts on failures."""
+"""KeyCache on failures."""
 
 import random
 
@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from volano.core.jobs.retry import SYSTEM_ATTEMPTS, Record, describe, judge, signature
-from volano.spec.common import DatabaseUnavailable
-from volano.spec.errors import Invalid, Missing
-from volano.spec.jobs import NoHandler
+from volano.schemas.common import DatabaseUnavailable
+from volano.schemas.errors import Invalid, Missing
+from volano.schemas.jobs import NoHandler
 
 FRESH = Record(0, 0, 5)
 

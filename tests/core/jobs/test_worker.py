@@ -15,8 +15,8 @@ from volano.core.db import EVERYWHERE, Database
 from volano.core.jobs import Handlers, Job
 from volano.core.jobs.ledger import recount
 from volano.core.jobs.tables import jobs
-from volano.spec.errors import Invalid, Unavailable
-from volano.spec.jobs import LeaseLost
+from volano.schemas.errors import Invalid, Unavailable
+from volano.schemas.jobs import LeaseLost
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def test_the_start_and_the_end_of_a_job_are_lines(ctx: Any) -> None:
             await all_in(ctx, done=1)
 
     started, ended = [line for line in lines if line.get("topic") == "thing.made"]
-    assert ("job.started", "job.ended") == (started["event"], ended["event"])
+    assert (started["event"], ended["event"]) == ("job.started", "job.ended")
     assert (started["job"], 1, True) == (ended["job"], ended["attempt"], ended["ms"] >= 0)
 
 

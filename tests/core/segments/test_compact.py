@@ -31,7 +31,7 @@ from volano.core.segments import compact
 from volano.core.segments.inbox import Row
 from volano.core.segments.parquet import Place, Segments
 from volano.core.segments.tables import inbox
-from volano.spec.jobs import LeaseLost
+from volano.schemas.jobs import LeaseLost
 
 TOPIC = "things.compact"
 
@@ -63,10 +63,10 @@ async def _carry_out(ctx: Context, job: str) -> int:
 
 async def test_rows_move_from_the_inbox_into_one_segment(server: Context) -> None:
     sent = await _fill(server, 3, 1, 2)
-    assert 3 == await compact.compact(server, await _job(server), STREAM, plan)
+    assert await compact.compact(server, await _job(server), STREAM, plan) == 3
     (segment,) = await segments_of(server)
     assert (3, row(1).key, row(3).key) == (segment.rows, segment.first_key, segment.last_key)
-    assert set() == await waiting(server, *sent)
+    assert await waiting(server, *sent) == set()
     reader, place = Segments(server.blobs), Place(segment.blob, segment.size, 2)
     assert row(3).payload == await reader.value(HOME, place, "payload")
 
@@ -74,8 +74,8 @@ async def test_rows_move_from_the_inbox_into_one_segment(server: Context) -> Non
 async def test_compacting_again_finds_nothing_and_makes_no_segment(server: Context) -> None:
     await _fill(server, 1)
     moved = [await compact.compact(server, await _job(server), STREAM, plan) for _ in range(2)]
-    assert [1, 0] == moved
-    assert 1 == len(await segments_of(server))
+    assert moved == [1, 0]
+    assert len(await segments_of(server)) == 1
 
 
 async def test_the_oldest_rows_go_first_and_the_others_stay(server: Context) -> None:
@@ -83,7 +83,7 @@ async def test_the_oldest_rows_go_first_and_the_others_stay(server: Context) -> 
     things = open_inbox(few)
     for number, at_ms in ((1, 30), (2, 10), (3, 20)):
         await things.append(HOME, [row(number)], now_ms=at_ms)
-    assert 2 == await compact.compact(few, await _job(few), STREAM, plan)
+    assert await compact.compact(few, await _job(few), STREAM, plan) == 2
     assert {row(1).key} == await waiting(few, *rows(1, 2, 3))
 
 
@@ -97,9 +97,9 @@ async def test_two_workers_at_once_move_every_row_once(
     )
     lost = [one for one in outcomes if isinstance(one, BaseException)]
     assert all(isinstance(one, compact.RowsMoved) for one in lost)
-    assert 200 == sum(one for one in outcomes if isinstance(one, int))
-    assert 200 == await stored_rows(server)
-    assert set() == await waiting(server, *sent)
+    assert sum(one for one in outcomes if isinstance(one, int)) == 200
+    assert await stored_rows(server) == 200
+    assert await waiting(server, *sent) == set()
 
 
 async def test_a_transaction_that_fails_leaves_the_rows_and_an_orphan_blob(
@@ -116,9 +116,9 @@ async def test_a_transaction_that_fails_leaves_the_rows_and_an_orphan_blob(
     with pytest.raises(ZeroDivisionError):
         await compact.compact(server, await _job(server), STREAM, failing)
     assert {one.key for one in sent} == await waiting(server, *sent)
-    assert [] == await segments_of(server)
+    assert await segments_of(server) == []
     orphans = {blob.id async for blob in server.blobs.list(HOME)}
-    assert 2 == await compact.compact(server, await _job(server), STREAM, plan)
+    assert await compact.compact(server, await _job(server), STREAM, plan) == 2
     # The second try writes the same bytes, so the orphan has become the segment.
     assert orphans == {one.blob for one in await segments_of(server)}
 
@@ -130,7 +130,7 @@ async def test_a_worker_that_lost_its_lease_moves_nothing(server: Context) -> No
     with pytest.raises(LeaseLost):
         await compact.compact(server, job, STREAM, plan)
     assert {one.key for one in sent} == await waiting(server, *sent)
-    assert [] == await segments_of(server)
+    assert await segments_of(server) == []
 
 
 async def test_a_segment_is_found_by_the_keys_between_its_ends(server: Context) -> None:
@@ -153,9 +153,9 @@ async def test_compaction_is_asked_for_where_rows_are_old_or_many(server: Contex
     await things.append("ws_many", rows(1, 2, 3), now_ms=_ms(0))
     await things.append("ws_old", rows(1), now_ms=_ms(-61))
     await things.append("ws_ahead", rows(1), now_ms=_ms(3600))
-    assert 3 == await compact.request_due(ctx, STREAM, TOPIC)
+    assert await compact.request_due(ctx, STREAM, TOPIC) == 3
     names = ("ws_young", "ws_many", "ws_old", "ws_ahead")
-    assert [0, 1, 1, 1] == [len(await _sent(ctx, name)) for name in names]
+    assert [len(await _sent(ctx, name)) for name in names] == [0, 1, 1, 1]
 
 
 async def test_one_compaction_is_open_at_a_time_and_the_next_waits_for_nothing(
@@ -165,12 +165,12 @@ async def test_one_compaction_is_open_at_a_time_and_the_next_waits_for_nothing(
     for _ in range(3):
         await compact.request_due(server, STREAM, TOPIC)
     (first,) = await _sent(server)
-    assert 1 == await _carry_out(server, first.id)
+    assert await _carry_out(server, first.id) == 1
     await _fill(server, 2)  # of the same millisecond: its commit came late
     await compact.request_due(server, STREAM, TOPIC)
     _, second = await _sent(server)
-    assert 1 == await _carry_out(server, second.id)
-    assert set() == await waiting(server, *rows(1, 2))
+    assert await _carry_out(server, second.id) == 1
+    assert await waiting(server, *rows(1, 2)) == set()
 
 
 async def test_a_compaction_that_failed_for_good_is_asked_for_again_later(server: Context) -> None:
@@ -201,7 +201,7 @@ async def test_flushing_waits_for_what_was_acknowledged_whatever_its_clock(
     flushing, job = await _flushing(server)
     await _carry_out(server, job)
     await flushing
-    assert set() == await waiting(server, row(1))
+    assert await waiting(server, row(1)) == set()
 
 
 @pytest.mark.parametrize("behind_s", [-86_400.0, 0.0, 86_400.0])
@@ -236,9 +236,9 @@ async def test_flushing_asks_again_when_more_waited_than_one_segment_takes(
             await asyncio.sleep(0.01)
         assert (2, 2, 1)[number] == await _carry_out(few, sent[number].id)
     await flushing
-    assert set() == await waiting(few, *rows(*range(5)))
+    assert await waiting(few, *rows(*range(5))) == set()
 
 
 async def test_flushing_an_empty_inbox_asks_for_nothing(server: Context) -> None:
     await compact.flush(server, HOME, STREAM, TOPIC)
-    assert [] == await _sent(server)
+    assert await _sent(server) == []

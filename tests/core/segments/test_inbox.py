@@ -9,7 +9,7 @@ from tests.core.segments.streams import HOME, STREAM, Shelf, open_inbox, row, ro
 from volano.core.context import Context
 from volano.core.db import Database, Tx
 from volano.core.segments.inbox import Inbox, Row, Stored, drop, find, oldest_ms, take
-from volano.spec.common import DatabaseUnavailable, Overloaded
+from volano.schemas.common import DatabaseUnavailable, Overloaded
 
 
 async def _batches(db: Database, of: Sequence[Row]) -> set[int]:
@@ -32,26 +32,26 @@ async def test_an_acknowledged_row_is_there_with_all_that_was_given(server: Cont
 async def test_many_callers_at_once_share_one_commit(server: Context) -> None:
     inbox, sent = open_inbox(server), rows(*range(100))
     await asyncio.gather(*(inbox.append(HOME, [one], now_ms=1) for one in sent))
-    assert 1 == len(await _batches(server.db, sent))
+    assert len(await _batches(server.db, sent)) == 1
 
 
 async def test_a_group_is_no_larger_than_it_may_be(server: Context) -> None:
     inbox, sent = open_inbox(server, group=10), rows(*range(31))
     await asyncio.gather(*(inbox.append(HOME, [one], now_ms=1) for one in sent))
-    assert 4 == len(await _batches(server.db, sent))
+    assert len(await _batches(server.db, sent)) == 4
 
 
 async def test_one_caller_with_more_than_a_group_is_one_commit(server: Context) -> None:
     inbox, sent = open_inbox(server, group=2), rows(*range(9))
     await inbox.append(HOME, sent, now_ms=1)
-    assert 1 == len(await _batches(server.db, sent))
+    assert len(await _batches(server.db, sent)) == 1
 
 
 async def test_a_row_sent_again_later_is_a_duplicate(server: Context) -> None:
     inbox = open_inbox(server)
     await inbox.append(HOME, [row(1)], now_ms=1)
     again = await inbox.append(HOME, rows(1, 2), now_ms=2)
-    assert [True, False] == [one.duplicate for one in again]
+    assert [one.duplicate for one in again] == [True, False]
 
 
 async def test_of_a_row_sent_twice_in_one_group_the_second_is_a_duplicate(server: Context) -> None:
@@ -59,12 +59,12 @@ async def test_of_a_row_sent_twice_in_one_group_the_second_is_a_duplicate(server
     first = asyncio.create_task(inbox.append(HOME, [row(9)], now_ms=1))
     twins = [asyncio.create_task(inbox.append(HOME, [row(1)], now_ms=1)) for _ in range(2)]
     await first
-    assert [False, True] == [(await twin)[0].duplicate for twin in twins]
+    assert [(await twin)[0].duplicate for twin in twins] == [False, True]
 
 
 async def test_of_a_row_twice_in_one_list_the_second_is_a_duplicate(server: Context) -> None:
     answer = await open_inbox(server).append(HOME, rows(1, 1), now_ms=1)
-    assert [False, True] == [one.duplicate for one in answer]
+    assert [one.duplicate for one in answer] == [False, True]
 
 
 async def test_a_key_used_again_keeps_its_first_content(server: Context) -> None:
@@ -80,7 +80,7 @@ async def test_a_row_that_has_left_the_inbox_is_known_and_not_stored_again(
     shelf, gone = Shelf(), row(1)
     shelf.contents[gone.key] = gone.content
     answer = await open_inbox(server, shelf).append(HOME, [gone, row(2)], now_ms=1)
-    assert [True, False] == [one.duplicate for one in answer]
+    assert [one.duplicate for one in answer] == [True, False]
     assert {row(2).key} == await waiting(server, gone, row(2))
 
 
@@ -95,13 +95,13 @@ async def test_a_row_that_is_being_moved_meanwhile_is_known(server: Context) -> 
         await asyncio.sleep(0)
         shelf.contents[moving.key] = moving.content
     assert [Stored(True, moving.content)] == await again
-    assert set() == await waiting(server, moving)
+    assert await waiting(server, moving) == set()
 
 
 async def test_other_workspaces_may_use_the_same_key(server: Context) -> None:
     inbox = open_inbox(server)
     await inbox.append(HOME, [row(1)], now_ms=1)
-    assert [False] == [one.duplicate for one in await inbox.append("ws_b", [row(1)], now_ms=1)]
+    assert [one.duplicate for one in await inbox.append("ws_b", [row(1)], now_ms=1)] == [False]
 
 
 async def test_two_processes_with_the_same_rows_store_each_once(
@@ -113,7 +113,7 @@ async def test_two_processes_with_the_same_rows_store_each_once(
         open_inbox(other_process).append(HOME, sent[::-1], now_ms=1),
     )
     news = [one.duplicate for one in here].count(False) + [o.duplicate for o in there].count(False)
-    assert 50 == news
+    assert news == 50
 
 
 async def test_more_rows_than_may_wait_are_refused_at_once(server: Context) -> None:
@@ -122,8 +122,8 @@ async def test_more_rows_than_may_wait_are_refused_at_once(server: Context) -> N
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
         await inbox.append(HOME, rows(3, 4), now_ms=1)
-    assert 2 == len(await accepted)
-    assert 2 == len(await inbox.append(HOME, rows(3, 4), now_ms=1))
+    assert len(await accepted) == 2
+    assert len(await inbox.append(HOME, rows(3, 4), now_ms=1)) == 2
 
 
 def _failing(ctx: Context, error: Exception) -> Inbox:
@@ -145,8 +145,8 @@ async def test_a_commit_that_fails_is_told_to_every_caller_of_its_group(
     callers = (inbox.append(HOME, [one], now_ms=1) for one in rows(*range(5)))
     answers = await asyncio.gather(*callers, return_exceptions=True)
     assert [error] * 5 == answers
-    assert set() == await waiting(server, *rows(*range(5)))
-    assert 0 == inbox.rows_waiting
+    assert await waiting(server, *rows(*range(5))) == set()
+    assert inbox.rows_waiting == 0
 
 
 async def test_a_caller_that_gives_up_does_not_take_its_group_along(server: Context) -> None:
@@ -158,9 +158,9 @@ async def test_a_caller_that_gives_up_does_not_take_its_group_along(server: Cont
     first, given_up, other = (call() for call in calls)
     await asyncio.sleep(0)
     given_up.cancel()
-    assert [False, False] == [(await first)[0].duplicate, (await other)[0].duplicate]
+    assert [(await first)[0].duplicate, (await other)[0].duplicate] == [False, False]
     assert {row(n).key for n in range(3)} == await waiting(server, *rows(0, 1, 2))
-    assert 0 == inbox.rows_waiting
+    assert inbox.rows_waiting == 0
 
 
 async def test_closing_waits_for_what_was_accepted(server: Context) -> None:
@@ -168,7 +168,7 @@ async def test_closing_waits_for_what_was_accepted(server: Context) -> None:
     tasks = [asyncio.create_task(inbox.append(HOME, [one], now_ms=1)) for one in rows(*range(20))]
     await asyncio.sleep(0)
     await inbox.close()
-    assert 20 == len(await waiting(server, *rows(*range(20))))
+    assert len(await waiting(server, *rows(*range(20)))) == 20
     await asyncio.gather(*tasks)
 
 
@@ -178,7 +178,7 @@ async def test_the_oldest_rows_are_taken_first(server: Context) -> None:
         await inbox.append(HOME, [row(number)], now_ms=at_ms)
     async with server.db.read(HOME) as tx:
         assert rows(3, 2) == [_as_sent(one) for one in await take(tx, STREAM, 2)]
-        assert 10 == await oldest_ms(tx, STREAM)
+        assert await oldest_ms(tx, STREAM) == 10
         assert await oldest_ms(tx, "another stream") is None
 
 
@@ -191,5 +191,5 @@ async def test_more_keys_are_dropped_than_one_statement_can_name(server: Context
     inbox = open_inbox(server, queue=50_000)
     await inbox.append(HOME, many, now_ms=1)
     async with server.db.begin(HOME) as tx:
-        assert 33_000 == await drop(tx, STREAM, [one.key for one in many])
+        assert await drop(tx, STREAM, [one.key for one in many]) == 33_000
         assert await oldest_ms(tx, STREAM) is None

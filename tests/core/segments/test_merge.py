@@ -32,7 +32,7 @@ from volano.core.segments.compact import Segment
 from volano.core.segments.inbox import Row
 from volano.core.segments.merge import FEWEST, LARGEST, MOST, Stream, window
 from volano.core.segments.parquet import Segments
-from volano.spec.jobs import LeaseLost
+from volano.schemas.jobs import LeaseLost
 
 BY_PLACE = Stream(STREAM, "things.compact")
 BY_KEY = Stream(STREAM, "things.compact", key="id")
@@ -95,7 +95,7 @@ def _payloads(*numbers: int) -> dict[str, bytes]:
 async def test_merged_rows_are_found_by_the_ids_and_numbers_they_had(server: Context) -> None:
     where = await _cuts(server, FEWEST)
     before = await segments_of(server)
-    assert FEWEST == await merge.merge(server, await _job(server), BY_PLACE)
+    assert await merge.merge(server, await _job(server), BY_PLACE) == FEWEST
     (whole,) = await segments_of(server)
     assert (3 * FEWEST, before[0].first_key, before[-1].last_key, before[-1].created_ms) == (
         whole.rows, whole.first_key, whole.last_key, whole.created_ms,
@@ -108,9 +108,9 @@ async def test_what_was_merged_may_be_merged_again(server: Context) -> None:
     where = await _cuts(few, FEWEST**2, each=1)
     for _ in range(FEWEST):
         await merge.merge(few, await _job(few), BY_PLACE)
-    assert [FEWEST] * FEWEST == [one.rows for one in await segments_of(server)]
-    assert FEWEST == await merge.merge(server, await _job(server), BY_PLACE)
-    assert [FEWEST**2] == [one.rows for one in await segments_of(server)]
+    assert [one.rows for one in await segments_of(server)] == [FEWEST] * FEWEST
+    assert await merge.merge(server, await _job(server), BY_PLACE) == FEWEST
+    assert [one.rows for one in await segments_of(server)] == [FEWEST**2]
     assert _payloads(*range(FEWEST**2)) == await _read(server, where)
 
 
@@ -119,7 +119,7 @@ async def test_rows_that_are_found_by_key_are_sorted_by_it(server: Context) -> N
     await merge.merge(server, await _job(server), BY_KEY)
     (whole,) = await segments_of(server)
     async with server.db.read(HOME) as tx:
-        assert {} == await compact.places(tx, [segment for segment, _ in where.values()])
+        assert await compact.places(tx, [segment for segment, _ in where.values()]) == {}
         for number in range(3 * FEWEST):
             assert [whole] == await compact.holding(tx, STREAM, row(number).key)
     ids = [
@@ -133,17 +133,17 @@ async def test_rows_that_are_found_by_key_are_sorted_by_it(server: Context) -> N
 async def test_few_segments_stay_as_they_are(server: Context) -> None:
     await _cuts(server, FEWEST - 1)
     before = await segments_of(server)
-    assert 0 == await merge.request_due(server, BY_PLACE)
-    assert 0 == await merge.merge(server, await _job(server), BY_PLACE)
+    assert await merge.request_due(server, BY_PLACE) == 0
+    assert await merge.merge(server, await _job(server), BY_PLACE) == 0
     assert before == await segments_of(server)
 
 
 async def test_merges_are_asked_for_where_they_are_due_and_one_at_a_time(server: Context) -> None:
     await _cuts(server, FEWEST)
-    assert [1, 1] == [await merge.request_due(server, BY_PLACE) for _ in range(2)]
+    assert [await merge.request_due(server, BY_PLACE) for _ in range(2)] == [1, 1]
     async with server.db.read(HOME) as tx:
         query = tx.select(jobs.c.payload).where(jobs.c.topic == merge.MERGE, in_state(QUEUED))
-        assert [{"stream": STREAM}] == [job.payload for job in await tx.all(query)]
+        assert [job.payload for job in await tx.all(query)] == [{"stream": STREAM}]
 
 
 async def test_two_workers_at_once_merge_every_row_once(
@@ -156,8 +156,8 @@ async def test_two_workers_at_once_merge_every_row_once(
     )
     lost = [one for one in outcomes if isinstance(one, BaseException)]
     assert all(isinstance(one, merge.SegmentsMerged) for one in lost)
-    assert FEWEST == sum(one for one in outcomes if isinstance(one, int))
-    assert 3 * FEWEST == await stored_rows(server)
+    assert sum(one for one in outcomes if isinstance(one, int)) == FEWEST
+    assert await stored_rows(server) == 3 * FEWEST
     assert _payloads(*range(3 * FEWEST)) == await _read(server, where)
 
 
@@ -199,8 +199,8 @@ async def test_a_merged_blob_counts_as_named_for_a_while(server: Context) -> Non
     async with server.db.begin(HOME) as tx:
         assert {*old, whole.blob} == await merge.blobs_named(tx, asked, grace_s=60)
         assert {whole.blob} == await merge.blobs_named(tx, asked, grace_s=-1)
-        assert 0 == await merge.forget_retired(tx, grace_s=60)
-        assert FEWEST == await merge.forget_retired(tx, grace_s=-1)
+        assert await merge.forget_retired(tx, grace_s=60) == 0
+        assert await merge.forget_retired(tx, grace_s=-1) == FEWEST
         assert {whole.blob} == await merge.blobs_named(tx, asked, grace_s=60)
 
 
@@ -293,6 +293,6 @@ def test_a_quiet_day_ends_in_few_segments_and_few_rewrites() -> None:
             held = sum(one.rows for one in chosen)
             found[at : at + len(chosen)] = [replace(chosen[0], rows=held, size=6000 + 200 * held)]
             written += held
-    assert 17_280 == sum(one.rows for one in found)
+    assert sum(one.rows for one in found) == 17_280
     assert len(found) <= 40
     assert written <= 6 * 17_280

@@ -54,8 +54,8 @@ async def test_the_first_value_costs_two_reads_and_every_other_one(counting: Cou
 async def test_a_footer_larger_than_the_guess_costs_one_read_more(counting: CountingBlobs) -> None:
     blob, size = await _stored(counting, _table(rows=60_000, columns=30))
     value = await Segments(counting).value(HOME, Place(blob, size, 59_999), "payload")
-    assert b"payload 59999" * 3 == value
-    assert 3 == len(counting.reads)
+    assert value == b"payload 59999" * 3
+    assert len(counting.reads) == 3
 
 
 async def test_the_footers_read_last_are_kept(counting: CountingBlobs) -> None:
@@ -64,9 +64,9 @@ async def test_the_footers_read_last_are_kept(counting: CountingBlobs) -> None:
     reader = Segments(counting, footers=2 * footer + footer // 2)
     for place in (*places[:2], places[0], places[2], places[0]):
         await reader.value(HOME, place, "payload")
-    assert 3 + 5 == len(counting.reads)
+    assert len(counting.reads) == 3 + 5
     await reader.value(HOME, places[1], "payload")  # the least recently used went
-    assert 3 + 5 + 2 == len(counting.reads)
+    assert len(counting.reads) == 3 + 5 + 2
 
 
 async def test_a_footer_larger_than_all_room_is_kept_alone(counting: CountingBlobs) -> None:
@@ -74,7 +74,7 @@ async def test_a_footer_larger_than_all_room_is_kept_alone(counting: CountingBlo
     reader = Segments(counting, footers=1)
     for _ in range(3):
         await reader.value(HOME, place, "payload")
-    assert 1 + 3 == len(counting.reads)
+    assert len(counting.reads) == 1 + 3
 
 
 @pytest.mark.parametrize("after", [-1, 0, 1022, 1023, 1024, 2046, 2047, 2050, ROWS - 2, ROWS - 1])
@@ -103,7 +103,7 @@ async def test_a_row_is_looked_up_by_the_statistics_of_its_row_group(
     assert (_key(ROW_GROUP + 3), ROW_GROUP + 3, ["a", "b"]) == (
         found["id"], found["fact_0"], found["tags"],
     )  # fmt: skip
-    assert 2 == len(counting.reads)
+    assert len(counting.reads) == 2
 
 
 @pytest.mark.parametrize(("key", "reads"), [("00000003x", 2), ("zzz", 1)])
@@ -119,7 +119,7 @@ async def test_a_whole_segment_is_one_read_and_comes_in_order(counting: Counting
     blob, _ = await _stored(counting, _table())
     batches = await _all(Segments(counting).batches(HOME, blob, ["id"]))
     assert [_key(n) for n in range(ROWS)] == [id for b in batches for id in b["id"].to_pylist()]
-    assert [-1] == counting.reads
+    assert counting.reads == [-1]
 
 
 async def _all(batches: AsyncIterator[pa.RecordBatch]) -> list[pa.RecordBatch]:
@@ -139,4 +139,4 @@ def test_what_is_written_reads_back(payloads: list[bytes]) -> None:
 def test_any_engine_can_read_a_segment(tmp_path: Path) -> None:
     path = tmp_path / "segment.parquet"
     path.write_bytes(encode(_table(10)))
-    assert 10 == pq.ParquetFile(path).metadata.num_rows
+    assert pq.ParquetFile(path).metadata.num_rows == 10

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from volano.data.formats import drawings, strokes
 from volano.data.formats.drawings import Encoded, Limits
-from volano.spec.data import (
+from volano.schemas.data import (
     BadCanvas,
     BadDrawingId,
     BadTimestamp,
@@ -25,7 +25,7 @@ from volano.spec.data import (
     TooManyPoints,
     TooManyStrokes,
 )
-from volano.spec.errors import Invalid
+from volano.schemas.errors import Invalid
 
 ID = "0190a6c0-1234-7abc-8def-0123456789ab"
 

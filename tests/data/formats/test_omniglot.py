@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from volano.data.formats import drawings, omniglot
 from volano.data.formats.omniglot import Caps, Found, Skipped
-from volano.spec.common import Name
-from volano.spec.data import ArchiveUnreadable, NewDrawing
+from volano.schemas.common import Name
+from volano.schemas.data import ArchiveUnreadable, NewDrawing
 
 GOOD = "START\n10,-20,0\n11,-21.5,8\nBREAK\n30,-40,100\nBREAK\n"
 
@@ -43,7 +43,7 @@ def test_a_member_becomes_a_drawing():
     found = only(zipped({"set/Early_Aramaic/character07/0123_04.txt": GOOD}))
     assert isinstance(found, Found)
     assert (found.shape, found.drawer) == ("early-aramaic-character07", "early-aramaic-04")
-    assert [2, 1] == [len(s.points) for s in found.drawing.strokes]
+    assert [len(s.points) for s in found.drawing.strokes] == [2, 1]
     point = found.drawing.strokes[0].points[1]
     assert (point.x, point.y, point.timestamp) == (11, 21.5, 8)
     assert (found.drawing.device, found.drawing.canvas.width) == ("import", 105)
@@ -51,7 +51,7 @@ def test_a_member_becomes_a_drawing():
 
 def test_ids_are_stable_valid_and_differ_by_source_and_place():
     first = omniglot.drawing_id("a", "x/y.txt")
-    assert "aa8b4b75-b158-84db-9d2a-d9f5fddc0c4b" != first  # not a constant
+    assert first != "aa8b4b75-b158-84db-9d2a-d9f5fddc0c4b"  # not a constant
     assert first == omniglot.drawing_id("a", "x/y.txt")
     assert (uuid.UUID(first).version, uuid.UUID(first).variant) == (8, uuid.RFC_4122)
     others = {omniglot.drawing_id(s, p) for s in ("a", "b") for p in ("x/y.txt", "x/z.txt")}
@@ -60,7 +60,7 @@ def test_ids_are_stable_valid_and_differ_by_source_and_place():
 
 def test_the_last_stroke_needs_no_break_and_empty_strokes_vanish():
     text = "START\nBREAK\n1,-1,0\nBREAK\nBREAK\n2,-2,5"
-    assert [1, 1] == [len(s.points) for s in omniglot.parse(text)]
+    assert [len(s.points) for s in omniglot.parse(text)] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,10 @@ def test_one_faulty_member_does_not_hide_the_others():
             "s/Greek/character01/01_03.txt": GOOD,
         }
     )
-    assert ["Found", "Skipped", "Found"] == [
-        type(found).__name__ for found in omniglot.read(stream, "test")
+    assert [type(found).__name__ for found in omniglot.read(stream, "test")] == [
+        "Found",
+        "Skipped",
+        "Found",
     ]
 
 
@@ -107,7 +109,7 @@ def test_a_stranger_in_the_archive_is_reported(name):
 
 def test_folders_and_litter_are_passed_over():
     stream = zipped({"s/": "", "s/.DS_Store": "x", "__MACOSX/s/._.DS_Store": "x"})
-    assert [] == list(omniglot.read(stream, "test"))
+    assert list(omniglot.read(stream, "test")) == []
 
 
 MEMBER = "s/Greek/character01/01_01.txt"
@@ -175,13 +177,13 @@ def test_the_real_archive_is_read_whole(shared_data):
     with path.open("rb") as archive:
         found = list(omniglot.read(archive, "omniglot"))
     assert all(isinstance(one, Found) for one in found)
-    assert (2720, 2720) == (len(found), len({one.drawing.id for one in found}))
-    assert (136, 100) == (len({one.shape for one in found}), len({one.drawer for one in found}))
+    assert (len(found), len({one.drawing.id for one in found})) == (2720, 2720)
+    assert (len({one.shape for one in found}), len({one.drawer for one in found})) == (136, 100)
     for one in found:
         msgspec.convert(one.shape, Name)
         msgspec.convert(one.drawer, Name)
     encoded = [drawings.encode(one.drawing) for one in found]
-    assert (6170, 375_709) == (sum(e.strokes for e in encoded), sum(e.points for e in encoded))
+    assert (sum(e.strokes for e in encoded), sum(e.points for e in encoded)) == (6170, 375_709)
     assert Counter({"off-canvas": 21, "time-normalised": 7}) == Counter(
         flag for e in encoded for flag in e.flags
     )

@@ -10,7 +10,7 @@ from PIL import Image
 
 from volano.data.formats import render, strokes
 from volano.data.formats.strokes import Strokes
-from volano.spec.data import BadImageSize, CodecError
+from volano.schemas.data import BadImageSize, CodecError
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -42,7 +42,7 @@ def pixels(drawn: bytes, size_px: int) -> np.ndarray:
 def test_ink_lies_where_it_was_drawn_at_any_size(size_px):
     found = pixels(CROSS, size_px)
     at = [int(size_px * share) for share in (0.2, 0.5, 0.8)]
-    assert (255, 255, 255) == tuple(found[0, 0])
+    assert tuple(found[0, 0]) == (255, 255, 255)
     for across, down, bright in ((at[0], at[1], 0), (at[2], at[1], 0), (at[1], at[2], 2)):
         red_green_blue = found[down, across].astype(int)
         assert red_green_blue.argmax() == bright
@@ -52,13 +52,13 @@ def test_ink_lies_where_it_was_drawn_at_any_size(size_px):
 def test_a_wide_drawing_is_centred_and_keeps_its_shape():
     dark = (pixels(payload([(0, 0), (200, 0), (200, 100)], width=200), 200) < 128).all(axis=2)
     rows = np.flatnonzero(dark.any(axis=1))
-    assert (48, 151) == (rows[0], rows[-1])
+    assert (rows[0], rows[-1]) == (48, 151)
 
 
 def test_width_grows_with_the_picture():
     line = payload([(0, 50), (100, 50)], widths=(10.0,))
     thick = [(pixels(line, size)[:, size // 2, 0] < 128).sum() for size in (100, 200, 400)]
-    assert [10, 20, 40] == pytest.approx(thick, abs=1)
+    assert pytest.approx(thick, abs=1) == [10, 20, 40]
 
 
 def test_edges_are_smooth():
@@ -79,9 +79,9 @@ def test_what_was_drawn_off_the_canvas_is_shown_too():
 def test_the_svg_is_xml_with_one_path_a_stroke():
     root = ET.fromstring(render.svg(CROSS, 64).decode())
     paths = root.findall(f".//{SVG}path")
-    assert ["#ff0000", "#0000ff"] == [path.get("stroke") for path in paths]
-    assert ["M10 50L90 50", "M50 10L50 90"] == [path.get("d") for path in paths]
-    assert ("64", "0 0 100 100") == (root.get("width"), root.get("viewBox"))
+    assert [path.get("stroke") for path in paths] == ["#ff0000", "#0000ff"]
+    assert [path.get("d") for path in paths] == ["M10 50L90 50", "M50 10L50 90"]
+    assert (root.get("width"), root.get("viewBox")) == ("64", "0 0 100 100")
 
 
 @pytest.mark.parametrize("picture", [render.svg, render.png])
@@ -107,7 +107,7 @@ def test_what_is_no_payload_is_refused(picture):
 
 def test_extreme_payloads_are_drawn_in_bounded_room():
     wide = payload([(-4e6, 4e6), (4e6, -4e6)], width=0.25, height=0.25, widths=(1e6,))
-    assert (64, 64, 3) == pixels(wide, 64).shape
+    assert pixels(wide, 64).shape == (64, 64, 3)
     tiny = payload([(0, 0)], width=0.25, height=0.25, widths=(1e6,))
     assert pixels(tiny, 64).max() == 0
 

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as npst
 
 from volano.data.formats import strokes, varints
 from volano.data.formats.strokes import Strokes
-from volano.spec.data import (
+from volano.schemas.data import (
     DEFAULT_COLOR,
     DEFAULT_WIDTH_PX,
     CodecError,
@@ -167,8 +167,8 @@ def verdict_alone(payload):
         return error
 
 
-def told(verdicts):
-    return [(type(v), v.facts) if isinstance(v, CodecError) else v for v in verdicts]
+def told(found):
+    return [(type(v), v.facts) if isinstance(v, CodecError) else v for v in found]
 
 
 @st.composite
@@ -235,7 +235,7 @@ def test_a_coordinate_is_bounded_however_it_is_reached(step, points, expected):
 def test_a_long_walk_that_comes_back_is_sound():
     xy = np.array([[0, 0], [2**22, 0], [0, 0], [-(2**22), 0], [0, 0]], np.float32)
     payload = strokes.encode(a_drawing(xy=xy, t=np.arange(5), starts=np.array([0, 5], np.int32)))
-    assert 5 == strokes.validate(payload).points
+    assert strokes.validate(payload).points == 5
 
 
 def test_large_payloads_in_one_batch_cost_the_memory_of_one():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from volano.spec.blobs import BlobId, BlobMissing
+from volano.schemas.blobs import BlobId, BlobMissing
 
 _ID = re.compile(r"b3_([0-9a-f]{2})([0-9a-f]{62})")
 _WORKSPACE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")

@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from volano.core.blobs import address
 from volano.core.blobs.address import StoredBlob
-from volano.spec.blobs import BlobCorrupt, BlobId, BlobMissing, RangeOutside
+from volano.schemas.blobs import BlobCorrupt, BlobId, BlobMissing, RangeOutside
 
 HASHED_INLINE = 2**18
 """Bytes that are hashed on the event loop: 0.1 ms; more go to a thread."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from volano.core.durable import make_folder, sync, sync_folder
-from volano.spec.common import StorageFull
+from volano.schemas.common import StorageFull
 
 CHUNK = 2**20
 ABANDONED_S = 86_400.0

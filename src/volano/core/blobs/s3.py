@@ -10,7 +10,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from volano.spec.blobs import BlobsUnavailable
+from volano.schemas.blobs import BlobsUnavailable
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig

@@ -14,7 +14,7 @@ from volano.core.compute.pipes import Pipe, Pipes, chunks
 from volano.core.compute.port import Exit, ProcessSpec
 from volano.core.compute.verdict import Stop, failure_of
 from volano.harness.events import LINE_LIMIT, Lines, Pace, decode
-from volano.spec.harness import AnyEvent, EventUnreadable, Failed, Finished, Line
+from volano.schemas.harness import AnyEvent, EventUnreadable, Failed, Finished, Line
 
 WATCH_S = 0.1
 """Between two looks at a process: one costs 0.5 ms among 150 others."""

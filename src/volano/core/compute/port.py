@@ -7,9 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, Self
 
-from volano.spec.errors import Conflict, Invalid, Unavailable
-from volano.spec.harness import AnyEvent, Finished, RunOrder
-from volano.spec.registry import Failure
+from volano.schemas.errors import Conflict, Invalid, Unavailable
+from volano.schemas.harness import AnyEvent, Finished, RunOrder
+from volano.schemas.registry import Failure
 
 
 class UnknownCompute(Invalid):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from volano.harness import failures
-from volano.spec.harness import Failed, Finished
-from volano.spec.registry import Failure
+from volano.schemas.harness import Failed, Finished
+from volano.schemas.registry import Failure
 
 
 @dataclass(frozen=True, slots=True)

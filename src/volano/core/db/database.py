@@ -13,8 +13,8 @@ from volano.core.db.postgres import Postgres
 from volano.core.db.scope import Everywhere
 from volano.core.db.sqlite import Sqlite
 from volano.core.db.tx import Tx
-from volano.spec.common import DatabaseContended
-from volano.spec.errors import Broken
+from volano.schemas.common import DatabaseContended
+from volano.schemas.errors import Broken
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import asyncpg
 import sqlalchemy as sa
 
-from volano.spec.common import DatabaseContended, DatabaseUnavailable, StorageFull
-from volano.spec.errors import VolanoError
+from volano.schemas.common import DatabaseContended, DatabaseUnavailable, StorageFull
+from volano.schemas.errors import VolanoError
 
 _RETRIED = ("40001", "40P01")  # serialization_failure, deadlock_detected
 _GONE = ("08", "53", "57", "55P03")  # connection, resources, operator intervention, lock timeout

@@ -14,7 +14,7 @@ from volano.core.db.append import postgresql_insert
 from volano.core.db.failures import CONNECTION_GONE, translated
 from volano.core.db.scope import checked
 from volano.core.db.session import Answer, Controls, Rows
-from volano.spec.common import DatabaseUnavailable
+from volano.schemas.common import DatabaseUnavailable
 
 
 class _Session:

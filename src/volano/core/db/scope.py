@@ -15,7 +15,7 @@ from sqlalchemy.sql.elements import BinaryExpression, BindParameter
 from sqlalchemy.sql.operators import eq
 from sqlalchemy.sql.selectable import Join
 
-from volano.spec.errors import Broken
+from volano.schemas.errors import Broken
 
 COLUMN: Final = "workspace"
 _BIND = "workspace_scope"

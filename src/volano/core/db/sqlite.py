@@ -21,8 +21,8 @@ from volano.core.db.append import sqlite_inserts
 from volano.core.db.failures import translated
 from volano.core.db.scope import checked
 from volano.core.db.session import Answer, Controls, Rows
-from volano.spec.common import DatabaseUnavailable
-from volano.spec.errors import Broken
+from volano.schemas.common import DatabaseUnavailable
+from volano.schemas.errors import Broken
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from volano.core.db.scope import (
     is_split,
 )
 from volano.core.db.session import Answer, Rows, Session
-from volano.spec.errors import Broken
+from volano.schemas.errors import Broken
 
 AfterCommit = Callable[[], Any]
 

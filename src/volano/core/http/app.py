@@ -24,8 +24,8 @@ from volano.core.http.router import Node, Router
 from volano.core.http.routes import CURRENT, Routes
 from volano.core.http.server import About
 from volano.core.http.watch import Watch
-from volano.spec.common import BodyTooLarge, BodyTooSlow, MethodNotAllowed, UnknownPath
-from volano.spec.errors import Broken
+from volano.schemas.common import BodyTooLarge, BodyTooSlow, MethodNotAllowed, UnknownPath
+from volano.schemas.errors import Broken
 
 if TYPE_CHECKING:
     from volano.core.context import Context

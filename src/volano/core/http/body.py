@@ -10,7 +10,7 @@ from starlette.types import Message, Receive
 from volano.core.http.answer import ClientGone
 from volano.core.http.guard import Deadline
 from volano.core.http.parameters import refusal
-from volano.spec.common import BodyTooLarge, InvalidValues, UnreadableBody, UnsupportedMediaType
+from volano.schemas.common import BodyTooLarge, InvalidValues, UnreadableBody, UnsupportedMediaType
 
 Read = Callable[[bytes], Any]
 

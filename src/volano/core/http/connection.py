@@ -12,8 +12,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from volano.core.http import problem
 from volano.core.http.answer import Raw
-from volano.spec.common import HeadTooLarge, NotHttp
-from volano.spec.errors import VolanoError
+from volano.schemas.common import HeadTooLarge, NotHttp
+from volano.schemas.errors import VolanoError
 
 log = structlog.get_logger("http")
 

@@ -14,11 +14,11 @@ from volano.core.http.body import JSON, Arriving
 from volano.core.http.guard import Clock, Deadline, Limits
 from volano.core.http.idempotency import Keys, Once, once
 from volano.core.http.operation import PUBLIC, Operation
-from volano.spec.common import BodyTooLarge, UnreadableBody, UnsupportedEncoding
+from volano.schemas.common import BodyTooLarge, UnreadableBody, UnsupportedEncoding
 
 if TYPE_CHECKING:
     from volano.core.context import Context
-    from volano.spec.accounts import Who
+    from volano.schemas.accounts import Who
 
 Headers = dict[bytes, bytes]
 

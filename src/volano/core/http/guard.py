@@ -8,14 +8,14 @@ from typing import Self
 
 from starlette.types import Receive
 
-from volano.spec.common import (
+from volano.schemas.common import (
     BodyTooSlow,
     DeadlinePassed,
     HostRefused,
     InvalidValues,
     OriginRefused,
 )
-from volano.spec.errors import VolanoError
+from volano.schemas.errors import VolanoError
 
 LONGEST_DEADLINE_MS = 600_000
 """No request may ask for more time than this."""

@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from volano.core.db import EVERYWHERE, now_ms
 from volano.core.http.answer import Raw, Stream
 from volano.core.http.tables import LONGEST_KEY, keys
-from volano.spec.common import IdempotencyKeyReused, InvalidValues, StillRunning
+from volano.schemas.common import IdempotencyKeyReused, InvalidValues, StillRunning
 
 if TYPE_CHECKING:
     from volano.core.db import Database, Tx
-    from volano.spec.accounts import Who
+    from volano.schemas.accounts import Who
 
 KEPT = timedelta(days=7)
 

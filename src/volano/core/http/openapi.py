@@ -14,8 +14,8 @@ from volano.core.http.operation import PUBLIC, Handler, Operation, result_media_
 from volano.core.http.parameters import Parameter
 from volano.core.http.problem import Problem
 from volano.core.http.schemas import Schemas
-from volano.spec.accounts import PERMISSIONS
-from volano.spec.common import (
+from volano.schemas.accounts import PERMISSIONS
+from volano.schemas.common import (
     BodyTooLarge,
     BodyTooSlow,
     DeadlinePassed,
@@ -29,8 +29,8 @@ from volano.spec.common import (
     UnsupportedEncoding,
     UnsupportedMediaType,
 )
-from volano.spec.errors import PROBLEM_MEDIA_TYPE, Broken, Missing, VolanoError
-from volano.spec.examples import EXAMPLES
+from volano.schemas.errors import PROBLEM_MEDIA_TYPE, Broken, Missing, VolanoError
+from volano.schemas.examples import EXAMPLES
 
 ANYWHERE: tuple[type[VolanoError], ...] = (InvalidValues, Overloaded, DeadlinePassed, Broken)
 WITH_BODY = (UnreadableBody, UnsupportedMediaType, UnsupportedEncoding, BodyTooLarge, BodyTooSlow)

@@ -23,8 +23,8 @@ from volano.core.http.answer import Answer, Prepared, Raw, Stream
 from volano.core.http.body import JSON, Body, Read
 from volano.core.http.guard import Limits
 from volano.core.http.parameters import Header, Parameter, Reader, Where
-from volano.spec.accounts import PERMISSIONS, Permission
-from volano.spec.errors import VolanoError
+from volano.schemas.accounts import PERMISSIONS, Permission
+from volano.schemas.errors import VolanoError
 
 PUBLIC: Final = "public"
 """The `allow` of an operation that needs no key; its function is given None for `who`."""

@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from volano.core.db import Instant, Uuid16
-from volano.spec.common import CursorRefused, Page
+from volano.schemas.common import CursorRefused, Page
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from volano.spec.common import IN_WORDS, InvalidValues
-from volano.spec.errors import shorten
+from volano.schemas.common import IN_WORDS, InvalidValues
+from volano.schemas.errors import shorten
 
 Where = Literal["path", "query", "header"]
 

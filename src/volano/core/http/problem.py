@@ -6,14 +6,14 @@ from http import HTTPStatus
 import msgspec
 
 from volano.core.http.answer import Raw
-from volano.spec.common import (
+from volano.schemas.common import (
     Json,
     MethodNotAllowed,
     NotAuthenticated,
     Struct,
     UnsupportedEncoding,
 )
-from volano.spec.errors import PROBLEM_MEDIA_TYPE, Broken, VolanoError, shorten
+from volano.schemas.errors import PROBLEM_MEDIA_TYPE, Broken, VolanoError, shorten
 
 
 class Problem(Struct, frozen=True, kw_only=True):

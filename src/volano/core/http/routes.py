@@ -17,7 +17,7 @@ class Routes:
         routes = Routes("/runs", tag="runs")
 
         @routes.get("/{id}", allow="read")
-        async def show(ctx: Context, who: Who, id: Id) -> spec.Run: ...
+        async def show(ctx: Context, who: Who, id: Id) -> schemas.Run: ...
 
     The function's signature is the contract: `body` is decoded to its type, names of the path are
     path parameters, other keyword-only ones are the query, the result's type is the answer's.

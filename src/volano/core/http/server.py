@@ -18,8 +18,8 @@ from volano.core.http.answer import Answer, Raw
 from volano.core.http.operation import PUBLIC, Operation
 from volano.core.http.routes import Routes
 from volano.core.metrics import Level
-from volano.spec.common import Name, Struct, UnknownPath
-from volano.spec.errors import Unavailable, VolanoError
+from volano.schemas.common import Name, Struct, UnknownPath
+from volano.schemas.errors import Unavailable, VolanoError
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from volano.spec.jobs import BadCron
+from volano.schemas.jobs import BadCron
 
 _FIELDS: Final = (
     ("minute", 0, 59),

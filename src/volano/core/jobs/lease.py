@@ -23,7 +23,7 @@ from volano.core.jobs.tables import (
     in_state,
     jobs,
 )
-from volano.spec.jobs import LeaseLost
+from volano.schemas.jobs import LeaseLost
 
 _running = in_state(RUNNING)
 _held = (

@@ -24,9 +24,9 @@ from volano.core.jobs.tables import (
     queues,
     schedules,
 )
-from volano.spec.common import new_id
-from volano.spec.errors import Broken
-from volano.spec.jobs import DeadLetters, JobInfo, JobMissing
+from volano.schemas.common import new_id
+from volano.schemas.errors import Broken
+from volano.schemas.jobs import DeadLetters, JobInfo, JobMissing
 
 WORK: Final = "jobs"
 """Channel that rings when there is work; the text is the queue."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Final
 
-from volano.spec.errors import Conflict, Denied, Invalid, Missing, Unavailable
-from volano.spec.jobs import NoHandler
+from volano.schemas.errors import Conflict, Denied, Invalid, Missing, Unavailable
+from volano.schemas.jobs import NoHandler
 
 SYSTEM_ATTEMPTS: Final = 5
 """How often our own trouble (a lost worker, a store that is away) may hit one job."""

@@ -17,9 +17,9 @@ from volano.core.jobs import lease as leases
 from volano.core.jobs.handlers import Handlers, Job
 from volano.core.jobs.lease import Lease
 from volano.core.jobs.ledger import CANCEL, DEFAULT, WORK
-from volano.spec.common import new_id
-from volano.spec.errors import Unavailable
-from volano.spec.jobs import LeaseLost, NoHandler
+from volano.schemas.common import new_id
+from volano.schemas.errors import Unavailable
+from volano.schemas.jobs import LeaseLost, NoHandler
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

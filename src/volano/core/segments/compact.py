@@ -20,8 +20,8 @@ from volano.core.segments import parquet
 from volano.core.segments.inbox import Row, drop, take
 from volano.core.segments.parquet import Place
 from volano.core.segments.tables import inbox, merges, segments
-from volano.spec.common import new_id
-from volano.spec.errors import Unavailable
+from volano.schemas.common import new_id
+from volano.schemas.errors import Unavailable
 
 if TYPE_CHECKING:
     from volano.core.context import Context

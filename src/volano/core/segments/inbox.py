@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from volano.core.db import Database, Tx
 from volano.core.segments.tables import inbox, segments
-from volano.spec.common import Overloaded
+from volano.schemas.common import Overloaded
 
 _KEYS = 10_000
 """In one statement: both databases take some 32,000 parameters."""

@@ -23,8 +23,8 @@ from volano.core.jobs import Handlers
 from volano.core.segments import compact, parquet
 from volano.core.segments.compact import Segment
 from volano.core.segments.tables import merges, retired, segments
-from volano.spec.common import new_id
-from volano.spec.errors import Broken, Unavailable
+from volano.schemas.common import new_id
+from volano.schemas.errors import Broken, Unavailable
 
 if TYPE_CHECKING:
     from volano.core.context import Context

@@ -15,7 +15,7 @@ from volano.data.formats import packing, points, strokes
 from volano.data.formats.packing import LARGEST_TIME, STEPS_PER_PX, Frame
 from volano.data.formats.points import Floats, Values
 from volano.data.formats.varints import Ints
-from volano.spec.data import (
+from volano.schemas.data import (
     DEFAULT_COLOR,
     DEFAULT_WIDTH_PX,
     BadCanvas,
@@ -35,7 +35,7 @@ from volano.spec.data import (
     TooManyPoints,
     TooManyStrokes,
 )
-from volano.spec.errors import VolanoError
+from volano.schemas.errors import VolanoError
 
 Ends = Sequence[float]
 """Of x, y and timestamp."""

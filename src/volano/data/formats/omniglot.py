@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from volano.spec.data import ArchiveUnreadable, Canvas, NewDrawing, Point, Stroke
+from volano.schemas.data import ArchiveUnreadable, Canvas, NewDrawing, Point, Stroke
 
 _MEMBER = re.compile(
     r"(?:[^/]+/)?(?P<alphabet>[A-Za-z][^/]{0,60})/(?P<character>character\d{1,4})"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from volano.data.formats import varints
 from volano.data.formats.varints import Ints
-from volano.spec.data import DEFAULT_COLOR, DEFAULT_WIDTH_PX, Device, PayloadMalformed
+from volano.schemas.data import DEFAULT_COLOR, DEFAULT_WIDTH_PX, Device, PayloadMalformed
 
 VERSION = 1
 STEPS_PER_PX = 4

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from volano.spec.data import Point
+from volano.schemas.data import Point
 
 Values = NDArray[np.float64]
 Floats = NDArray[np.float32]

@@ -2,7 +2,7 @@
 
     version   1 byte, 1
     marks     1 byte: 1 pressure column follows, 2 stroke styles follow
-    device    1 byte, position in `spec.data.Device`
+    device    1 byte, position in `schemas.data.Device`
     numbers   varints: width, height (1/4 px), t0 (ms), strokes, points of each stroke,
               then for each stroke, if styled: colour (0xRRGGBB), width (1/16 px)
     columns   varints: x (1/4 px, zigzag of differences), y (the same), t (ms, differences, from 0)
@@ -34,7 +34,7 @@ from volano.data.formats.packing import (
 )
 from volano.data.formats.packing import STEPS_PER_PX as STEPS_PER_PX
 from volano.data.formats.varints import Ints
-from volano.spec.data import (
+from volano.schemas.data import (
     DEFAULT_COLOR,
     DEFAULT_WIDTH_PX,
     CodecError,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from volano.spec.data import PayloadMalformed, PayloadTruncated
+from volano.schemas.data import PayloadMalformed, PayloadTruncated
 
 LONGEST = 5
 """Bytes; a number in a column has at most 32 bits, which the caller checks."""

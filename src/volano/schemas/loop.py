@@ -1,0 +1,65 @@
+"""What the whole wheel can tell: where something came from and what it touched."""
+
+from typing import Literal
+
+from volano.schemas.blobs import Orphans
+from volano.schemas.common import Id, Json, Struct
+from volano.schemas.errors import Invalid
+from volano.schemas.jobs import DeadLetters
+
+Kind = Literal["prediction", "version", "run", "snapshot", "record", "contributor"]
+
+
+class Fact(Struct, frozen=True, kw_only=True):
+    """One thing in an explanation; `up` leads to what it was made from."""
+
+    kind: Kind
+    id: Id
+    title: str
+    facts: Json = {}
+
+
+class Link(Struct, frozen=True, kw_only=True):
+    """`source` was made from `target`: how, and of how many this is one."""
+
+    source: Id
+    target: Id
+    relation: str
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """Everything that `about` was made from (up) and everything made from it (down)."""
+
+    about: Fact
+    up: list[Fact]
+    down: list[Fact]
+    links: list[Link]
+    omitted: dict[str, int] = {}
+    """Per kind, how many more there are than are listed."""
+    unsearched: dict[str, int] = {}
+    """Per kind, how many were not looked into, being too many: they may belong here as well."""
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True):
+    """What is wrong with a server's stored side, if anything."""
+
+    healthy: bool
+    """Nothing is damaged or has failed for good; orphans and wrong counters mend themselves."""
+    database: list[str]
+    """What the database says of its own files; empty if they are sound."""
+    unreadable: list[str]
+    """Segments that cannot be read whole, each with the reason."""
+    dead: dict[str, list[DeadLetters]]
+    """Per workspace, jobs that failed for good."""
+    miscounted: list[str]
+    """Queues, as workspace/queue, whose counters are not what counting gives."""
+    orphans: Orphans
+    """Blobs that nothing refers to and that are old enough to go."""
+    fixed: bool
+    """Whether counters were set right and orphans deleted."""
+
+
+class UnknownKind(Invalid):
+    """Nothing here is a {kind!r}."""
+
+    remedy = "Ask for one of: {known}."

@@ -1,0 +1,1 @@
+"""The recipe `drawing`: a recogniser of drawings, trained from their strokes."""

@@ -1,0 +1,309 @@
+"""The drawing recogniser: strokes in, calibrated probabilities out, on two cores in minutes.
+
+Read it from top to bottom: the settings, the loop, the export, the figures. torch is imported
+where the work begins, so that looking at the settings costs nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from volano.data.formats import line_segments as form
+from volano.evaluation import calibrate, classify
+from volano.harness.model import Model, Param, Run
+from volano.harness.phases import peak_rss
+from volano.schemas.registry import Artefact
+from volano.training.recipes.drawing.augment import Hand, augment
+from volano.training.recipes.drawing.staged import READ, SPLITS, Drawings, Rows, labels, size
+
+if TYPE_CHECKING:
+    import torch
+
+    from volano.training.recipes.drawing.network import Recogniser
+
+GOLDEN = 4
+"""Drawings that the artefact carries with the expected answer."""
+COLDEST = 0.4
+"""Least temperature: validation drawings that are all answered right would ask for none at all."""
+LOOKS = 40
+"""How often training stops to look at the validation drawings."""
+
+OUTPUTS = pa.schema(
+    {
+        "record_id": pa.string(),
+        "label": pa.string(),
+        "predicted": pa.string(),
+        "scores": pa.list_(pa.float32()),
+    }
+)
+
+
+class Drawing(Model):
+    """A small convolutional network on pictures that the graph draws itself."""
+
+    input_kind = "drawing"
+
+    size_px = Param(32, choices=(32, 64, 128), doc="side of the picture that the network sees")
+    width = Param(32, ge=4, le=128, doc="channels of the first layers")
+    seconds = Param(3600.0, ge=0.1, doc="of training, at most; the run may allow less")
+    epochs = Param(200, ge=1, doc="times that each drawing is seen, if time allows")
+    batch = Param(32, ge=2, le=4096, doc="drawings a step")
+    learning_rate = Param(4e-3, ge=1e-6, le=1.0, doc="at its height")
+    weight_decay = Param(0.05, ge=0.0, le=1.0, doc="of matrices, not of biases")
+    dropout = Param(0.3, ge=0.0, le=0.9, doc="before the last layer")
+    smoothing = Param(0.1, ge=0.0, le=0.5, doc="share of the truth given to other classes")
+    averaging = Param(0.995, ge=0.0, le=0.9999, doc="memory of the averaged weights, a step")
+    strength = Param(1.0, ge=0.0, le=3.0, doc="how much the drawings are varied")
+    settled = Param(0.75, ge=0.1, le=1.0, doc="share after which it learns from valid as well")
+    patience = Param(12, ge=1, le=40, doc="looks, of 40, without a better loss")
+    reserve = Param(10.0, ge=0.0, doc="seconds kept for export and evaluation")
+    threads = Param(2, ge=1, le=64, doc="cores to use; more than two gain little")
+
+    def train(self, run: Run) -> None:
+        """Write `model.onnx` and `version.json`; every choice is made on train and valid alone.
+
+        Raises: EmptySplit, ArtefactRefused (the graph does not answer as the network does).
+        """
+        run.progress(0, 1, "reading drawings")
+        classes = sorted({label for split in SPLITS for label in labels(run.data, split)})
+        known = Drawings.read(run.data, ("train", "valid"), classes)
+        recogniser = self._fit(run, known, len(classes))
+        run.progress(1, 1, "exporting")
+        self._export(run, recogniser, classes, known)
+
+    def evaluate(self, run: Run) -> dict[str, Any]:
+        """Figures of the exported graph on the test split; writes `evaluation.json` and, for each
+        record, what was answered, into `test_outputs.parquet`.
+
+        Raises: EmptySplit.
+        """
+        from volano.training.recipes.drawing import export
+
+        artefact = msgspec.json.decode((run.artefact / "version.json").read_bytes(), type=Artefact)
+        graph = export.session(run.artefact / "model.onnx")
+        total, truth, logits = size(run.data, "test"), [], []
+        with pq.ParquetWriter(run.artefact / "test_outputs.parquet", OUTPUTS) as file:
+            for part in Drawings.stream(run.data, "test", artefact.classes):
+                probabilities, raw = export.scores(graph, part.segments, part.count)
+                file.write_table(_outputs(part, probabilities, artefact.classes))
+                truth.append(part.truth)
+                logits.append(raw)
+                run.progress(sum(map(len, truth)), total, "testing")
+        report = classify.report(
+            np.concatenate(truth),
+            calibrate.softmax(np.concatenate(logits)),
+            artefact.classes,
+            temperature=artefact.temperature,
+        )
+        (run.artefact / "evaluation.json").write_bytes(msgspec.json.encode(report))
+        run.log(0, accuracy=report.accuracy, macro_f1=report.macro.f1, ece=report.ece_after)
+        figures: dict[str, Any] = msgspec.to_builtins(report)
+        return figures
+
+    def _fit(self, run: Run, known: Drawings, classes: int) -> Recogniser:
+        import torch
+
+        from volano.training.recipes.drawing.network import Recogniser
+        from volano.training.recipes.drawing.optimiser import AdamW
+
+        torch.manual_seed(run.seed)
+        torch.set_num_threads(min(self.threads, torch.get_num_threads()))
+        rng = np.random.default_rng(run.seed)
+        learner = Recogniser(classes, size_px=self.size_px, width=self.width, dropout=self.dropout)
+        average = copy.deepcopy(learner)
+        optimiser = AdamW(learner.parameters(), self.weight_decay)
+        learn, valid = known[: known.sizes[0]], known[known.sizes[0] :]
+        batches = _batches(rng, len(learn), self.batch)
+        schedule = Schedule(self, run, steps=self.epochs * max(1, len(learn) // self.batch))
+        watch = Watch(valid, self.patience)
+        for step in itertools.count():
+            share = schedule.share(step)
+            if share >= 1 or watch.enough:
+                break
+            loss = self._loss(rng, learner, known, next(batches))
+            loss.backward()
+            optimiser.step(self.learning_rate * warmed_cosine(share))
+            _follow(average.network, learner.network, min(self.averaging, (1 + step) / (10 + step)))
+            if not schedule.time_to_look(share):
+                continue
+            run.progress(share, 1, "training")
+            run.log(step, loss=loss.item(), peak_mb=peak_rss() / 1e6, **watch.look(average))
+            if share >= self.settled and not watch.over:
+                watch.settle(average)
+                batches = _batches(rng, len(known), self.batch)
+        return watch.chosen(average)
+
+    def _loss(
+        self, rng: np.random.Generator, learner: Recogniser, known: Drawings, rows: Rows
+    ) -> torch.Tensor:
+        """Of one batch, redrawn by other hands, the second half of it upside down."""
+        import torch
+        from torch.nn import functional
+
+        hand = Hand().times(self.strength)
+        segments, count = augment(rng, known.segments[rows], known.count[rows], hand)
+        half = len(rows) // 2
+        segments[half:] *= -1
+        truth = torch.from_numpy(known.truth[rows])
+        truth[half:] += learner.classes
+        views = learner.views(torch.from_numpy(segments), torch.from_numpy(count))
+        logits = learner.network(*views).flatten(0, 1)
+        return functional.cross_entropy(logits, truth.repeat(2), label_smoothing=self.smoothing)
+
+    def _export(
+        self, run: Run, recogniser: Recogniser, classes: list[str], known: Drawings
+    ) -> None:
+        from volano.training.recipes.drawing import export
+
+        path = run.artefact / "model.onnx"
+        export.write(recogniser, path)
+        graph = export.session(path)
+        few = known.segments[-READ:], known.count[-READ:]
+        artefact = Artefact(
+            input_kind=self.input_kind,
+            classes=classes,
+            temperature=recogniser.temperature.item(),
+            max_segments=form.MAX_SEGMENTS,
+            tolerance=form.TOLERANCE,
+            parity=export.parity(recogniser, graph, *few),
+            golden=export.golden(graph, few[0][:GOLDEN], few[1][:GOLDEN]),
+            facts={"size_px": self.size_px, "bytes": path.stat().st_size},
+        )
+        (run.artefact / "version.json").write_bytes(msgspec.json.encode(artefact))
+
+
+class Schedule:
+    """How far training is: by the clock or by steps, whichever is further."""
+
+    def __init__(self, recipe: Drawing, run: Run, steps: int) -> None:
+        self._run, self._steps = run, steps
+        at_start = run.seconds_left()
+        self._seconds = min(recipe.seconds, at_start - min(recipe.reserve, at_start / 3))
+        self._end = at_start - self._seconds
+        self._looked = 0.0
+
+    def share(self, step: int) -> float:
+        """The share done, 1 at the end.
+
+        Raises: RunCancelled.
+        """
+        left = self._run.seconds_left() - self._end
+        return max(step / self._steps, 1 - left / self._seconds)
+
+    def time_to_look(self, share: float) -> bool:
+        """True LOOKS times in a training."""
+        if share < self._looked + 1 / LOOKS:
+            return False
+        self._looked = share
+        return True
+
+
+class Watch:
+    """What the validation drawings decide: when to stop, which weights, how sure to be."""
+
+    def __init__(self, valid: Drawings, patience: int) -> None:
+        self.valid, self.patience = valid, patience
+        self.over = False
+        self._lowest, self._without = math.inf, 0
+        self._best: Recogniser | None = None
+
+    @property
+    def enough(self) -> bool:
+        """True once better networks have stopped coming."""
+        return self._without >= self.patience
+
+    def look(self, network: Recogniser) -> dict[str, float]:
+        """Loss and accuracy on the validation drawings; nothing once it is over."""
+        if self.over:
+            return {}
+        logits, truth = _logits(network, self.valid), self.valid.truth
+        shares = calibrate.softmax(logits)[np.arange(len(truth)), truth]
+        loss = float(-np.log(np.maximum(shares, 1e-12)).mean())
+        self._without += 1
+        if loss < self._lowest:
+            self._lowest, self._without, self._best = loss, 0, copy.deepcopy(network)
+        accuracy = float((logits.argmax(axis=1) == truth).mean())
+        return {"valid_loss": loss, "valid_accuracy": accuracy}
+
+    def settle(self, network: Recogniser) -> None:
+        """Fit the temperature; from here on the validation drawings may be learned as well."""
+        logits = _logits(network, self.valid)
+        fitted = calibrate.fit_temperature(logits, self.valid.truth)
+        network.temperature.fill_(max(fitted, COLDEST))
+        self.over, self._without = True, 0
+
+    def chosen(self, network: Recogniser) -> Recogniser:
+        """The network to keep: the last one where all was learned, else the best that was seen."""
+        if self.over:
+            return network
+        best = self._best or network
+        self.settle(best)
+        return best
+
+
+def warmed_cosine(share: float) -> float:
+    """The learning rate over a training, as a factor: up over a twentieth, then a half cosine."""
+    return min(1.0, 0.02 + share / 0.05) * (0.001 + 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def _batches(rng: np.random.Generator, total: int, size: int) -> Iterator[Rows]:
+    """Rows for step after step, for ever: each drawing once before any comes again."""
+    waiting = np.empty(0, np.int64)
+    while True:
+        while len(waiting) < size:
+            waiting = np.concatenate([waiting, rng.permutation(total)])
+        yield waiting[:size]
+        waiting = waiting[size:]
+
+
+def _follow(average: torch.nn.Module, learner: torch.nn.Module, memory: float) -> None:
+    """Move the averaged weights, and the statistics of the norms, towards the learner's."""
+    import torch
+
+    with torch.no_grad():
+        for slow, fast in zip(
+            average.state_dict().values(), learner.state_dict().values(), strict=True
+        ):
+            if slow.is_floating_point():
+                slow.lerp_(fast, 1 - memory)
+
+
+def _logits(recogniser: Recogniser, drawings: Drawings) -> NDArray[np.float64]:
+    """Logits (n, classes) of a whole split."""
+    import torch
+
+    recogniser.eval()
+    with torch.no_grad():
+        parts = [
+            recogniser.logits(
+                torch.from_numpy(drawings.segments[at : at + READ]),
+                torch.from_numpy(drawings.count[at : at + READ]),
+            )
+            for at in range(0, len(drawings), READ)
+        ]
+    logits: NDArray[np.float64] = torch.cat(parts).double().numpy()
+    return logits
+
+
+def _outputs(part: Drawings, scores: NDArray[np.float32], classes: Sequence[str]) -> pa.Table:
+    """What was answered for each record, with its true label."""
+    names = np.array(classes, dtype=object)
+    return pa.table(
+        {
+            "record_id": part.record_ids,
+            "label": names[part.truth],
+            "predicted": names[scores.argmax(axis=1)],
+            "scores": list(scores),
+        },
+        schema=OUTPUTS,
+    )
