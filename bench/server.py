@@ -31,17 +31,24 @@ class Served:
 
 @contextmanager
 def served(
-    *options: str, cores: str = "", settings: Mapping[str, str] | None = None
+    *options: str,
+    cores: str = "",
+    settings: Mapping[str, str] | None = None,
+    python: str = sys.executable,
 ) -> Iterator[Served]:
-    """`volano up` with these options, ready; ended at the end. `cores` as taskset takes them."""
+    """Run `volano up` with these options until the block ends; `cores` as taskset takes them.
+
+    `python` is the interpreter of the checkout that is to serve.
+    """
     with tempfile.TemporaryDirectory(prefix="volano-bench-") as folder:
         home = Path(folder) / "home"
         pin = ["taskset", "-c", cores] if cores else []
-        command = [*pin, sys.executable, "-m", "volano", "up", "--home", str(home)]
+        command = [*pin, python, "-m", "volano", "up", "--home", str(home)]
         process = subprocess.Popen(
             [*command, "--port", "0", *options],
             stderr=subprocess.PIPE,
             text=True,
+            cwd=folder,  # where no checkout's code is found before the installed one
             env={**os.environ, "VOLANO_LOG": "warning", **(settings or {})},
         )
         try:
