@@ -7,7 +7,7 @@ import asyncio
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,12 +25,9 @@ from volano.core import telemetry
 from volano.core.http.app import Api
 from volano.core.settings import Settings
 from volano.serving import service as serving
-from volano.serving.log import PredictionLog
 
 WARM = 20
 """Requests before the one that is followed: by then every cache is filled."""
-
-DRAW, PREDICT = "/api/v1/drawings", "/api/v1/endpoints/shapes/predict"
 
 _PREFIX = f"{PACKAGE}/"
 
@@ -72,22 +69,26 @@ async def walks(home: Path) -> list[Walk]:
     async with _traced() as tracer, app.open_context(settings) as ctx:
         boss = await accounts.identify(ctx, key)
         await ask_for(ctx, boss, "square")
-        made = await version(ctx, boss)
-        await serving.activate(ctx, boss, "shapes", made.id)
-        api, sent = app.build_api(ctx), {"input": asked()}
-        for _ in range(WARM):
-            await send(api, key, DRAW, drawing())
-            await send(api, key, PREDICT, sent)
-        await ctx.part(PredictionLog).flush()
-        found = []
-        for name, path, body in (("drawing", DRAW, drawing()), ("prediction", PREDICT, sent)):
+        api = app.build_api(ctx)
+
+        async def follow(name: str, path: str, body: Callable[[], Any]) -> Walk:
+            for _ in range(WARM):
+                await send(api, key, path, body())
             tracer.entered.clear()
             tracer.follows = True
-            await send(api, key, path, body)
+            await send(api, key, path, body())
             tracer.follows = False
             files = sorted(one for one in tracer.entered if not one.startswith("schemas/"))
-            found.append(Walk(name, files))
-        return found
+            return Walk(name, files)
+
+        # Before the first prediction, whose timers would run beside a drawing.
+        drawn = await follow("drawing", "/api/v1/drawings", drawing)
+        await serving.activate(ctx, boss, "shapes", (await version(ctx, boss)).id)
+        sent = {"input": asked()}
+        return [
+            drawn,
+            await follow("prediction", "/api/v1/endpoints/shapes/predict", lambda: sent),
+        ]
 
 
 async def send(api: Api, key: str, path: str, body: Any) -> None:
