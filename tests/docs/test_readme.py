@@ -14,7 +14,11 @@ README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"<!-- test: .*? -->\n```(\w+)\n(.*?)```", re.DOTALL)
 BLOCKS = BLOCK.findall(README.read_text("utf-8"))
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("readme")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("readme"),
+    pytest.mark.timeout(300),  # starts servers and trains, beside whatever else the machine does
+]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,12 @@ from volano.schemas.services import ServiceNotInstalled
 KILLS = int(os.environ.get("VOLANO_TEST_KILLS", "6"))
 RUNS = max(1, KILLS // 6)
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.xdist_group("faults")]
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("faults"),
+    pytest.mark.timeout(600),  # six kills with a training under way take minutes on a busy machine
+]
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "postgresql"])

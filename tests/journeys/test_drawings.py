@@ -19,7 +19,11 @@ import pytest
 from tests.stages import CORNERS, drawing
 from volano.core.settings import Settings
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("up"),
+    pytest.mark.timeout(300),  # starts servers and trains, beside whatever else the machine does
+]
 
 PEOPLE, EACH, CLIENTS = 6, 12, 4
 PARAMS = {"seconds": 5, "width": 8, "epochs": 40}

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("up"),
+    pytest.mark.timeout(300),  # starts servers and trains, beside whatever else the machine does
+]
 
 
 @pytest.fixture
