@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import PROGRAM, Volano
+from volano import app
 from volano.cli.holding import HomeTaken, held
 
 pytestmark = pytest.mark.slow
@@ -27,8 +28,11 @@ class Running:
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [*PROGRAM, "up", "--empty", "--home", "home", "--port", "0", *words],
-                cwd=folder, env=environ, stdout=log, stderr=log,
-            )  # fmt: skip
+                cwd=folder,
+                env=environ,
+                stdout=log,
+                stderr=log,
+            )
         until = time.monotonic() + 60
         while "ready after" not in self.said:
             assert self.process.poll() is None, self.said
@@ -84,6 +88,38 @@ def test_a_folder_has_one_server_and_a_killed_one_frees_it(start, volano, folder
 
     first.end(signal.SIGKILL)
     start()
+
+
+ODD = [
+    *("x?1", "x?2", "a#b", "a&b=c", "@host:1", "a,b"),
+    *("a%41", "feature%2Fdraw", "100%", "%"),
+    *("a b", " a", "new\nline", "quo'te\"", "back\\slash", "-x", "~", "$HOME", "*"),
+    *("ümlaut-한글", "\udcff", "a" * 200),
+]
+"""Names of folders that a URL, a shell, a format or a codec would read otherwise."""
+
+
+async def test_everything_of_a_server_lies_in_its_home_whatever_that_is_called(tmp_path: Path):
+    with contextlib.chdir(tmp_path):
+        for name in ODD:
+            settings = app.read_settings(home=f"./homes/{name}", bus="local:")
+            key = await app.prepare(settings)
+            assert key is not None, f"{name!r} has a database that was there before"
+            async with app.open_context(settings) as ctx:
+                await ctx.blobs.put("ws", b"x")
+            home = tmp_path / "homes" / name
+            assert {p.name for p in home.iterdir()} == {"blobs", "metrics", "secret", "volano.db"}
+            assert list(home.glob("blobs/ws/*/*"))
+    assert sorted(path.name for path in (tmp_path / "homes").iterdir()) == sorted(ODD)
+    assert [path.name for path in tmp_path.iterdir()] == ["homes"]
+
+
+def test_a_server_starts_in_an_odd_folder_as_in_any(program, folder):
+    for name in ("x?1", "x?2", "\udcff %41 한"):
+        done = program("up", "--empty", "--once", "--port", "0", "--home", name)
+        assert (done.code, done.out) == (0, "")
+        assert "its admin key, kept in " in done.err
+        assert (folder / name / "volano.db").is_file()
 
 
 def test_an_api_and_a_worker_share_a_folder(start, volano):

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from volano.core import settings
-from volano.core.settings import BadSetting, Settings
+from volano.core.settings import FILE, SQLITE, BadSetting, Settings
 
 
 def test_the_environment_wins_over_defaults_and_the_command_line_over_it() -> None:
@@ -89,6 +91,32 @@ def test_what_is_left_empty_lies_in_home(
     assert bus == found.bus_url
     for wanted, url in ((db, found.db_url), (blobs, found.blobs_url)):
         assert wanted is None or wanted.format(home=tmp_path.resolve()) == url
+
+
+@pytest.mark.parametrize("scheme", [SQLITE, FILE])
+@given(st.text(st.characters(blacklist_characters="\0", codec="utf-8"), min_size=1))
+@example("x?1")
+@example("feature%2Fdraw#1 é")
+@example("\udcff")
+def test_a_path_comes_out_of_its_url_as_it_went_in(scheme: str, name: str) -> None:
+    path = Path("/data", name)
+
+    assert settings.path_of(settings.url_of(scheme, path), scheme, "VOLANO_DB") == path
+
+
+@pytest.mark.parametrize("ending", ["x?1", "x#1", "x?mode=ro"])
+def test_a_path_that_may_be_meant_as_a_query_is_refused(ending: str) -> None:
+    with pytest.raises(BadSetting, match="write \\? as %3F and # as %23"):
+        settings.path_of(f"sqlite:////data/{ending}", SQLITE, "VOLANO_DB")
+
+
+def test_a_tilde_that_no_shell_has_expanded_is_the_users_folder(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("HOME", str(tmp_path))
+
+        assert Settings(home="~/x").home_path == tmp_path.resolve() / "x"
+        assert settings.path_of("sqlite:///~/x.db", SQLITE, "VOLANO_DB") == tmp_path / "x.db"
+        assert Settings(home="./~").home_path == Path.cwd() / "~"
 
 
 def test_home_is_one_folder_wherever_a_process_goes(tmp_path: Path) -> None:

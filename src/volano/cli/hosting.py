@@ -1,16 +1,15 @@
 """Hosting a server: what `volano up` does, and the only door from commands to app.py."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import msgspec
 
 from volano import __version__, app
 from volano.app import Role, Settings
@@ -71,14 +70,17 @@ def up(order: Order, terminal: Terminal) -> int:
 
 
 def migrate(home: Path | None) -> str:
-    """Bring the database up to date; which one it was, without its password.
+    """Bring the database up to date; return its address without user, password and options.
 
     Raises: HomeTaken (a server runs on it).
     """
     settings = app.read_settings(home=_text(home))
     with _home(settings, "all"):
         asyncio.run(app.migrate(settings.db_url))
-    return settings.db_url.partition("@")[2] or settings.db_url
+    scheme, _, rest = settings.db_url.partition("://")
+    if scheme == "sqlite":
+        return settings.db_url
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def doctor(home: Path | None, *, fix: bool) -> Diagnosis:
@@ -187,7 +189,7 @@ class _Server:
         """
         assert self.process.stdin is not None
         with self.process.stdin as pipe:
-            pipe.write(msgspec.json.encode(settings))
+            pipe.write(json.dumps(asdict(settings)).encode())
         with os.fdopen(self._told) as told:
             port = told.readline()
         if not port:
@@ -226,7 +228,8 @@ def _serve(role: Role, tell: int, parent: int) -> int:
     text = sys.stdin.buffer.read()
     if not text:
         return 0
-    settings = msgspec.json.decode(text, type=Settings)
+    # Not msgspec: a folder's name may hold bytes that are no text, which json passes through.
+    settings = Settings(**json.loads(text))
     try:
         return app.serve(settings, role, parent, lambda port: _say(tell, port))
     except VolanoError as error:

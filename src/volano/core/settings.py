@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote_to_bytes
 
 from volano.schemas.errors import Invalid
 
@@ -21,6 +22,9 @@ class BadSetting(Invalid):
 
 
 _MOST = sys.float_info.max
+
+SQLITE = "sqlite:///"
+FILE = "file://"
 
 
 def _setting(
@@ -45,7 +49,7 @@ class Settings:
     db: str = _setting(
         "",
         "sqlite:///… or postgresql://…; empty: SQLite in home",
-        starts=("sqlite:///", "postgresql://"),
+        starts=(SQLITE, "postgresql://"),
     )
     blobs: str = _setting("", "file://… or s3://bucket/prefix?endpoint=…; empty: files in home")
     s3_access_key: str = _setting("", "access key of the S3 store; empty: the ambient ones")
@@ -115,22 +119,44 @@ class Settings:
     @property
     def home_path(self) -> Path:
         """The folder of everything embedded, absolute."""
-        return Path(self.home).resolve()
+        return expanded(self.home).resolve()
 
     @property
     def db_url(self) -> str:
         """The database, with the embedded default filled in."""
-        return self.db or f"sqlite:///{self.home_path / 'volano.db'}"
+        return self.db or url_of(SQLITE, self.home_path / "volano.db")
 
     @property
     def blobs_url(self) -> str:
         """The blob store, with the embedded default filled in."""
-        return self.blobs or f"file://{self.home_path / 'blobs'}"
+        return self.blobs or url_of(FILE, self.home_path / "blobs")
 
     @property
     def bus_url(self) -> str:
         """The bus, with the default that fits the database filled in."""
         return self.bus or ("postgres:" if self.db_url.startswith("postgresql") else "local:")
+
+
+def url_of(scheme: str, path: Path) -> str:
+    """Return the path behind the scheme, quoted so that `path_of` gives the same path back."""
+    return scheme + quote(os.fsencode(path))
+
+
+def path_of(url: str, scheme: str, setting: str) -> Path:
+    """Return the path in a URL of a file or folder.
+
+    Raises: BadSetting (it has a query or a fragment: which file is meant cannot be told).
+    """
+    text = url.removeprefix(scheme)
+    if "?" in text or "#" in text:
+        reason = "in the path of a file, write ? as %3F and # as %23"
+        raise BadSetting(name=setting, value=url, reason=reason)
+    return expanded(os.fsdecode(unquote_to_bytes(text)))
+
+
+def expanded(path: str) -> Path:
+    """Return the path with a leading `~` as the user's folder, where no shell has expanded it."""
+    return Path(os.path.expanduser(path))
 
 
 def variable(setting: Field[Any]) -> str:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from alembic import command
 
 from volano.core.db import Instant, Uuid16
+from volano.core.settings import SQLITE, url_of
 from volano.migrations.run import config, migrate, within
 from volano.migrations.tables import tables_of
 
@@ -33,7 +34,7 @@ async def autogenerate(number: str, stage: str) -> None:
         command.revision(settings, stage.replace(".", " "), autogenerate=True, rev_id=number)
 
     with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{Path(folder) / 'scratch.db'}"
+        url = url_of(SQLITE, Path(folder, "scratch.db"))
         await migrate(url)
         await within(url, write)
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from volano.core.db.failures import translated
 from volano.core.durable import make_folder
+from volano.core.settings import SQLITE, path_of
 
 _LOCK = 0x766F6C616E6F  # "volano": the advisory lock that migrating processes wait for
 
@@ -34,14 +35,13 @@ async def downgrade(url: str, revision: str) -> None:
 async def within(url: str, step: Step) -> None:
     """Run the step in one transaction that no other migrating process is in."""
     with translated():
-        if sa.make_url(url).get_backend_name() == "sqlite":
-            await asyncio.to_thread(_within_sqlite, url, step)
+        if url.startswith(SQLITE):
+            await asyncio.to_thread(_within_sqlite, path_of(url, SQLITE, "VOLANO_DB"), step)
         else:
             await _within_postgresql(url, step)
 
 
-def _within_sqlite(url: str, step: Step) -> None:
-    path = Path(sa.make_url(url).database or "")
+def _within_sqlite(path: Path, step: Step) -> None:
     make_folder(path.parent)
     engine = sa.create_engine(
         "sqlite://",
@@ -71,6 +71,8 @@ async def _within_postgresql(url: str, step: Step) -> None:
 
 def config(connection: sa.Connection) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
+    # Alembic's file format reads a single % as the start of a reference.
+    folder = str(Path(__file__).parent).replace("%", "%%")
+    config.set_main_option("script_location", folder)
     config.attributes["connection"] = connection
     return config

@@ -17,7 +17,7 @@ import pytest
 
 from volano.core.blobs import open_blobs
 from volano.core.blobs.address import key
-from volano.core.settings import BadSetting
+from volano.core.settings import FILE, BadSetting, url_of
 from volano.schemas.common import StorageFull
 
 WRITER = """
@@ -124,10 +124,12 @@ async def test_abandoned_temporary_files_are_swept_at_the_next_start(tmp_path: P
 
 async def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     folder = tmp_path / "100% mine? #1"
-    id = await open_blobs(f"file://{folder}").put("ws", b"x")
+    id = await open_blobs(url_of(FILE, folder)).put("ws", b"x")
     assert (folder / key("ws", id)).exists()
 
 
 def test_another_kind_of_url_is_refused_by_name() -> None:
     with pytest.raises(BadSetting, match="VOLANO_BLOBS"):
         open_blobs("ftp://somewhere")
+    with pytest.raises(BadSetting, match="write \\? as %3F"):
+        open_blobs("file:///data/blobs?1")

@@ -1,13 +1,12 @@
 """Bytes by the name of their content; where they are kept is chosen by a URL, here only."""
 
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from volano.core.blobs.address import StoredBlob
 from volano.core.blobs.content import Blobs
 from volano.core.blobs.file import FileBackend
 from volano.core.blobs.s3 import S3Backend
-from volano.core.settings import BadSetting
+from volano.core.settings import FILE, BadSetting, path_of
 
 __all__ = ["Blobs", "StoredBlob", "open_blobs"]
 
@@ -18,10 +17,10 @@ def open_blobs(url: str, *, access_key: str = "", secret_key: str = "") -> Blobs
     Without keys, S3 takes those of the environment or the machine's role, as every AWS program
     does. Nothing is contacted yet; the folder is made.
 
-    Raises: BadSetting (another kind of URL).
+    Raises: BadSetting (another kind of URL, or a path that cannot be told from a query).
     """
-    if url.startswith("file://"):
-        return Blobs(FileBackend(Path(url.removeprefix("file://"))))
+    if url.startswith(FILE):
+        return Blobs(FileBackend(path_of(url, FILE, "VOLANO_BLOBS")))
     if not url.startswith("s3://"):
         reason = "it starts with neither file:// nor s3://"
         raise BadSetting(name="VOLANO_BLOBS", value=url, reason=reason)

@@ -4,7 +4,6 @@ import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Self, TypeVar
 
 import sqlalchemy as sa
@@ -13,6 +12,7 @@ from volano.core.db.postgres import Postgres
 from volano.core.db.scope import Everywhere
 from volano.core.db.sqlite import Sqlite
 from volano.core.db.tx import Tx
+from volano.core.settings import SQLITE, path_of
 from volano.schemas.common import DatabaseContended
 from volano.schemas.errors import Broken
 
@@ -34,7 +34,7 @@ class Database:
     async def open(cls, url: str, *, pool: int = 10, patience_s: float = 10.0) -> Self:
         """The database at `sqlite:///path` or `postgresql://…`, connected.
 
-        Raises: DatabaseUnavailable.
+        Raises: DatabaseUnavailable, BadSetting (a path that cannot be told from a query).
         """
         backend = _backend(url, pool, patience_s)
         await backend.open()
@@ -121,9 +121,9 @@ class _Ambient:
 
 
 def _backend(url: str, pool: int, patience_s: float) -> Sqlite | Postgres:
+    if url.startswith(SQLITE):
+        return Sqlite(path_of(url, SQLITE, "VOLANO_DB"), patience_s=patience_s)
     parsed = sa.make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return Sqlite(Path(parsed.database or ""), patience_s=patience_s)
     if parsed.get_backend_name() == "postgresql":
         return Postgres(url, pool=pool, patience_s=patience_s)
     raise Broken(f"No database of kind {parsed.drivername!r}; use sqlite:///… or postgresql://…")
