@@ -114,7 +114,7 @@ def test_a_hostile_refusal_is_shown_and_not_obeyed(ask, script, error):
 def test_the_names_in_a_hostile_archive_are_shown_and_not_obeyed(ask, script, folder: Path):
     with zipfile.ZipFile(folder / "bad.zip", "w") as archive:
         for n in range(40):
-            archive.writestr(f"strokes/Greek/character01/{n}{EVIL}.txt", "START\n")
+            archive.writestr(f"strokes{EVIL}/Greek/character01/{n}_01.txt", "START\n")
 
     done = ask("data", "import", "--format", "omniglot", "bad.zip")
 

@@ -84,14 +84,29 @@ def test_bad_drawings_are_reported_one_by_one_and_the_rest_is_stored(ask, taking
     done = ask(*words)
     assert done.code == 1
     assert "✓ 1 drawing stored" in done.err
-    assert "3 drawings left out:" in done.err
+    assert "1 other file left out: strokes/readme.md\n" in done.err
+    assert "2 drawings left out:" in done.err
     assert "  bad-id  bad-canvas: It is too small.\n" in done.err
     assert f"  {name(1)}  line 1 is not START\n" in done.err
 
     again = ask(*words, "--json")
     reasons = {one["drawing"]: one["reason"] for one in json.loads(again.out)["bad"]}
-    assert {"bad-id", name(1), "strokes/readme.md"} == reasons.keys()
+    assert reasons.keys() == {"bad-id", name(1)}
+    assert json.loads(again.out)["foreign"] == ["strokes/readme.md"]
     assert again.code == 1
+
+
+def test_files_that_are_no_drawings_are_left_out_with_a_word_and_no_error(ask, script, tmp_path):
+    strangers = ["README.md", "s/Thumbs.db", "__MACOSX/._s", "s/.DS_Store"]
+    members = {name(n): STROKES for n in range(12)} | dict.fromkeys(strangers, "?")
+    script.on("GET", "/shapes", page())
+    script.on("POST", "/drawings/import", value([STORED] * 12, 201))
+
+    done = ask("data", "import", "--format", "omniglot", str(packed(tmp_path / "b.zip", members)))
+
+    assert done.code == 0
+    assert "12/12 drawings" in done.err
+    assert "left out: README.md, s/Thumbs.db, __MACOSX/._s, …\n" in done.err
 
 
 def test_an_interrupted_import_says_so_and_goes_on_where_it_was(ask, taking, archive, environ):

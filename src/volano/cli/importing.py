@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
-from zipfile import BadZipFile, ZipFile
 
 from volano.cli import problems, render
 from volano.cli.live import Live
@@ -70,6 +69,7 @@ class _Import:
         self.stored = self.duplicates = 0
         self.before = journal.sent
         self.skipped: list[Skipped] = []
+        self.foreign: list[Skipped] = []
         self._terminal = terminal
         self._start = time.monotonic()
 
@@ -81,6 +81,8 @@ class _Import:
         for found in omniglot.read(archive, origin):
             if isinstance(found, omniglot.Found):
                 yield ImportedDrawing(contributor=found.drawer, drawing=found.drawing)
+            elif found.foreign:
+                self.foreign.append(found)
             else:
                 self.skipped.append(found)
                 self.total -= 1
@@ -110,10 +112,12 @@ def _opened(file: Path) -> BinaryIO:
 
 
 def _members(archive: BinaryIO) -> int:
-    """How many drawings an archive may hold, from its directory alone."""
-    with suppress(BadZipFile, OSError), ZipFile(archive) as opened:
-        names = (name for name in opened.namelist() if not name.startswith("__MACOSX/"))
-        return sum(name.endswith(".txt") for name in names)
+    """Return how many drawings an archive may hold, from its directory alone."""
+    from volano.data.formats import omniglot
+    from volano.schemas.data import ArchiveUnreadable
+
+    with suppress(ArchiveUnreadable):
+        return omniglot.count(archive)
     return 0
 
 
@@ -134,6 +138,7 @@ def _summary(work: _Import, bad: Sequence[tuple[str, str]]) -> dict[str, object]
         "duplicates": work.duplicates,
         "sent_before": work.before,
         "bad": [{"drawing": name, "reason": reason} for name, reason in bad],
+        "foreign": [skipped.locator for skipped in work.foreign],
     }
 
 
@@ -141,6 +146,11 @@ def _tell(terminal: Terminal, work: _Import, bad: Sequence[tuple[str, str]]) -> 
     known = work.duplicates + work.before
     there = f", {known:,} were there already" if known else ""
     terminal.confirm(f"{render.plural(work.stored, 'drawing')} stored{there}")
+    if work.foreign:
+        names = ", ".join(skipped.locator for skipped in work.foreign[:3])
+        more = ", …" if len(work.foreign) > 3 else ""
+        others = render.plural(len(work.foreign), "other file")
+        terminal.say(render.visible(f"{others} left out: {names}{more}"))
     if bad:
         terminal.say(terminal.ink("yellow", f"{render.plural(len(bad), 'drawing')} left out:"))
     for name, reason in bad[:_SHOWN_BAD]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from volano.data.formats import drawings, omniglot
 from volano.data.formats.omniglot import Caps, Found, Skipped
 from volano.schemas.common import Name
-from volano.schemas.data import ArchiveUnreadable, NewDrawing
+from volano.schemas.data import ArchiveUnreadable, ImportedDrawing, NewDrawing
 
 GOOD = "START\n10,-20,0\n11,-21.5,8\nBREAK\n30,-40,100\nBREAK\n"
 
@@ -99,20 +99,112 @@ def test_one_faulty_member_does_not_hide_the_others():
     ]
 
 
-@pytest.mark.parametrize(
-    "name", ["readme.txt", "../../etc/passwd", "a/b/c/d/character01/01_01.txt", "s/Greek/01_01.txt"]
-)
-def test_a_stranger_in_the_archive_is_reported(name):
-    found = only(zipped({name: GOOD}))
-    assert (name, "not <Alphabet>/characterNN/NNNN_DD.txt") == (found.locator, found.reason)
-
-
-def test_folders_and_litter_are_passed_over():
-    stream = zipped({"s/": "", "s/.DS_Store": "x", "__MACOSX/s/._.DS_Store": "x"})
-    assert list(omniglot.read(stream, "test")) == []
-
-
 MEMBER = "s/Greek/character01/01_01.txt"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "readme.txt",
+        "README.md",
+        "s/Greek/Thumbs.db",
+        "../../etc/passwd",
+        "s/Greek/01_01.txt",
+        "s/Greek/character01/01_01.txt/x",
+        "s/.DS_Store",
+        f".git/{MEMBER}",
+        "s/Greek/character01/.01_01.txt",
+        "__MACOSX/s/Greek/character01/._01_01.txt",
+        f"__MACOSX/{MEMBER}",
+        "",
+    ],
+)
+def test_a_file_that_is_no_drawing_is_reported_as_foreign_and_not_counted(name):
+    stream = zipped({name: "x", MEMBER: GOOD})
+    foreign, drawing = omniglot.read(stream, "test")
+    assert foreign.locator == name
+    assert foreign.reason == "not <Alphabet>/characterNN/NNNN_DD.txt"
+    assert foreign.foreign
+    assert isinstance(drawing, Found)
+    assert omniglot.count(stream) == 1
+
+
+def test_a_drawing_that_cannot_be_read_is_counted_and_not_foreign():
+    stream = zipped({MEMBER: "nonsense"})
+    assert not only(stream).foreign
+    assert omniglot.count(stream) == 1
+
+
+def test_folders_are_passed_over():
+    stream = zipped({"s/": "", "s/Greek/": "", "/": "", MEMBER: GOOD})
+    assert isinstance(only(stream), Found)
+    assert omniglot.count(stream) == 1
+
+
+@pytest.mark.parametrize("members", [{}, {"s/": ""}, {"a.jpg": "x", "b/c.jpg": "x"}])
+def test_an_archive_without_a_drawing_is_refused_with_the_layout_that_it_lacks(members):
+    with pytest.raises(ArchiveUnreadable) as refused:
+        list(omniglot.read(zipped(members), "test"))
+    files = sum(not name.endswith("/") for name in members)
+    reason = f"none of its {files} files is <Alphabet>/characterNN/NNNN_DD.txt"
+    assert refused.value.facts["reason"] == reason
+
+
+@pytest.mark.parametrize("folders", ["", "s/", "a/b/c/", "./", "/", "Downloads/a set (1)/"])
+def test_the_folders_before_the_layout_are_of_no_account(folders):
+    found = only(zipped({f"{folders}Greek/character01/01_02.txt": GOOD}))
+    assert found.shape == "greek-character01"
+    assert found.drawer == "greek-02"
+
+
+def test_foreign_files_count_nothing_towards_the_size_of_the_drawings():
+    stream = zipped({"video.mp4": b"x" * 5000, MEMBER: GOOD})
+    _, drawing = omniglot.read(stream, "test", Caps(total_bytes=1000))
+    assert isinstance(drawing, Found)
+
+
+def names_of(*alphabets: str) -> list[str]:
+    """The starts of the names that these alphabets get, in one archive."""
+    stream = zipped({f"s/{name}/character01/01_07.txt": GOOD for name in alphabets})
+    found = list(omniglot.read(stream, "test"))
+    assert [one.shape.removesuffix("-character01") for one in found] == [
+        one.drawer.removesuffix("-07") for one in found
+    ]
+    for one in found:
+        msgspec.convert(one.shape, Name)
+        msgspec.to_builtins(ImportedDrawing(contributor=one.drawer, drawing=one.drawing))
+        assert len(one.drawer) <= 64
+    return [one.drawer.removesuffix("-07") for one in found]
+
+
+def test_alphabets_of_omniglot_keep_their_plain_names():
+    assert names_of("Early_Aramaic", "Japanese_(hiragana)", "Japanese_(katakana)", "ULOG") == [
+        "early-aramaic",
+        "japanese-hiragana",
+        "japanese-katakana",
+        "ulog",
+    ]
+
+
+def test_two_alphabets_never_have_one_name():
+    alphabets = ["Kana", "kana", "KANA", "Kana_あ", "Kana_い", "Kana_", "Kana-", "あ", "い", "2"]
+    alphabets += ["Ka_na", "Ka-na", "Ka__Na", "Ka_Na", "Ge_ez", "Ge_Ez", "ULOG", "Ulog"]
+    alphabets += ["Japanese_(hiragana)", "Japanese_Hiragana"]
+    alphabets += ["A" * 61, "A" * 60 + "B", "Kana_" + "あ" * 30]
+    names = names_of(*alphabets)
+    assert len(set(names)) == len(alphabets)
+    assert names[0] == "kana"
+    assert names[3].startswith("kana.")
+
+
+@given(st.lists(st.text("Kka_-.0あい(", min_size=1, max_size=12), min_size=2, unique=True))
+def test_the_name_of_an_alphabet_tells_it_from_every_other(alphabets):
+    names = {omniglot._name_of(alphabet) for alphabet in alphabets}
+    assert len(names) == len(alphabets)
+
+
+def test_an_accent_written_apart_is_the_same_accent():
+    assert omniglot._name_of("Kan\u00e9") == omniglot._name_of("Kane\u0301")
 
 
 def test_a_link_is_not_followed():
@@ -175,8 +267,15 @@ def test_reading_needs_no_numpy():
 def test_the_real_archive_is_read_whole(shared_data):
     path = shared_data("strokes-omniglot-small1") / "strokes_background_small1.zip"
     with path.open("rb") as archive:
-        found = list(omniglot.read(archive, "omniglot"))
-    assert all(isinstance(one, Found) for one in found)
+        assert omniglot.count(archive) == 2720
+        members = list(omniglot.read(archive, "omniglot"))
+    found = [one for one in members if isinstance(one, Found)]
+    assert [one.locator.rpartition("/")[2] for one in members if isinstance(one, Skipped)] == [
+        ".DS_Store",
+        "._.DS_Store",
+        ".DS_Store",
+        "._.DS_Store",
+    ]
     assert (len(found), len({one.drawing.id for one in found})) == (2720, 2720)
     assert (len({one.shape for one in found}), len({one.drawer for one in found})) == (136, 100)
     for one in found:

@@ -2,14 +2,16 @@
 
     strokes_background_small1/<Alphabet>/character<NN>/<number>_<drawer>.txt
 
-Every member is START, then lines `x,y,t` (px on a canvas of 105 x 105, y negative downwards, ms)
-with BREAK after each stroke. Source: Lake et al., "Human-level concept learning", Science 2015.
+The folders before the alphabet are of no account. Every member is START, then lines `x,y,t` (px on
+a canvas of 105 x 105, y negative downwards, ms) with BREAK after each stroke.
+Source: Lake et al., "Human-level concept learning", Science 2015.
 """
 
 import hashlib
 import math
 import re
 import stat
+import unicodedata
 import uuid
 import zipfile
 import zlib
@@ -20,12 +22,35 @@ from typing import BinaryIO
 from volano.schemas.data import ArchiveUnreadable, Canvas, NewDrawing, Point, Stroke
 
 _MEMBER = re.compile(
-    r"(?:[^/]+/)?(?P<alphabet>[A-Za-z][^/]{0,60})/(?P<character>character\d{1,4})"
-    r"/(?P<number>\d{1,8})_(?P<drawer>\d{1,4})\.txt"
+    r"(?:[^/]*/)*(?P<alphabet>[^/]{1,61})/(?P<character>character[0-9]{1,4})"
+    r"/[0-9]{1,8}_(?P<drawer>[0-9]{1,4})\.txt"
 )
+_LAYOUT = "<Alphabet>/characterNN/NNNN_DD.txt"
+_LONGEST = 59
+"""Letters of an alphabet's slug: a contributor has at most 64, with the drawer's number."""
 _CANVAS = Canvas(width=105, height=105)
 _WIDTH_PX = 3.0  # as in the images that Omniglot comes with
 
+_SPELT = {
+    "alphabet-of-the-magi": "Alphabet_of_the_Magi",
+    "anglo-saxon-futhorc": "Anglo-Saxon_Futhorc",
+    "asomtavruli-georgian": "Asomtavruli_(Georgian)",
+    "aurek-besh": "Aurek-Besh",
+    "blackfoot-canadian-aboriginal-syllabics": "Blackfoot_(Canadian_Aboriginal_Syllabics)",
+    "burmese-myanmar": "Burmese_(Myanmar)",
+    "ge-ez": "Ge_ez",
+    "inuktitut-canadian-aboriginal-syllabics": "Inuktitut_(Canadian_Aboriginal_Syllabics)",
+    "japanese-hiragana": "Japanese_(hiragana)",
+    "japanese-katakana": "Japanese_(katakana)",
+    "malay-jawi-arabic": "Malay_(Jawi_-_Arabic)",
+    "mkhedruli-georgian": "Mkhedruli_(Georgian)",
+    "ojibwe-canadian-aboriginal-syllabics": "Ojibwe_(Canadian_Aboriginal_Syllabics)",
+    "old-church-slavonic-cyrillic": "Old_Church_Slavonic_(Cyrillic)",
+    "syriac-estrangelo": "Syriac_(Estrangelo)",
+    "syriac-serto": "Syriac_(Serto)",
+    "ulog": "ULOG",
+}
+"""The slugs of those of Omniglot's fifty alphabets that are not spelt Like_This."""
 
 _BROKEN_ZIP = (zipfile.BadZipFile, NotImplementedError, OSError)
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -57,33 +82,49 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """One member that is no drawing, and why."""
+    """One member that became no drawing, and why."""
 
     locator: str
     reason: str
+    foreign: bool = False
+    """Another file than a drawing (a README, what a file manager keeps): nothing is missing."""
 
 
 _DEFAULT_CAPS = Caps()
 
 
 def read(archive: BinaryIO, source: str, caps: Caps = _DEFAULT_CAPS) -> Iterator[Found | Skipped]:
-    """Every drawing of a zip archive, one at a time, in the order of the archive.
+    """Yield every drawing of a zip archive, one at a time, in the order of the archive.
 
-    Folders and what macOS leaves behind are passed over in silence; everything else that cannot
-    be read is reported as Skipped. `source` names the archive: with it each drawing has the same
-    id every time it is read. Memory: the archive's directory and one member.
+    Report everything else but folders as Skipped. `source` names the archive: with it each drawing
+    has the same id every time it is read. Memory: the archive's directory and one member.
 
-    Raises: ArchiveUnreadable (not a zip archive, or above the caps as a whole).
+    Raises: ArchiveUnreadable (not a zip archive, above the caps as a whole, or no drawing in it).
     """
     with _open(archive) as opened:
-        members = [m for m in opened.infolist() if not _is_litter(m)]
+        files = [file for file in opened.infolist() if not file.filename.endswith("/")]
+        members = [(file, _layout(file)) for file in files]
         _check_caps(members, caps)
-        for member in members:
-            yield _read_member(opened, member, source, caps)
+        if not any(name for _, name in members):
+            raise ArchiveUnreadable(reason=f"none of its {len(files)} files is {_LAYOUT}")
+        for member, name in members:
+            if name:
+                yield _read_member(opened, member, name, source, caps)
+            else:
+                yield Skipped(locator=member.filename, reason=f"not {_LAYOUT}", foreign=True)
+
+
+def count(archive: BinaryIO) -> int:
+    """Return how many members `read` takes for drawings, from the archive's directory alone.
+
+    Raises: ArchiveUnreadable (not a zip archive).
+    """
+    with _open(archive) as opened:
+        return sum(_layout(member) is not None for member in opened.infolist())
 
 
 def drawing_id(source: str, locator: str) -> str:
-    """The id of the drawing at `locator`: the same for ever, and no other's.
+    """Return the id of the drawing at `locator`: the same for ever, and no other's.
 
     Source: RFC 9562, section 5.8 (version 8), over a BLAKE2b digest.
     """
@@ -95,7 +136,7 @@ def drawing_id(source: str, locator: str) -> str:
 
 
 def parse(text: str) -> list[Stroke]:
-    """The strokes of one member, y turned to point down.
+    """Return the strokes of one member, y turned to point down.
 
     Raises: ValueError (not in this format; the message names the line).
     """
@@ -134,33 +175,38 @@ def _open(archive: BinaryIO) -> zipfile.ZipFile:
         raise ArchiveUnreadable(reason=str(error)) from None
 
 
-def _is_litter(member: zipfile.ZipInfo) -> bool:
-    name = member.filename.rpartition("/")[2]
-    return member.is_dir() or member.filename.startswith("__MACOSX/") or name.startswith(".")
+def _layout(member: zipfile.ZipInfo) -> re.Match[str] | None:
+    """Return the parts of a drawing's name, None for every other member."""
+    hidden = any(part.startswith(".") and part.strip(".") for part in member.filename.split("/"))
+    if hidden or member.filename.startswith("__MACOSX/"):
+        return None
+    return _MEMBER.fullmatch(member.filename)
 
 
-def _check_caps(members: list[zipfile.ZipInfo], caps: Caps) -> None:
+def _check_caps(members: list[tuple[zipfile.ZipInfo, re.Match[str] | None]], caps: Caps) -> None:
     if len(members) > caps.members:
         raise ArchiveUnreadable(reason=f"{len(members)} members, more than {caps.members}")
-    total = sum(member.file_size for member in members)
+    total = sum(member.file_size for member, name in members if name)
     if total > caps.total_bytes:
         raise ArchiveUnreadable(reason=f"unpacks to {total} bytes, more than {caps.total_bytes}")
 
 
 def _read_member(
-    opened: zipfile.ZipFile, member: zipfile.ZipInfo, source: str, caps: Caps
+    opened: zipfile.ZipFile,
+    member: zipfile.ZipInfo,
+    name: re.Match[str],
+    source: str,
+    caps: Caps,
 ) -> Found | Skipped:
     locator = member.filename
-    name = _MEMBER.fullmatch(locator)
-    reason = _refusal(member, caps) if name else "not <Alphabet>/characterNN/NNNN_DD.txt"
-    if name is None or reason:
+    if reason := _refusal(member, caps):
         return Skipped(locator=locator, reason=reason)
     try:
         with opened.open(member) as unpacked:
             strokes = parse(_text(unpacked.read(caps.member_bytes + 1), caps))
     except (ValueError, EOFError, zlib.error, *_BROKEN_ZIP) as error:
         return Skipped(locator=locator, reason=str(error) or type(error).__name__)
-    alphabet = _slug(name["alphabet"])
+    alphabet = _name_of(name["alphabet"])
     shape = f"{alphabet}-{name['character']}"
     return Found(
         locator=locator,
@@ -177,7 +223,7 @@ def _read_member(
 
 
 def _refusal(member: zipfile.ZipInfo, caps: Caps) -> str:
-    """Why a member is not even opened; empty when it is."""
+    """Return why a member is not even opened; an empty text when it is."""
     kind = stat.S_IFMT(member.external_attr >> 16)  # 0 where the packer did not know of kinds
     if kind not in (0, stat.S_IFREG):
         return "not a regular file"
@@ -197,6 +243,16 @@ def _text(content: bytes, caps: Caps) -> str:
     return content.decode("ascii")
 
 
-def _slug(alphabet: str) -> str:
-    """The alphabet as the start of a Name."""
-    return re.sub(r"[^a-z0-9]+", "-", alphabet.lower()).strip("-") or "alphabet"
+def _name_of(alphabet: str) -> str:
+    """Return the alphabet as the start of a Name, which no other alphabet has.
+
+    A slug alone would make one of `Kana_あ` and `Kana_い`: where it does not stand for exactly one
+    spelling, a digest of the alphabet follows, behind a dot, which no slug has.
+    """
+    alphabet = unicodedata.normalize("NFC", alphabet)  # macOS writes accents apart
+    slug = re.sub(r"[^a-z0-9]+", "-", alphabet.lower()).strip("-")
+    spelt = _SPELT.get(slug) or "_".join(word.capitalize() for word in slug.split("-"))
+    if alphabet == spelt and len(slug) <= _LONGEST:
+        return slug
+    digest = hashlib.blake2b(alphabet.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    return f"{slug[:40] or 'alphabet'}.{digest}"
