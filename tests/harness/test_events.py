@@ -137,6 +137,30 @@ def test_a_calm_pace_allows_everything_and_a_hot_one_its_rate():
     assert 200 <= hot <= 221
 
 
+def test_a_pace_lets_as_many_through_at_once_as_in_a_second():
+    clock = HandClock()
+    pace = Pace(20.0, clock)
+    assert sum(pace.allows() for _ in range(100)) == 20
+    clock.now += 0.25
+    assert sum(pace.allows() for _ in range(100)) == 5
+    clock.now += 3600
+    assert sum(pace.allows() for _ in range(100)) == 20
+
+
+def test_points_that_wait_go_out_once_there_are_as_many_as_a_batch_holds():
+    clock, sent = HandClock(), list[AnyEvent]()
+    outbox = Outbox(sent.append, clock)
+    point = Point(step=0, at_s=0.0, values={"loss": 1.0})
+    for _ in range(20):  # what may go out at once
+        outbox.point(point)
+    sent.clear()
+    for _ in range(BATCH - 1):
+        outbox.point(point)
+    assert sent == []
+    outbox.point(point)
+    assert [len(event.points) for event in sent if isinstance(event, Points)] == [BATCH]
+
+
 def test_a_chatty_loop_keeps_every_point_in_order_and_only_the_latest_progress():
     clock, sent = HandClock(), list[AnyEvent]()
     outbox = Outbox(sent.append, clock)

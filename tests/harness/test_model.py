@@ -69,6 +69,26 @@ def test_a_value_that_does_not_fit_is_refused_by_name(params: dict[str, object])
     assert next(iter(params)) == caught.value.facts["name"]
 
 
+def test_both_ends_of_a_range_are_within_it():
+    assert Fit(rate=0.0, depth=1).params == {
+        "rate": 0.0,
+        "depth": 1,
+        "kind": "plain",
+        "warm": False,
+    }
+    assert Fit(rate=1.0).rate == 1.0
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [(math.nextafter(0.0, -1), "below 0.0"), (math.nextafter(1.0, 2), "above 1.0")],
+)
+def test_the_next_number_beyond_an_end_is_refused(value: float, reason: str):
+    with pytest.raises(BadParam) as caught:
+        Fit(rate=value)
+    assert caught.value.facts["reason"] == reason
+
+
 def test_a_whole_float_is_a_whole_number():
     assert Fit(depth=4.0).depth == 4
 

@@ -1,6 +1,7 @@
 """The run reports, stops when it is told to, and refuses numbers that are none."""
 
 import math
+import signal
 import threading
 from pathlib import Path
 
@@ -38,9 +39,10 @@ class Watched:
 
 def test_a_local_run_is_a_run():
     run: Run = Watched().run
-    assert (
-        Path("data"), Path("artefact"), 7, 10.0,
-    ) == (run.data, run.artefact, run.seed, run.seconds)  # fmt: skip
+    assert run.data == Path("data")
+    assert run.artefact == Path("artefact")
+    assert run.seed == 7
+    assert run.seconds == 10.0
 
 
 def test_points_carry_step_time_and_values():
@@ -128,6 +130,24 @@ def test_reports_after_the_time_raise_but_the_time_can_be_asked():
     assert watched.run.seconds_left() == 0.0
     with pytest.raises(RunOutOfTime, match="The 2 s allowed for the run are used up"):
         watched.run.progress(1, 2)
+
+
+def test_a_run_may_report_until_the_very_end_of_its_time():
+    watched = Watched(seconds=2.0)
+    watched.now = 1.999
+    watched.run.progress(1, 2)
+    watched.now = 2.0
+    with pytest.raises(RunOutOfTime):
+        watched.run.log(1, loss=0.5)
+
+
+def test_the_alarm_is_set_to_the_seconds_that_are_left():
+    watched = Watched(seconds=3600.0)
+    watched.now = 600.0
+    with watched.run.alarm():
+        left, _ = signal.getitimer(signal.ITIMER_REAL)
+    assert 2900 < left <= 3000
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_a_phase_is_told_measured_and_flushed():

@@ -88,10 +88,17 @@ def test_the_hash_changes_with_a_used_file_only(project: Path):
     assert capture(place).hash != before
 
 
-def test_the_hash_tells_names_from_contents():
-    assert (
-        Captured(entry="a", files={"a": b"bc"}).hash != Captured(entry="a", files={"ab": b"c"}).hash
-    )
+def test_a_file_under_another_name_has_another_hash():
+    """Whatever imports it would not find it there."""
+    here = Captured(entry="a.py", files={"a.py": b"import b", "b.py": b"x = 1"})
+    renamed = Captured(entry="a.py", files={"a.py": b"import b", "c.py": b"x = 1"})
+    assert here.hash != renamed.hash
+
+
+def test_the_hash_knows_where_a_name_ends_and_its_content_begins():
+    first = Captured(entry="a", files={"a": b"bc"})
+    assert first.hash != Captured(entry="a", files={"ab": b"c"}).hash
+    assert first.hash == Captured(entry="a", files={"a": b"bc"}).hash
 
 
 def test_a_file_that_cannot_be_parsed_is_captured_as_it_is(tmp_path: Path):
