@@ -27,7 +27,7 @@ async def broken(ctx: Context) -> None:
 
 
 async def counts(ctx: Context) -> Mapping[str, int]:
-    return {"records": 12345}
+    return {"<records>": 12345}
 
 
 async def roles(ctx: Context) -> Sequence[str]:
@@ -38,7 +38,7 @@ async def levels(ctx: Context) -> Sequence[Level]:
     return [Level("volano_jobs", "Jobs", 3, {"topic": "things.made", "state": "queued"})]
 
 
-ABOUT = About(version="1.2.3", roles=roles, links={"<Draw>": "/draw"}, counts=counts, levels=levels)
+ABOUT = About(version="1.2.3", roles=roles, counts=counts, levels=levels)
 
 
 def connect(ctx: Context, about: About = ABOUT, **options: Any) -> httpx.AsyncClient:
@@ -105,15 +105,11 @@ async def test_the_first_page_says_what_runs_here(ctx: Context) -> None:
     async with connect(ctx) as one:
         page = (await one.get("/")).text
 
-    for said in (
-        "Volano",
-        "1.2.3",
-        "api · worker",
-        "Ready",
-        "<b>12,345</b> records",
-        "&lt;Draw&gt;",
-    ):
-        assert said in page
+    assert "Volano" in page
+    assert "1.2.3" in page
+    assert "api · worker" in page
+    assert "Ready" in page
+    assert "<b>12,345</b> &lt;records&gt;" in page
 
 
 @pytest.mark.parametrize("path", ["/", "/api/docs", "/api/docs/docs.js", "/api/docs/style.css"])

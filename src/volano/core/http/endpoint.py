@@ -69,8 +69,6 @@ class Endpoint:
         values = self._parameters(scope)
         if operation.before:
             await operation.before(self.ctx, who, **values)
-        if operation.takes_request:
-            values[operation.takes_request] = request
         body = await self._read_body(values, headers, arriving) if operation.body else b""
         # Read before the transaction begins: on SQLite every other writer would wait for it.
         key = headers.get(b"idempotency-key")

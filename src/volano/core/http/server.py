@@ -41,10 +41,6 @@ _PAGE_HEADERS = {
     "cache-control": "no-cache",
 }
 
-_LINK = Template('<li><a href="$url">$text</a></li>')
-_TILE = Template("<li><b>$number</b> $name</li>")
-
-
 LEVELS_S, PAGE_S = 5.0, 1.0
 """So long one look at the database answers everybody who asks for the figures, or the page."""
 
@@ -76,8 +72,6 @@ class About:
     version: str
     roles: Roles = _api
     """What runs, in words."""
-    links: Mapping[str, str] = field(default_factory=dict)
-    """Shown on the first page beside those to the API: text to address."""
     counts: Counts = _nothing
     """Shown on the first page: what there is, and how many."""
     levels: Levels = _no_levels
@@ -184,9 +178,6 @@ async def _facts(
 ) -> dict[str, str]:
     checks = {name: await _outcome(check, ctx) for name, check in about.checks.items()}
     wrong = [f"{name}: {outcome}" for name, outcome in checks.items() if outcome != "ok"]
-    links = [
-        f'<li><a href="{_safe(url)}">{_safe(text)}</a></li>' for text, url in about.links.items()
-    ]
     tiles = [f"<li><b>{n:,}</b> {_safe(name)}</li>" for name, n in counts.items()]
     return {
         "title": _safe(about.title),
@@ -195,7 +186,6 @@ async def _facts(
         "roles": _safe(" · ".join(roles)),
         "state": "down" if wrong else "up",
         "health": _safe(", ".join(wrong) or "Ready"),
-        "links": "".join(links),
         "counts": "".join(tiles),
     }
 
