@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 from volano.accounts import service, sessions
 from volano.core.context import Context
 from volano.core.http import PUBLIC, Answer, Header, Routes
-from volano.core.http.page import After
+from volano.core.http.page import After, Limit
 from volano.schemas import accounts as schemas
 from volano.schemas.accounts import Permission, Who
 from volano.schemas.common import (
@@ -22,8 +22,6 @@ from volano.schemas.common import (
 from volano.schemas.errors import Missing
 
 accounts = Routes("", tag="accounts")
-
-Limit = Annotated[int, Meta(ge=1, le=1000)]
 
 Once = Annotated[
     Annotated[str, Meta(min_length=1, max_length=200)] | None, Header("idempotency-key")

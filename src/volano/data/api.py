@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from volano.core.context import Context
 from volano.core.http import Prepared, Raw, Routes, Stream
-from volano.core.http.page import After
+from volano.core.http.page import After, Limit
 from volano.data import service
 from volano.data.formats import drawings, render
 from volano.data.ingest import Content
@@ -21,7 +21,6 @@ from volano.schemas.common import CursorRefused, Id, Page, Uuid
 records = Routes("/records", tag="data")
 snapshots = Routes("/snapshots", tag="data")
 
-Limit = Annotated[int, Meta(ge=1, le=1000)]
 Words = Annotated[tuple[schemas.Pattern, ...], Meta(max_length=100)]
 
 _IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}

@@ -1,11 +1,8 @@
 """Labeling over HTTP: `/shapes`, `/drawings`, `/user/stats`."""
 
-from typing import Annotated
-
-from msgspec import Meta
-
 from volano.core.context import Context
 from volano.core.http import Routes
+from volano.core.http.page import Limit
 from volano.labeling import intake, service
 from volano.schemas.accounts import NameTaken, Who
 from volano.schemas.common import Page
@@ -22,8 +19,6 @@ from volano.schemas.labeling import (
 shapes = Routes("/shapes", tag="labeling")
 drawings = Routes("/drawings", tag="labeling")
 user = Routes("/user", tag="labeling")
-
-Limit = Annotated[int, Meta(ge=1, le=500)]
 
 
 @shapes.get(allow="draw")

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from volano.core.context import Context
 from volano.core.http import Raw, Routes
-from volano.core.http.page import After
+from volano.core.http.page import After, Limit
 from volano.registry import service
 from volano.schemas import registry as schemas
 from volano.schemas.accounts import Who
@@ -16,7 +16,6 @@ from volano.schemas.evaluation import ClassificationReport
 runs = Routes("/runs", tag="registry")
 versions = Routes("/versions", tag="registry")
 
-Limit = Annotated[int, Meta(ge=1, le=500)]
 FileName = Annotated[str, Meta(min_length=1, max_length=200)]
 
 

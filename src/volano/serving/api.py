@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from volano.core.context import Context
 from volano.core.http import Header, Prepared, Routes
-from volano.core.http.page import After
+from volano.core.http.page import After, Limit
 from volano.schemas import serving as schemas
 from volano.schemas.accounts import Who
 from volano.schemas.common import CursorRefused, Id, Name, Overloaded, Page
@@ -17,7 +17,6 @@ from volano.serving import service
 endpoints = Routes("/endpoints", tag="serving")
 predictions = Routes("/predictions", tag="serving")
 
-Limit = Annotated[int, Meta(ge=1, le=500)]
 Deadline = Annotated[Annotated[int, Meta(ge=1)] | None, Header("x-deadline-ms")]
 
 

@@ -14,7 +14,7 @@ from volano.schemas.common import CursorRefused, Page
 
 T = TypeVar("T")
 
-Limit = Annotated[int, msgspec.Meta(ge=1, le=200, description="Most items on the page.")]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=1000, description="Most items on the page.")]
 After = Annotated[
     str, msgspec.Meta(max_length=500, description="`next` of the page before; empty: the first.")
 ]
