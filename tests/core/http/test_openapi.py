@@ -10,7 +10,7 @@ from tests.core.http.things import NewThing, Thing
 from volano.core.context import Context
 from volano.core.http import PUBLIC, Answer, Header, Raw, Routes
 from volano.schemas.accounts import Who
-from volano.schemas.common import Id, Page
+from volano.schemas.common import Id, Input, Page
 from volano.schemas.errors import Conflict
 
 Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -20,6 +20,14 @@ class Stroke(msgspec.Struct):
     """A stroke."""
 
     points: list[tuple[Unit, Unit, int]]
+
+
+class Asked(Input, frozen=True, kw_only=True, rename={"labels": "label"}):
+    """What is asked for."""
+
+    labels: tuple[str, ...] = ()
+    """Any of these."""
+    least: float
 
 
 class ThingGone(Conflict):
@@ -110,6 +118,20 @@ def test_parameters_have_their_place_bounds_and_default(document: Any) -> None:
     assert (wanted["in"], wanted["required"]) == ("query", True)
     assert (prefer["in"], prefer["required"]) == ("header", False)
     assert shape["schema"]["type"] == "array"
+
+
+async def test_the_fields_of_a_query_struct_are_parameters(client: Any, routes: Routes) -> None:
+    @routes.get(allow="read")
+    async def listing(ctx: Context, who: Who, *, query: Asked) -> None: ...
+
+    document = (await client("").get("/api/openapi.json")).json()
+
+    labels, least = document["paths"]["/api/v1/things"]["get"]["parameters"]
+    assert (labels["name"], labels["in"], labels["required"]) == ("label", "query", False)
+    assert labels["schema"] == {"type": "array", "items": {"type": "string"}, "default": []}
+    assert labels["description"] == "Any of these."
+    assert (least["name"], least["required"]) == ("least", True)
+    assert "description" not in least
 
 
 def test_answers_have_their_schema_or_media_type(document: Any) -> None:

@@ -158,6 +158,53 @@ async def test_a_long_value_is_not_echoed_whole(client: Any) -> None:
     assert len(problem["facts"]["path"]) == len(problem["instance"]) == 100
 
 
+class Wanted(Input, frozen=True, kw_only=True, rename={"shapes": "shape"}):
+    """Which things are listed."""
+
+    shapes: tuple[Name, ...] = ()
+    least: float = 0.0
+    """Points of a thing."""
+    since: datetime
+
+
+async def test_the_fields_of_a_struct_can_be_the_query(client: Any, routes: Routes) -> None:
+    seen: list[tuple[Wanted, int]] = []
+
+    @routes.get(allow="read")
+    async def listing(ctx: Context, who: Who, *, query: Wanted, limit: int = 50) -> None:
+        seen.append((query, limit))
+
+    one = client()
+    asked = "since=2026-01-02T03:04:05Z&shape=circle&shape=star&limit=3"
+    answers = [
+        await one.get(f"/api/things?{query}") for query in (asked, "", f"{asked}&shapes=circle")
+    ]
+
+    assert [answer.status_code for answer in answers] == [204, 422, 422]
+    since = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert seen == [(Wanted(shapes=("circle", "star"), least=0.0, since=since), 3)]
+    refused = await one.get(f"/api/things?{asked}&shape=A%20B")
+    assert refused.json()["facts"]["at"] == "query.shape[2]"
+
+
+async def test_a_query_struct_with_defaults_may_be_left_out(client: Any, routes: Routes) -> None:
+    class Bounds(Input, frozen=True, kw_only=True):
+        least: float = 0.5
+
+    seen: list[Bounds] = []
+
+    @routes.get(allow="read")
+    async def listing(ctx: Context, who: Who, *, query: Bounds) -> None:
+        seen.append(query)
+
+    one = client()
+    await one.get("/api/things")
+    await one.get("/api/things?least=0.25")
+
+    assert seen == [Bounds(least=0.5), Bounds(least=0.25)]
+    assert (await one.get("/api/things?least=inf")).status_code == 422
+
+
 async def test_a_header_can_be_a_parameter(client: Any, routes: Routes) -> None:
     @routes.get(allow="read")
     async def listing(

@@ -13,7 +13,7 @@ from volano.core.http.body import JSON
 from volano.core.http.operation import PUBLIC, Handler, Operation, result_media_type, result_shape
 from volano.core.http.parameters import Parameter
 from volano.core.http.problem import Problem
-from volano.core.http.schemas import Schemas
+from volano.core.http.schemas import Schemas, field_notes
 from volano.schemas.accounts import PERMISSIONS
 from volano.schemas.common import (
     BodyTooLarge,
@@ -113,7 +113,7 @@ def _operation(operation: Operation, schemas: Schemas) -> Json:
         "tags": [operation.tag],
         "summary": summary,
         "description": description,
-        "parameters": [_parameter(p, schemas) for p in operation.parameters],
+        "parameters": _parameters(operation, schemas),
         "responses": _responses(operation, schemas),
         "security": [] if operation.allow == PUBLIC else [{"key": []}],
         "x-permission": operation.allow,
@@ -150,7 +150,12 @@ def _content(operation: Operation, schemas: Schemas) -> Json:
     return content
 
 
-def _parameter(parameter: Parameter, schemas: Schemas) -> Json:
+def _parameters(operation: Operation, schemas: Schemas) -> list[Json]:
+    notes = dict(field_notes(operation.query)) if operation.query else {}
+    return [_parameter(p, schemas, notes.get(p.name, "")) for p in operation.parameters]
+
+
+def _parameter(parameter: Parameter, schemas: Schemas, note: str) -> Json:
     schema = schemas.of(parameter.type)
     if not parameter.required and parameter.default is not None:
         schema["default"] = msgspec.to_builtins(parameter.default)
@@ -160,7 +165,7 @@ def _parameter(parameter: Parameter, schemas: Schemas) -> Json:
         "required": parameter.required,
         "schema": schema,
     }
-    if text := schema.pop("description", ""):
+    if text := schema.pop("description", note):
         described["description"] = text
     return described
 

@@ -17,12 +17,11 @@ from typing import (
 )
 
 import msgspec
-from starlette.requests import Request
 
 from volano.core.http.answer import Answer, Prepared, Raw, Stream
 from volano.core.http.body import JSON, Body, Read
 from volano.core.http.guard import Limits
-from volano.core.http.parameters import Header, Parameter, Reader, Where
+from volano.core.http.parameters import Header, Parameter, Reader, Where, fields_of
 from volano.schemas.accounts import PERMISSIONS, Permission
 from volano.schemas.errors import VolanoError
 
@@ -74,9 +73,9 @@ class Operation:
     limits: Limits
     before: Handler | None
     hidden: bool
-    takes_request: str
-    """Name of the parameter that is given the Starlette request; empty: none."""
     parameters: tuple[Parameter, ...]
+    query: type[msgspec.Struct] | None
+    """The type of a parameter named `query`: its fields are among `parameters`."""
     body: Body | None
     result: Any
 
@@ -102,7 +101,8 @@ class Operation:
 
     def reader(self, where: Where) -> Reader:
         """What reads the parameters of this place."""
-        return Reader(where, [p for p in self.parameters if p.where == where])
+        struct = self.query if where == "query" else None
+        return Reader(where, [p for p in self.parameters if p.where == where], struct)
 
 
 def operation(
@@ -133,8 +133,8 @@ def operation(
         limits=options.get("limits", Limits()),
         before=options.get("before"),
         hidden=options.get("hidden", False),
-        takes_request=next((p.name for p in own if hints[p.name] is Request), ""),
         parameters=_parameters(handler, own, hints, names_in(path)),
+        query=hints.get("query") if _is_struct(hints.get("query")) else None,
         body=_body(own, hints, options.get("reads", {})),
         result=result,
     )
@@ -150,10 +150,13 @@ def names_in(path: str) -> list[str]:
 def _parameters(
     handler: Handler, own: list[inspect.Parameter], hints: dict[str, Any], in_path: list[str]
 ) -> tuple[Parameter, ...]:
-    found = {}
+    found: dict[str, Parameter] = {}
     for parameter in own:
         hint = hints[parameter.name]
-        if parameter.name == "body" or hint is Request:
+        if parameter.name == "body":
+            continue
+        if parameter.name == "query" and _is_struct(hint):
+            found |= {one.name: one for one in fields_of(hint)}
             continue
         where, wire = _place(handler, parameter, hint, in_path)
         default = parameter.default
@@ -165,6 +168,10 @@ def _parameters(
     # The values of a path come in its own order, whatever the order of the function is.
     order = in_path + [name for name in found if name not in in_path]
     return tuple(found[name] for name in order)
+
+
+def _is_struct(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
 
 
 def _place(

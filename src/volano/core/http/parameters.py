@@ -50,11 +50,37 @@ class Parameter:
         return get_origin(kind) in (list, tuple, set, frozenset)
 
 
-class Reader:
-    """Reads the parameters of one place of a request into typed values."""
+def fields_of(struct: type[msgspec.Struct]) -> list[Parameter]:
+    """Return the fields of a struct as parameters of the query string."""
+    return [
+        Parameter(
+            name=field.name,
+            wire=field.encode_name,
+            where="query",
+            type=field.type,
+            default=field.default
+            if field.default_factory is msgspec.NODEFAULT
+            else field.default_factory(),
+        )
+        for field in msgspec.structs.fields(struct)
+    ]
 
-    def __init__(self, where: Where, parameters: Sequence[Parameter]) -> None:
+
+class Reader:
+    """Reads the parameters of one place of a request into typed values.
+
+    Where a function takes a struct as its `query`, its fields are read as parameters, and the
+    function is given one `query`.
+    """
+
+    def __init__(
+        self,
+        where: Where,
+        parameters: Sequence[Parameter],
+        struct: type[msgspec.Struct] | None = None,
+    ) -> None:
         self.where = where
+        self.struct = struct
         self.parameters = parameters
         self.names = [(p.name, p.wire) for p in parameters]
         self.encoded = [(p.wire.encode(), p.wire) for p in parameters]
@@ -81,6 +107,9 @@ class Reader:
         for name, wire in self.names:
             if not _storable(values[name]):
                 raise InvalidValues(reason="not a number of 64 bits", at=f"{self.where}.{wire}")
+        if self.struct:
+            own = {name: values.pop(name) for name in self.struct.__struct_fields__}
+            values["query"] = self.struct(**own)
         return values
 
     def read_path(self, values: Sequence[str]) -> dict[str, Any]:

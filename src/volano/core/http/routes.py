@@ -20,7 +20,8 @@ class Routes:
         async def show(ctx: Context, who: Who, id: Id) -> schemas.Run: ...
 
     The function's signature is the contract: `body` is decoded to its type, names of the path are
-    path parameters, other keyword-only ones are the query, the result's type is the answer's.
+    path parameters, other keyword-only ones are the query, the result's type is the answer's. A
+    struct named `query` stands for several of the query, one a field.
     """
 
     def __init__(self, prefix: str, *, tag: str, root: str = CURRENT) -> None:
