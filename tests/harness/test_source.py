@@ -1,5 +1,6 @@
 """The user's code is found without running it, loaded, and captured by content."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+import volano
 from volano.harness.model import Model
 from volano.harness.source import Captured, capture, load, locate, place_of, recipes
 from volano.schemas.harness import ModelUnclear, SourceMissing
 from volano.schemas.registry import UnknownRecipe
 
 MODEL = "from volano import Model\n"
+PACKAGE = Path(volano.__file__).parent
 
 
 @pytest.fixture
@@ -178,12 +181,68 @@ def test_an_unknown_recipe_is_named_with_those_that_exist(source: str):
     assert caught.value.facts["known"] == ", ".join(recipes()) or "none"
 
 
-def test_a_dotted_module_is_captured_within_its_parent_package():
+def test_a_dotted_module_is_captured_with_what_it_imports_of_its_package():
     place = locate("volano.harness.source:Place")
-    assert (place.package, place.project.name) == ("volano", "volano")
+    assert place.package == "volano"
+    assert place.project.name == "volano"
     names = set(capture(place).files)
-    assert {"harness/source.py", "harness/model.py", "schemas/errors.py"} <= names
-    assert not any(name.startswith("core/") for name in names)
+    assert {"volano/harness/source.py", "volano/harness/model.py"} <= names
+    assert "volano/schemas/errors.py" in names
+    assert not any(name.startswith("volano/core/") for name in names)
+
+
+def test_a_package_is_captured_under_its_own_name():
+    captured = capture(locate("volano.harness"))
+    assert captured.entry == "volano/harness/__init__.py"
+    assert sorted(captured.files) == ["volano/__init__.py", "volano/harness/__init__.py"]
+
+
+def test_a_recipe_is_captured_with_the_preprocessing_that_it_takes_from_elsewhere():
+    place = locate("drawing")
+    captured = capture(place)
+    assert captured.entry == "volano/training/recipes/drawing/recipe.py"
+    assert {
+        "volano/data/formats/line_segments.py",
+        "volano/data/formats/strokes.py",
+        "volano/evaluation/calibrate.py",
+        "volano/training/recipes/drawing/network.py",
+        "volano/training/recipes/drawing/export.py",
+    } <= set(captured.files)
+    assert not [name for name in captured.files if name.startswith(("volano/core", "volano/sdk"))]
+
+
+def test_the_hash_of_a_recipe_changes_with_its_preprocessing(tmp_path: Path):
+    """As a process sees it in which the way from strokes to segments is another one."""
+    shutil.copytree(PACKAGE, tmp_path / "volano", ignore=shutil.ignore_patterns("__pycache__"))
+    before = hash_seen_from(tmp_path)
+    (tmp_path / "volano" / "core" / "metrics.py").write_text("# it imports none of this\n")
+    assert hash_seen_from(tmp_path) == before
+    cutting = tmp_path / "volano" / "data" / "formats" / "line_segments.py"
+    cutting.write_text(cutting.read_text().replace("TOLERANCE = 1 / 32", "TOLERANCE = 1 / 16"))
+    assert hash_seen_from(tmp_path) != before
+
+
+def hash_seen_from(folder: Path) -> str:
+    """The hash of the drawing recipe in a process that finds Volano in this folder."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]);"
+        "from volano.harness.source import capture, locate; print(capture(locate('drawing')).hash)"
+    )
+    return subprocess.run(
+        [sys.executable, "-P", "-c", code, str(folder)], check=True, capture_output=True, text=True
+    ).stdout
+
+
+def test_what_is_imported_for_types_only_is_not_captured(tmp_path: Path):
+    (tmp_path / "shapes.py").write_text(
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    import types_only\nelse:\n    import instead\n"
+        "if not TYPE_CHECKING:\n    import at_run_time\n"
+    )
+    for name in ("types_only", "instead", "at_run_time"):
+        (tmp_path / f"{name}.py").write_text("")
+    captured = capture(locate(f"{tmp_path}/shapes.py"))
+    assert sorted(captured.files) == ["at_run_time.py", "instead.py", "shapes.py"]
 
 
 class Here(Model):
@@ -216,13 +275,14 @@ def test_imports_that_lead_out_of_the_package_are_not_confused_with_its_files(im
         (importable / name).parent.mkdir(parents=True, exist_ok=True)
         (importable / name).write_text(text)
     place = locate("shop.kind.tea")
-    assert ("shop", importable / "shop") == (place.package, place.project)
+    assert place.package == "shop"
+    assert place.project == importable / "shop"
     assert sorted(capture(place).files) == [
-        "__init__.py",
-        "kind/__init__.py",
-        "kind/cup.py",
-        "kind/tea.py",
-        "pot.py",
+        "shop/__init__.py",
+        "shop/kind/__init__.py",
+        "shop/kind/cup.py",
+        "shop/kind/tea.py",
+        "shop/pot.py",
     ]
 
 

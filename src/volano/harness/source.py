@@ -1,4 +1,4 @@
-"""The user's code: where a Model is written, how it is loaded, and what it is made of."""
+"""Find the code of a Model, load it, and capture it together with what it imports."""
 
 import ast
 import hashlib
@@ -20,6 +20,9 @@ from volano.schemas.registry import UnknownRecipe
 
 RECIPES = "volano.training.recipes"
 
+_FOR_TYPES_ONLY = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+"""Conditions whose imports are never run."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -27,32 +30,37 @@ class Place:
 
     file: Path
     project: Path
-    """Folder of what counts as the user's own code."""
+    """Folder of the user's own code, whose lines a failure is traced to."""
+    root: Path
+    """Folder that the names of captured files begin at."""
     module: str = ""
     """Dotted name to import it by; empty for a plain file."""
-    package: str = ""
-    """Dotted name of `project` where that is a package."""
     class_name: str = ""
 
     @property
-    def roots(self) -> tuple[Path, ...]:
-        """Folders that top-level imports of the project are looked up in."""
-        if self.package:
-            return (self.project,)
+    def package(self) -> str:
+        """Name of the top-level package that the module is in; empty for a plain file."""
+        return self.module.partition(".")[0]
+
+    @property
+    def import_folders(self) -> tuple[Path, ...]:
+        """Folders that top-level imports of its own code are looked up in."""
+        if self.module:
+            return (self.root,)
         return tuple(dict.fromkeys((self.file.parent, self.project, self.project / "src")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Captured:
-    """The code that a model is made of: its file and what that imports from its project."""
+    """The code that a model is made of: its file, and what that imports of its own code."""
 
     entry: str
     files: Mapping[str, bytes]
-    """Content by name relative to the project."""
+    """Content by name relative to the place's root."""
 
     @property
     def hash(self) -> str:
-        """SHA-256 over names and contents, independent of where the project lies."""
+        """SHA-256 over names and contents, independent of where the code lies."""
         digest = hashlib.sha256()
         for name in sorted(self.files):
             for part in (name.encode(), self.files[name]):
@@ -60,7 +68,7 @@ class Captured:
         return digest.hexdigest()
 
     def restore(self, folder: Path) -> Path:
-        """Write the files under `folder`; the path of the entry there."""
+        """Write the files under `folder` and return the path of the entry there."""
         for name, content in self.files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,14 +77,17 @@ class Captured:
 
 
 def locate(source: str) -> Place:
-    """The place that `source` names: `drawing`, `package.module:Class`, `path/model.py[:Class]`.
+    """Find the place that `source` names, without running any of its code.
 
-    Looks only; runs nothing of the source itself.
+    A source is a recipe (`drawing`), a `package.module:Class` or a `path/model.py[:Class]`.
     Raises: SourceMissing, UnknownRecipe.
     """
     name, _, class_name = source.partition(":")
     if name.endswith(".py") or "/" in name:
-        return _locate_file(Path(name), class_name)
+        file = Path(name).absolute()
+        if not file.is_file():
+            raise SourceMissing(source=name, reason="there is no such file")
+        return _place_of_file(file, class_name)
     if "." not in name:
         camel = "".join(part.capitalize() for part in name.replace("-", "_").split("_"))
         module = f"{RECIPES}.{name.replace('-', '_')}.recipe"
@@ -85,60 +96,59 @@ def locate(source: str) -> Place:
 
 
 def place_of(model: type[Model]) -> Place:
-    """The place of a class that is loaded already: a notebook's, a test's, an importable one's."""
+    """Find the place of a class that is loaded already, such as a notebook's."""
     code = getattr(model.train, "__code__", None)
     file = Path(code.co_filename if code else inspect.getfile(model)).absolute()
-    return Place(file=file, project=_project(file), class_name=model.__qualname__)
+    return _place_of_file(file, model.__qualname__)
 
 
 def load(place: Place) -> type[Model]:
-    """The class itself. Runs the user's module: whatever that raises comes through.
+    """Run the user's module and return its Model; whatever the module raises comes through.
 
     Raises: ModelUnclear (none, several, or the name is something else).
     """
     module = importlib.import_module(place.module) if place.module else _load_file(place)
-    return _named(module, place) if place.class_name else _only(module, place)
+    if not place.class_name:
+        return _only_model(module, place)
+    found = getattr(module, place.class_name, None)
+    if not (isinstance(found, type) and issubclass(found, Model)):
+        raise ModelUnclear(
+            source=place.file.name, reason=f"{place.class_name} is not a Model in it"
+        )
+    return found
 
 
 def capture(place: Place) -> Captured:
-    """The entry and all files of its project that it imports, directly or not, at any depth.
+    """Read the file of a model and all that it imports of its own code, directly or not.
 
-    Found by reading the source: nothing is run. The project's pyproject.toml belongs to it, for
-    its dependencies and because it marks the project's folder where the files are restored.
+    A plain file's own code is its project; that of a module is its whole top-level package, so
+    that a recipe's hash covers the formats and figures that it takes from elsewhere in Volano.
+    Imports are found by reading the source: nothing is run. What was installed beside it is told
+    by `environment`. The project's pyproject.toml is captured too, for its dependencies and
+    because it marks the project's folder where the files are restored.
     """
     found: dict[str, bytes] = {}
-    waiting = [place.file, *_packages(place)]
+    waiting = [place.file]
+    if place.module:  # importing it by its dotted name runs the packages above it first
+        waiting += _files_of((place.root,), place.module, place.root)
     while waiting:
         file = waiting.pop()
-        name = file.relative_to(place.project).as_posix()
+        name = file.relative_to(place.root).as_posix()
         if name not in found:
-            found[name] = _content(file)
-            waiting += _imported_files(found[name], file, place)
-    marker = place.project / "pyproject.toml"
+            # A notebook's cell is no file, but its lines are known to linecache.
+            text = file.read_bytes() if file.is_file() else "".join(getlines(str(file))).encode()
+            found[name] = text
+            waiting += _imported_files(text, file, place)
+    marker = place.root / "pyproject.toml"
     if marker.is_file():
         found[marker.name] = marker.read_bytes()
-    return Captured(entry=place.file.relative_to(place.project).as_posix(), files=found)
+    return Captured(entry=place.file.relative_to(place.root).as_posix(), files=found)
 
 
-def _packages(place: Place) -> list[Path]:
-    """What importing the file by its dotted name runs first."""
-    if not place.package:
-        return []
-    folders = [place.file.parent, *place.file.parent.parents]
-    inside = folders[: folders.index(place.project) + 1]
-    return [init for folder in inside if (init := folder / "__init__.py").is_file()]
-
-
-def _content(file: Path) -> bytes:
-    # A notebook's cell is no file, but its lines are known here.
-    return file.read_bytes() if file.is_file() else "".join(getlines(str(file))).encode()
-
-
-def _locate_file(path: Path, class_name: str) -> Place:
-    file = path.absolute()
-    if not file.is_file():
-        raise SourceMissing(source=str(path), reason="there is no such file")
-    return Place(file=file, project=_project(file), class_name=class_name)
+def _place_of_file(file: Path, class_name: str) -> Place:
+    marked = (folder for folder in file.parents if (folder / "pyproject.toml").is_file())
+    project = next(marked, file.parent)
+    return Place(file=file, project=project, root=project, class_name=class_name)
 
 
 def _locate_module(module: str, class_name: str, source: str) -> Place:
@@ -150,21 +160,16 @@ def _locate_module(module: str, class_name: str, source: str) -> Place:
         if module.startswith(RECIPES + "."):
             raise UnknownRecipe(recipe=source, known=", ".join(recipes()) or "none")
         raise SourceMissing(source=source, reason="there is no such module")
-    # The project of a module is its package's parent: the folder of all recipes for a recipe.
-    package = ".".join(module.split(".")[:-2]) or module.partition(".")[0]
-    depth = module.count(".") - package.count(".")
-    file = Path(spec.origin)
-    return Place(
-        file=file,
-        project=file.parents[depth - 1] if depth else file.parent,
-        module=module,
-        package=package,
-        class_name=class_name,
-    )
+    file, names = Path(spec.origin), module.split(".")
+    is_package = spec.submodule_search_locations is not None
+    root = file.parents[len(names) - 1 + is_package]
+    # The parent of the module's package: the folder of all recipes for a recipe.
+    project = root.joinpath(*(names[:-2] or names[:1]))
+    return Place(file=file, project=project, root=root, module=module, class_name=class_name)
 
 
 def recipes() -> list[str]:
-    """Names of the recipes that are installed."""
+    """Return the names of the recipes that are installed."""
     try:
         spec = importlib.util.find_spec(RECIPES)
     except ModuleNotFoundError:
@@ -173,13 +178,12 @@ def recipes() -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(folders) if not m.name.startswith("_"))
 
 
-def _project(file: Path) -> Path:
-    marked = (folder for folder in file.parents if (folder / "pyproject.toml").is_file())
-    return next(marked, file.parent)
-
-
 def _load_file(place: Place) -> ModuleType:
-    _extend_path(place)
+    # As `python FILE` would: its folder first; the project after what is installed.
+    first, *others = (str(folder) for folder in place.import_folders)
+    if first not in sys.path:
+        sys.path.insert(0, first)
+    sys.path += [folder for folder in others if folder not in sys.path]
     name = place.file.stem
     taken = sys.modules.get(name)
     # Its own name lets pickle find its classes; a name that is taken would break the taker.
@@ -204,24 +208,7 @@ class _FromText(SourceFileLoader):
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
-def _extend_path(place: Place) -> None:
-    """As `python FILE` would: its folder first; the project after what is installed."""
-    first, *others = (str(folder) for folder in place.roots)
-    if first not in sys.path:
-        sys.path.insert(0, first)
-    sys.path += [folder for folder in others if folder not in sys.path]
-
-
-def _named(module: ModuleType, place: Place) -> type[Model]:
-    found = getattr(module, place.class_name, None)
-    if not (isinstance(found, type) and issubclass(found, Model)):
-        raise ModelUnclear(
-            source=place.file.name, reason=f"{place.class_name} is not a Model in it"
-        )
-    return found
-
-
-def _only(module: ModuleType, place: Place) -> type[Model]:
+def _only_model(module: ModuleType, place: Place) -> type[Model]:
     written = [
         cls
         for cls in vars(module).values()
@@ -234,45 +221,46 @@ def _only(module: ModuleType, place: Place) -> type[Model]:
     return leaves[0]
 
 
-def _imported_files(content: bytes, file: Path, place: Place) -> Iterator[Path]:
+def _imported_files(text: bytes, file: Path, place: Place) -> Iterator[Path]:
+    """Yield the files of its own code that a file imports, also inside functions."""
     try:
-        tree = ast.parse(content)
+        waiting: list[ast.AST] = [ast.parse(text)]
     except (SyntaxError, ValueError):
         return
-    for node in ast.walk(tree):
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) in _FOR_TYPES_ONLY:
+            waiting += node.orelse
+            continue
+        waiting += ast.iter_child_nodes(node)
         for folders, dotted in _imports(node, file, place):
-            yield from _files_of(folders, dotted, place.project)
+            yield from _files_of(folders, dotted, place.root)
 
 
 def _imports(node: ast.AST, file: Path, place: Place) -> Iterator[tuple[tuple[Path, ...], str]]:
-    """Folders to look in, and the dotted name below them, of each module `node` may import."""
+    """Yield the folders to look in and the dotted name of each own module `node` may import."""
     if isinstance(node, ast.Import):
-        for alias in node.names:
-            yield from _absolute(alias.name, place)
+        dotted = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom):
-        for alias in node.names:
-            dotted = f"{node.module}.{alias.name}" if node.module else alias.name
-            if node.level:
-                yield (file.parents[node.level - 1],), dotted
-            else:
-                yield from _absolute(dotted, place)
+        dotted = [f"{node.module}.{a.name}" if node.module else a.name for a in node.names]
+    else:
+        return
+    if isinstance(node, ast.ImportFrom) and node.level:
+        folders: tuple[Path, ...] = (file.parents[node.level - 1],)
+    else:
+        folders = place.import_folders
+        if place.module:
+            dotted = [name for name in dotted if name.partition(".")[0] == place.package]
+    yield from ((folders, name) for name in dotted)
 
 
-def _absolute(dotted: str, place: Place) -> Iterator[tuple[tuple[Path, ...], str]]:
-    """Where an absolute import leads; nowhere if it leads out of the place's package."""
-    if not place.package:
-        yield place.roots, dotted
-    elif dotted.startswith(place.package + "."):
-        yield place.roots, dotted.removeprefix(place.package + ".")
-
-
-def _files_of(folders: tuple[Path, ...], dotted: str, project: Path) -> Iterator[Path]:
-    """The file of the module and of every package above it, from the first folder that has any."""
+def _files_of(folders: tuple[Path, ...], dotted: str, root: Path) -> Iterator[Path]:
+    """Yield the files of a module and of all packages above it, from the first folder with any."""
     parts = dotted.split(".")
     for folder in folders:
         stems = [folder.joinpath(*parts[:end]) for end in range(1, len(parts) + 1)]
         paths = [path for stem in stems for path in (Path(f"{stem}.py"), stem / "__init__.py")]
-        found = [path for path in paths if path.is_file() and path.is_relative_to(project)]
+        found = [path for path in paths if path.is_file() and path.is_relative_to(root)]
         if found:
             yield from found
             return
