@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -130,6 +131,38 @@ def _cut(
     return root
 
 
+def every_commit(bench: Bench, losses: Losses) -> None:
+    """Look at one life after each of its commits: a process may be killed between any two.
+
+    What was written since the last sync is taken as lost, so an acknowledgement that came before
+    its commit was on the disk is a loss.
+    """
+    root = room(bench.folder / "whole-life")
+    asyncio.run(app.migrate(settings(root).db_url))
+    disk, promised, there = Disk(root), set[str](), Counter[str]()
+    _, journal = bench.live(root, bench.rng.randrange(2**31))
+    for step in steps(journal.read_bytes()):
+        disk.take(step)
+        if step.op == "S" and disk.name_of(step.inode).startswith("volano.db"):
+            there = _keys_after_kill(disk, room(bench.folder / f"kill-{losses.cuts}"))
+            losses.cuts += 1
+            losses.lost_rows += len(promised - there.keys())
+            losses.doubled_rows += sum(count > 1 for count in there.values())
+        new = {line.removeprefix("record ") for line in promises(step) if "record" in line}
+        losses.promised_rows += len(new)
+        losses.lost_rows += len(new - there.keys())
+        promised |= new
+
+
+def _keys_after_kill(disk: Disk, folder: Path) -> Counter[str]:
+    """Count the rows in inbox and shelf by key, in the database as it was last synced."""
+    disk.after_cut(Luck.without(), folder, only="volano.db")
+    with closing(sqlite3.connect(folder / "new" / "volano.db")) as connection:
+        found = Counter(str(UUID(bytes=bytes(key))) for (key,) in connection.execute(KEYS))
+    shutil.rmtree(folder)
+    return found
+
+
 def promises(step: Step) -> list[str]:
     """What is promised by this step."""
     return step.data.decode().splitlines() if step.op == "A" else []
@@ -143,9 +176,6 @@ def room(path: Path) -> Path:
 
 def contents(root: Path) -> dict[str, bytes]:
     """Every file below a folder, but the one that SQLite makes anew."""
-    files = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".db-shm")
-    return {str(path.relative_to(root)): path.read_bytes() for path in files}
-
     files = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".db-shm")
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
 

@@ -86,6 +86,13 @@ class Folder:
         self.synced = dict(self.now)
         self.pending.clear()
 
+    def all_now(self) -> Iterator[tuple[str, "Node"]]:
+        """Every name below, without the folders before it."""
+        for name, node in self.now.items():
+            yield name, node
+            if isinstance(node, Folder):
+                yield from node.all_now()
+
     def after_cut(self, luck: "Luck") -> dict[str, "Node"]:
         """The names that are there after a power cut."""
         there = dict(self.synced)
@@ -104,6 +111,13 @@ class Luck:
         self.rng = rng
         self.kept = rng.choice((0.0, 1.0, rng.random(), rng.random()))
         self.truncates = rng.random() < 0.5
+
+    @classmethod
+    def without(cls) -> "Luck":
+        """None at all: exactly what was synced is there."""
+        none = cls(Random(0))
+        none.kept, none.truncates = 0.0, False
+        return none
 
     def versions(self, pages: list[int]) -> dict[int, int]:
         """For each page, how many of its changes reached the disk."""
@@ -150,9 +164,14 @@ class Disk:
         elif step.op in "RLU":
             self._rename(step)
 
-    def after_cut(self, luck: Luck, target: Path) -> None:
-        """Write into an empty folder what is there after a power cut."""
-        _write(self.top, luck, target, {})
+    def after_cut(self, luck: Luck, target: Path, only: str = "") -> None:
+        """Write into an empty folder what is there after a power cut, of files that begin so."""
+        _write(self.top, luck, target, {}, only)
+
+    def name_of(self, inode: int) -> str:
+        """The name that this file or folder has now; empty if it has none."""
+        node = self.by_inode.get(inode)
+        return next((name for name, one in self.top.all_now() if one is node), "")
 
     def whole(self, target: Path) -> None:
         """Write into an empty folder what is there without one."""
@@ -197,11 +216,13 @@ class Disk:
         folder.sync()
 
 
-def _write(folder: Folder, luck: Luck, target: Path, known: dict[File, bytes]) -> None:
+def _write(folder: Folder, luck: Luck, target: Path, known: dict[File, bytes], only: str) -> None:
     target.mkdir(exist_ok=True)
     for name, node in folder.after_cut(luck).items():
         if isinstance(node, Folder):
-            _write(node, luck, target / name, known)
+            _write(node, luck, target / name, known, only)
+            continue
+        if not name.startswith(only):
             continue
         if node not in known:
             known[node] = node.after_cut(luck)

@@ -51,6 +51,7 @@ class Promises:
         given = [one.drawing for one in synthetic.drawings(synthetic.SHAPES, 3, seed=1)]
         limits, now = intake.limits(ctx.settings), utc_now()
         self.rows = [intake.row(one, Giver("somebody"), limits, now) for one in given]
+        self.sent: list[Row] = []
 
     def _fresh(self) -> Row:
         return msgspec.structs.replace(self.rng.choice(self.rows), key=str(uuid7()))
@@ -59,11 +60,13 @@ class Promises:
         self.acks.write("".join(f"{line}\n" for line in lines).encode())
 
     async def append(self) -> None:
-        """Rows through the inbox."""
+        """Send rows to the inbox, some a second time, as a client does that heard nothing."""
         while time.monotonic() < self.until:
             rows = [self._fresh() for _ in range(self.rng.choice((1, 1, 5, 20)))]
+            rows += self.rng.sample(self.sent, min(len(self.sent), 2))
             await data.append(self.ctx, WORKSPACE, rows)
             self._note([f"record {row.key}" for row in rows])
+            self.sent += rows
 
     async def keep(self) -> None:
         """Blobs of up to some hundred kilobytes."""
