@@ -65,17 +65,30 @@ async def furnished(ctx: Context, boss: Who) -> dict[str, list[str]]:
     answer = await serving.predict(ctx, boss, "shapes", [asked()])
     await ctx.part(PredictionLog).flush()
     ids = {
-        "records": [stored[0].id], "predictions": [answer.predictions[0].id],
-        "versions": [made.id], "version": [made.id], "runs": [run.id], "endpoints": ["shapes"],
-        "snapshots": [frozen.id, "first"], "snapshot": [frozen.id], "members": [boss.member],
+        "records": [stored[0].id],
+        "predictions": [answer.predictions[0].id],
+        "versions": [made.id],
+        "version": [made.id],
+        "runs": [run.id],
+        "endpoints": ["shapes"],
+        "snapshots": [frozen.id, "first"],
+        "snapshot": [frozen.id],
+        "members": [boss.member],
         "explain": list(get_args(Kind)),
-    }  # fmt: skip
+    }
     words = {
-        "id": [str(uuid7()) for _ in range(50)], "shape": ["circle", "square"], "label": ["circle"],
-        "kind": list(get_args(Kind)), "split": ["train"], "contributor": people,
-        "color": ["#00ff00"], "recipe": ["drawing"], "labels": ["circle"],
-        "received_before": ["2030-01-01T00:00:00Z"], "name": ["model.onnx", "another"],
-    }  # fmt: skip
+        "id": [str(uuid7()) for _ in range(50)],
+        "shape": ["circle", "square"],
+        "label": ["circle"],
+        "labels": ["circle"],
+        "kind": list(get_args(Kind)),
+        "split": ["train"],
+        "contributor": people,
+        "color": ["#00ff00"],
+        "recipe": ["drawing"],
+        "received_before": ["2030-01-01T00:00:00Z"],
+        "name": ["model.onnx", "another"],
+    }
     return words | ids
 
 
@@ -172,7 +185,8 @@ async def test_a_header_that_is_no_address_is_refused(
 async def test_a_parameter_may_have_any_name(server: Context, boss: Who, connect: Connect) -> None:
     client = await connect("admin")
     answer = await client.post("/runs", json={"snapshot": "x", "params": {"self": 1}})
-    assert (answer.status_code, answer.json()["code"]) == (422, "bad-param")
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "bad-param"
 
 
 async def test_a_name_that_looks_like_an_id_hides_no_snapshot(server: Context, boss: Who) -> None:
@@ -180,8 +194,8 @@ async def test_a_name_that_looks_like_an_id_hides_no_snapshot(server: Context, b
     async with shelving(server):
         first = await data.freeze(server, boss, NewSnapshot(name="first"))
         other = NewSnapshot(name=first.id, filter=RecordFilter(labels=["circle"]))
-        assert first.id != (await data.freeze(server, boss, other)).id
-    assert first.hash == (await data.frozen(server, boss, first.id)).hash
+        assert (await data.freeze(server, boss, other)).id != first.id
+    assert (await data.frozen(server, boss, first.id)).hash == first.hash
 
 
 async def test_a_filter_means_the_same_on_both_databases(server: Context, boss: Who) -> None:
@@ -199,7 +213,8 @@ async def test_a_snapshot_asked_for_by_name_leads_to_its_runs(server: Context, b
         frozen = await data.freeze(server, boss, NewSnapshot(name="first"))
     run = await training.request(server, boss, NewRun(snapshot=frozen.id))
     told = await loop.explain(server, boss, "snapshot", "first")
-    assert (frozen.id, [run.id]) == (told.about.id, [fact.id for fact in told.down])
+    assert told.about.id == frozen.id
+    assert [fact.id for fact in told.down] == [run.id]
 
 
 async def test_a_run_whose_job_is_forgotten_is_ended_as_others_are(

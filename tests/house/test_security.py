@@ -55,9 +55,15 @@ RESTRICTED = [o for o in GUARDED if too_low(o)]
 OF_ONE_THING = [o for o in GUARDED if any(p.where == "path" for p in o.parameters)]
 
 PUBLIC_ONES = {
-    "POST /api/v1/sessions", "GET /", "GET /healthz", "GET /healthz/live", "GET /metrics",
-    "GET /api/docs", "GET /api/docs/{name}", "GET /api/openapi.json",
-}  # fmt: skip
+    "POST /api/v1/sessions",
+    "GET /",
+    "GET /healthz",
+    "GET /healthz/live",
+    "GET /metrics",
+    "GET /api/docs",
+    "GET /api/docs/{name}",
+    "GET /api/openapi.json",
+}
 """What anybody may call; grows only on purpose."""
 
 
@@ -143,7 +149,7 @@ async def credentials(site: Site) -> dict[Role, list[str]]:
     return await site.credentials()
 
 
-def test_only_what_is_listed_is_public() -> None:
+def test_the_public_operations_are_those_on_the_list() -> None:
     public = {f"{o.method} {o.path}" for o in OPERATIONS if o.allow == PUBLIC}
 
     assert public == PUBLIC_ONES
@@ -151,30 +157,34 @@ def test_only_what_is_listed_is_public() -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("operation", named(GUARDED))
-async def test_without_a_key_nothing_is_answered(operation: Operation, site: Site) -> None:
+async def test_every_guarded_operation_refuses_a_request_without_a_key(
+    operation: Operation, site: Site
+) -> None:
     for path in served_at(operation.path):
         answer = await site.call(operation, path)
 
-        assert (answer.status_code, answer.headers["content-type"]) == (401, PROBLEM)
+        assert answer.status_code == 401
+        assert answer.headers["content-type"] == PROBLEM
         assert answer.json()["code"] == "not-authenticated"
 
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("operation", named(RESTRICTED))
-async def test_with_a_role_too_low_nothing_is_answered(
+async def test_every_restricted_operation_refuses_a_role_that_is_too_low(
     operation: Operation, site: Site, credentials: dict[Role, list[str]]
 ) -> None:
     for role in too_low(operation):
         for credential in credentials[role]:
             answer = await site.call(operation, operation.path, credential)
 
-            assert (answer.status_code, answer.headers["content-type"]) == (403, PROBLEM)
+            assert answer.status_code == 403
+            assert answer.headers["content-type"] == PROBLEM
             assert answer.json()["code"] == "role-too-low"
-            assert role == answer.json()["facts"]["role"]
+            assert answer.json()["facts"]["role"] == role
 
 
 @pytest.mark.parametrize("operation", named(OF_ONE_THING))
-async def test_things_of_another_workspace_are_not_there(
+async def test_an_id_of_another_workspace_is_answered_as_missing(
     operation: Operation, db_url: str, tmp_path: Path
 ) -> None:
     async with opened(db_url, tmp_path / "home") as site:

@@ -50,8 +50,11 @@ def up(settings: Settings, tmp_path: Path) -> Iterator[tuple[str, str]]:
     with told.open("w") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "volano", "up", *options],
-            cwd=tmp_path, env=kept | chosen, stdout=log, stderr=log,
-        )  # fmt: skip
+            cwd=tmp_path,
+            env=kept | chosen,
+            stdout=log,
+            stderr=log,
+        )
     try:
         yield _ready(server, told)
         server.send_signal(signal.SIGTERM)
@@ -143,7 +146,7 @@ class Load:
     async def all_hear(self, version: str) -> None:
         """Wait until this version answers every client."""
         async with asyncio.timeout(30):
-            while [version] * CLIENTS != list(self.latest.values()):
+            while list(self.latest.values()) != [version] * CLIENTS:
                 assert not any(task.done() for task in self._tasks), "a request failed"
                 await asyncio.sleep(0.01)
 
@@ -162,12 +165,12 @@ async def test_drawings_become_answers_that_lead_back_to_them(up: tuple[str, str
         stats = await asyncio.gather(
             *(_draw(url, invite["code"], person) for person in range(PEOPLE))
         )
-        assert [dict.fromkeys(sorted(CORNERS), EACH)] * PEOPLE == [one["by_shape"] for one in stats]
+        of_each = dict.fromkeys(sorted(CORNERS), EACH)
+        assert [one["by_shape"] for one in stats] == [of_each] * PEOPLE
 
         snapshot = await _call(http, "POST", "/snapshots", {"name": "first"})
-        assert (PEOPLE * EACH * len(CORNERS), PEOPLE) == (
-            snapshot["records"], snapshot["contributors"],
-        )  # fmt: skip
+        assert snapshot["records"] == PEOPLE * EACH * len(CORNERS)
+        assert snapshot["contributors"] == PEOPLE
         asked = {"snapshot": snapshot["id"], "model": "shapes", "params": PARAMS, "seconds": 60}
         queued = [await _call(http, "POST", "/runs", asked | {"seed": seed}) for seed in (0, 1)]
         runs = [await _ended(http, one["id"]) for one in queued]
@@ -185,7 +188,7 @@ async def test_drawings_become_answers_that_lead_back_to_them(up: tuple[str, str
             await _call(http, "POST", "/endpoints/shapes/activate", {"version": second})
             await load.all_hear(second)
             back = await _call(http, "POST", "/endpoints/shapes/rollback")
-            assert first == back["version"]
+            assert back["version"] == first
             await load.all_hear(first)
         assert load.answers > CLIENTS * 3
 
@@ -202,9 +205,8 @@ async def _explained(
             await asyncio.sleep(0.05)
     found = await _call(http, "GET", f"/explain/prediction/{prediction}")
     up = [(fact["kind"], fact["id"]) for fact in found["up"]]
-    assert [("version", version), ("snapshot", snapshot)] == [
-        one for one in up if one[0] in ("version", "snapshot")
-    ]
+    made_from = [one for one in up if one[0] in ("version", "snapshot")]
+    assert made_from == [("version", version), ("snapshot", snapshot)]
     records = [id for kind, id in up if kind == "record"]
     drawers = {id for kind, id in up if kind == "contributor"}
     assert records
