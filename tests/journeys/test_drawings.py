@@ -187,7 +187,8 @@ async def test_drawings_become_answers_that_lead_back_to_them(up: tuple[str, str
             await load.all_hear(first)
             await _call(http, "POST", "/endpoints/shapes/activate", {"version": second})
             await load.all_hear(second)
-            back = await _call(http, "POST", "/endpoints/shapes/rollback")
+            left = {"from": second}
+            back = await _call(http, "POST", "/endpoints/shapes/rollback", left)
             assert back["version"] == first
             await load.all_hear(first)
         assert load.answers > CLIENTS * 3

@@ -72,6 +72,46 @@ async def test_down_and_up_again_ends_at_the_same_schema(empty_url: str) -> None
     assert await answer(empty_url, differences) == []
 
 
+async def test_the_history_of_an_endpoint_becomes_a_stack(empty_url: str) -> None:
+    await migrate(empty_url)
+    await downgrade(empty_url, "0009")
+    happened = [
+        ("a", "activated"),
+        ("b", "activated"),
+        ("c", "activated"),
+        ("b", "rolled back from c"),
+        ("d", "activated"),
+        ("b", "rolled back from d"),
+        ("a", "rolled back from b"),
+    ]
+
+    def fill(connection: sa.Connection) -> None:
+        for number, (version, reason) in enumerate(happened, 1):
+            for endpoint in ("one", "two"):
+                row = {
+                    "workspace": "ws_1",
+                    "endpoint": endpoint,
+                    "sequence": number,
+                    "version": version,
+                    "at": 0,
+                    "by": "mem_1",
+                    "reason": reason,
+                }
+                words = ", ".join(f'"{name}"' for name in row)
+                places = ", ".join(f":{name}" for name in row)
+                insert = f"INSERT INTO rollouts ({words}) VALUES ({places})"
+                connection.execute(sa.text(insert), row)
+
+    await within(empty_url, fill)
+    await migrate(empty_url)
+
+    def below(connection: sa.Connection) -> list[Any]:
+        asked = "SELECT returns_to FROM rollouts WHERE endpoint = 'two' ORDER BY sequence"
+        return list(connection.execute(sa.text(asked)).scalars())
+
+    assert await answer(empty_url, below) == [None, 1, 2, 1, 4, 1, None]
+
+
 async def test_several_processes_may_migrate_at_once(empty_url: str) -> None:
     await asyncio.gather(*(migrate(empty_url) for _ in range(4)))
     assert "jobs" in await answer(empty_url, tables)

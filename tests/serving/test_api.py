@@ -68,7 +68,7 @@ async def test_an_endpoint_that_is_not_there_is_missing(http: httpx.AsyncClient)
     answers = [
         await http.post("/endpoints/none/predict", json={"input": ONE}),
         await http.get("/endpoints/none"),
-        await http.post("/endpoints/none/rollback"),
+        await http.post("/endpoints/none/rollback", json={"from": "ver_1"}),
         await http.get("/predictions/no-uuid"),
     ]
     assert [answer.status_code for answer in answers] == [404] * 4
@@ -77,35 +77,42 @@ async def test_an_endpoint_that_is_not_there_is_missing(http: httpx.AsyncClient)
 async def test_a_rollback_answers_with_what_answers_from_then_on(
     http: httpx.AsyncClient, server: Context, boss: Who
 ) -> None:
-    """In the one transaction of a request with an Idempotency-Key, and repeated once."""
-    first = (await http.get("/endpoints/shapes")).json()["version"]
-    other = (await version(server, boss, 1)).id
-    await http.post("/endpoints/shapes/activate", json={"version": other})
-    headers = {"idempotency-key": "once"}
-    answers = [await http.post("/endpoints/shapes/rollback", headers=headers) for _ in range(2)]
-    assert [(200, first, 3)] * 2 == [
-        (answer.status_code, answer.json()["version"], answer.json()["sequence"])
-        for answer in answers
-    ]
-    said = await http.post("/endpoints/shapes/predict", json={"input": ONE})
-    assert first == said.json()["version"]
+    a = (await http.get("/endpoints/shapes")).json()["version"]
+    b, c = [(await version(server, boss, favourite)).id for favourite in (1, 2)]
+    for chosen in (b, c):
+        await http.post("/endpoints/shapes/activate", json={"version": chosen})
 
-
-async def test_an_activation_that_is_sent_again_takes_nobodys_place(
-    http: httpx.AsyncClient, server: Context, boss: Who
-) -> None:
-    first = (await http.get("/endpoints/shapes")).json()["version"]
-    other = (await version(server, boss, 1)).id
     said = []
-    for key, chosen in [("one", first), ("two", other), ("one", first)]:
-        answer = await http.post(
-            "/endpoints/shapes/activate",
-            json={"version": chosen},
-            headers={"idempotency-key": key},
-        )
-        said.append((answer.status_code, answer.json()["sequence"]))
-    assert said == [(200, 2), (200, 3), (200, 2)]
-    assert other == (await http.get("/endpoints/shapes")).json()["version"]
+    for leaves in (c, c, b, b):
+        answer = await http.post("/endpoints/shapes/rollback", json={"from": leaves})
+        assert answer.status_code == 200
+        said.append((answer.json()["version"], answer.json()["sequence"]))
+
+    assert said == [(b, 4), (b, 4), (a, 5), (a, 5)]
+    answered = await http.post("/endpoints/shapes/predict", json={"input": ONE})
+    assert answered.json()["version"] == a
+    refused = await http.post("/endpoints/shapes/rollback", json={"from": a})
+    assert refused.status_code == 409
+    assert refused.json()["code"] == "no-earlier-version"
+    refused = await http.post("/endpoints/shapes/rollback", json={"from": c})
+    assert refused.status_code == 409
+    assert refused.json()["code"] == "not-answering"
+
+
+async def test_a_rollback_says_which_version_it_leaves(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/endpoints/shapes/rollback", json={})
+
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "invalid-values"
+
+
+async def test_an_activation_that_is_sent_again_changes_nothing(http: httpx.AsyncClient) -> None:
+    there = (await http.get("/endpoints/shapes")).json()
+
+    again = await http.post("/endpoints/shapes/activate", json={"version": there["version"]})
+
+    assert again.status_code == 200
+    assert again.json() == there
 
 
 async def test_a_prediction_is_shown_as_it_was_logged(

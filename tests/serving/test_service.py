@@ -30,6 +30,7 @@ from volano.schemas.serving import (
     GoldenMismatch,
     InputUnusable,
     NoEarlierVersion,
+    NotAnswering,
     NothingActive,
     PredictResponse,
 )
@@ -159,21 +160,91 @@ async def test_rolling_back_puts_the_version_before_back_on(server: Context, bos
     first, second = [await version(server, boss, n) for n in range(2)]
     for there in (first, second):
         await service.activate(server, boss, NAME, there.id)
-    back = await service.roll_back(server, boss, NAME)
-    assert (first.id, 3) == (back.version, back.sequence)
-    assert first.id == (await _ask(server, boss)).version
-    assert [first.id, second.id, first.id] == [one.version for one in back.history]
+    back = await service.roll_back(server, boss, NAME, second.id)
+    assert back.version == first.id
+    assert back.sequence == 3
+    assert (await _ask(server, boss)).version == first.id
+    assert [one.version for one in back.history] == [first.id, second.id, first.id]
     assert [one.sequence for one in back.history] == [3, 2, 1]
+    assert [one.returns_to for one in back.history] == [None, 1, None]
     assert second.id in back.history[0].reason
     assert {boss.member} == {one.by for one in back.history}
 
 
-async def test_there_must_be_an_earlier_version_to_roll_back_to(server: Context, boss: Who) -> None:
-    there = await version(server, boss)
-    for _ in range(2):
-        await service.activate(server, boss, NAME, there.id)
+async def test_each_rollback_goes_one_version_further_back(server: Context, boss: Who) -> None:
+    a, b, c = [(await version(server, boss, n)).id for n in range(3)]
+    for there in (a, b, c):
+        await service.activate(server, boss, NAME, there)
+
+    assert (await service.roll_back(server, boss, NAME, c)).version == b
+    assert (await service.roll_back(server, boss, NAME, b)).version == a
     with pytest.raises(NoEarlierVersion):
-        await service.roll_back(server, boss, NAME)
+        await service.roll_back(server, boss, NAME, a)
+    assert (await _ask(server, boss)).version == a
+
+
+async def test_what_is_activated_after_a_rollback_lies_above_what_was_rolled_back_to(
+    server: Context, boss: Who
+) -> None:
+    a, b, c = [(await version(server, boss, n)).id for n in range(3)]
+    for there in (a, b):
+        await service.activate(server, boss, NAME, there)
+    await service.roll_back(server, boss, NAME, b)
+    await service.activate(server, boss, NAME, c)
+
+    assert (await service.roll_back(server, boss, NAME, c)).version == a
+    with pytest.raises(NoEarlierVersion):
+        await service.roll_back(server, boss, NAME, a)
+
+
+async def test_a_rollback_that_is_sent_twice_happens_once(server: Context, boss: Who) -> None:
+    a, b, c = [(await version(server, boss, n)).id for n in range(3)]
+    for there in (a, b, c):
+        await service.activate(server, boss, NAME, there)
+
+    again = [await service.roll_back(server, boss, NAME, c) for _ in range(2)]
+
+    assert [one.version for one in again] == [b, b]
+    assert [one.sequence for one in again] == [4, 4]
+
+
+async def test_only_the_version_that_answers_can_be_rolled_back(server: Context, boss: Who) -> None:
+    a, b, c = [(await version(server, boss, n)).id for n in range(3)]
+    await service.activate(server, boss, NAME, a)
+    await service.activate(server, boss, NAME, b)
+
+    for other in (a, c):
+        with pytest.raises(NotAnswering) as refused:
+            await service.roll_back(server, boss, NAME, other)
+        assert refused.value.facts == {"endpoint": NAME, "version": other, "active": b}
+
+    # What was rolled back and has been replaced since is not what the last change undid.
+    await service.roll_back(server, boss, NAME, b)
+    await service.activate(server, boss, NAME, c)
+    with pytest.raises(NotAnswering):
+        await service.roll_back(server, boss, NAME, b)
+
+
+async def test_of_two_rollbacks_at_once_one_counts(server: Context, boss: Who) -> None:
+    a, b, c = [(await version(server, boss, n)).id for n in range(3)]
+    for there in (a, b, c):
+        await service.activate(server, boss, NAME, there)
+
+    both = await asyncio.gather(*(service.roll_back(server, boss, NAME, c) for _ in range(2)))
+
+    assert [one.version for one in both] == [b, b]
+    assert (await service.endpoint(server, boss, NAME)).sequence == 4
+
+
+async def test_activating_what_is_active_changes_nothing(server: Context, boss: Who) -> None:
+    there = await version(server, boss)
+
+    again = [await service.activate(server, boss, NAME, there.id) for _ in range(2)]
+
+    assert [one.sequence for one in again] == [1, 1]
+    assert len(again[1].history) == 1
+    with pytest.raises(NoEarlierVersion):
+        await service.roll_back(server, boss, NAME, there.id)
 
 
 async def test_no_request_fails_while_versions_are_swapped(server: Context, boss: Who) -> None:
@@ -237,6 +308,7 @@ async def test_another_process_follows_by_the_doorbell(
 
         async def swapped() -> bool:
             # The bell may ring before the other process listens: ring it as often as it takes.
+            await service.activate(server, boss, NAME, first.id)
             await service.activate(server, boss, NAME, second.id)
             return await _has(slow, boss, second.id)
 
@@ -414,10 +486,11 @@ def _row(version: str) -> Row:
 
 async def test_where_and_when_a_version_answered_is_told(server: Context, boss: Who) -> None:
     there = await version(server, boss)
-    for name in ("a", "b", "a"):
-        await service.activate(server, boss, name, there.id)
+    other = await version(server, boss)
+    for name, one in (("a", there), ("b", there), ("a", other), ("a", there)):
+        await service.activate(server, boss, name, one.id)
     found = await service.rollouts_of(server, boss, there.id)
-    assert Counter({"a": 2, "b": 1}) == Counter(endpoint for endpoint, _ in found)
+    assert Counter(endpoint for endpoint, _ in found) == Counter({"a": 2, "b": 1})
 
 
 async def test_endpoints_come_by_name_in_pages(server: Context, boss: Who, outsider: Who) -> None:

@@ -125,13 +125,21 @@ def activate(
 
 
 @app.command
-def rollback(endpoint: Annotated[str, note("Name of an endpoint.")], /, *, terminal: Here) -> None:
-    """Put the version before the active one back on an endpoint.
+def rollback(
+    endpoint: Annotated[str, note("Name of an endpoint.")],
+    /,
+    *,
+    terminal: Here,
+    leaves: Annotated[
+        str | None, note("The version to take off; else the active one.", "--from", metavar="ID")
+    ] = None,
+) -> None:
+    """Put the version back on an endpoint that answered before; a second time, the one before.
 
     Example:
         volano versions rollback drawing
     """
-    _changed(terminal, terminal.client.endpoints.rollback(endpoint))
+    _changed(terminal, terminal.client.endpoints.rollback(endpoint, leaves))
 
 
 def view(version: "Version", look: Look) -> str:

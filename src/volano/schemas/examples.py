@@ -5,7 +5,7 @@ from volano.schemas.common import Json
 from volano.schemas.data import DrawingImport, NewDrawing, NewSnapshot
 from volano.schemas.labeling import NewShape
 from volano.schemas.registry import NewRun
-from volano.schemas.serving import Activation, PredictRequest
+from volano.schemas.serving import Activation, PredictRequest, Rollback
 
 OTHER_ID = "01980e5c-83b2-7d1f-8a47-5c9e1d7b3f20"
 CANVAS = {"width": 400, "height": 400}
@@ -27,6 +27,7 @@ DRAWING = {
 
 EXAMPLES: dict[type, Json] = {
     Activation: {"version": "ver_01980e5c7f3a7c619d5e2b6f0a4c8e11"},
+    Rollback: {"from": "ver_01980e5c7f3a7c619d5e2b6f0a4c8e11"},
     DrawingImport: {
         "origin": "classroom",
         "drawings": [{"contributor": "pupil-7", "drawing": DRAWING | {"id": OTHER_ID}}],

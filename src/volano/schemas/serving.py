@@ -11,9 +11,16 @@ from volano.schemas.errors import Conflict, Invalid, Unavailable
 
 
 class Activation(Input, frozen=True, kw_only=True):
-    """Put a version on an endpoint's traffic; without one, roll back to the one before."""
+    """Put a version on an endpoint's traffic."""
 
     version: Id
+
+
+class Rollback(Input, frozen=True, kw_only=True, rename={"leaves": "from"}):
+    """Put the version back on an endpoint's traffic that answered before another one."""
+
+    leaves: Id
+    """The version that answers now; once it no longer does, sending this again changes nothing."""
 
 
 class Rollout(Struct, frozen=True, kw_only=True):
@@ -24,6 +31,8 @@ class Rollout(Struct, frozen=True, kw_only=True):
     at: datetime
     by: str
     reason: str
+    returns_to: int | None = None
+    """Sequence of the rollout that a rollback goes back to; none: there is no earlier version."""
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
@@ -110,6 +119,12 @@ class NoEarlierVersion(Conflict):
     """The endpoint {endpoint!r} has no earlier version to roll back to."""
 
     remedy = "Activate a version by its id instead."
+
+
+class NotAnswering(Conflict):
+    """The version {version} does not answer on {endpoint!r}: {active} does."""
+
+    remedy = "Look at the endpoint again: `volano endpoints show {endpoint}`."
 
 
 class GoldenMismatch(Conflict):

@@ -12,6 +12,7 @@ from volano.schemas.serving import (
     Prediction,
     PredictRequest,
     PredictResponse,
+    Rollback,
 )
 from volano.sdk.transport import Transport, path
 
@@ -45,9 +46,14 @@ class Endpoints:
         at = path("endpoints", name, "activate")
         return self._transport.call("POST", at, Endpoint, body=Activation(version=version))
 
-    def rollback(self, name: Name) -> Endpoint:
-        """Put the version before the active one back. Raises: NoEarlierVersion."""
-        return self._transport.call("POST", path("endpoints", name, "rollback"), Endpoint)
+    def rollback(self, name: Name, leaves: Id | None = None) -> Endpoint:
+        """Put the version back that answered before `leaves`, by default the active one.
+
+        Raises: NotAnswering (`leaves` is not active), NoEarlierVersion.
+        """
+        body = Rollback(leaves=leaves or self.show(name).version)
+        at = path("endpoints", name, "rollback")
+        return self._transport.call("POST", at, Endpoint, body=body)
 
     def predict(self, name: Name, input: Drawn) -> Prediction:
         """The answer of the active version to one drawing. Raises: NothingActive."""

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from volano.core.context import Context
-from volano.core.http import Header, Prepared, Routes
+from volano.core.http import Header, Routes
 from volano.core.http.page import After, Limit
 from volano.schemas import serving as schemas
 from volano.schemas.accounts import Who
@@ -37,19 +37,30 @@ async def show_endpoint(ctx: Context, who: Who, name: Name) -> schemas.Endpoint:
 @endpoints.post(
     "/{name}/activate",
     allow="deploy",
+    natural=True,
     errors=(schemas.GoldenMismatch, ArtefactRefused),
 )
 async def activate(
     ctx: Context, who: Who, name: Name, body: schemas.Activation
-) -> Prepared[schemas.Endpoint]:
+) -> schemas.Endpoint:
     """Let a version answer on the endpoint; checked first, swapped without a failed request."""
-    return Prepared(await service.prepare_activation(ctx, who, name, body.version))
+    return await service.activate(ctx, who, name, body.version)
 
 
-@endpoints.post("/{name}/rollback", allow="deploy", errors=(schemas.NoEarlierVersion,))
-async def roll_back(ctx: Context, who: Who, name: Name) -> Prepared[schemas.Endpoint]:
-    """Let the version answer that did before."""
-    return Prepared(await service.prepare_rollback(ctx, who, name))
+@endpoints.post(
+    "/{name}/rollback",
+    allow="deploy",
+    natural=True,
+    errors=(
+        schemas.NoEarlierVersion,
+        schemas.NotAnswering,
+        schemas.GoldenMismatch,
+        ArtefactRefused,
+    ),
+)
+async def roll_back(ctx: Context, who: Who, name: Name, body: schemas.Rollback) -> schemas.Endpoint:
+    """Let the version answer that did before the one in `from`; the next goes one further back."""
+    return await service.roll_back(ctx, who, name, body.leaves)
 
 
 @endpoints.post(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
     from volano.core.db import Database
     from volano.core.jobs import Job
     from volano.core.settings import Settings
-
-Commit = Callable[[], Awaitable[schemas.Endpoint]]
-"""The step that changes what answers: it writes, and no longer loads anything."""
 
 COMPACT = "predictions.compact"
 CHANGED = "endpoint.changed"
@@ -114,60 +110,84 @@ async def activate(
 ) -> schemas.Endpoint:
     """Put a version on the endpoint's traffic (the endpoint is made if new).
 
-    It is loaded, warmed and checked here first: if that fails, what answers now goes on.
-
-    Raises: Missing (no such version), GoldenMismatch, ArtefactRefused.
-    """
-    commit = await prepare_activation(ctx, who, name, version, reason=reason)
-    return await commit()
-
-
-async def prepare_activation(
-    ctx: Context, who: Who, name: str, version: str, *, reason: str = "activated"
-) -> Commit:
-    """All of `activate` but its last step: the version is loaded and has proved itself.
+    Load, warm and check it here first: if that fails, what answers now goes on. A version that
+    answers already is left as it is.
 
     Raises: Missing (no such version), GoldenMismatch, ArtefactRefused.
     """
     there = await registry.version(ctx, who, version)
     loaded = await _load(ctx, who.workspace, version)
-    row = {"name": name, "model": there.model, "version": version}
-    return partial(_put, ctx, who, row, loaded, reason)
-
-
-async def _put(
-    ctx: Context, who: Who, row: dict[str, Any], loaded: Loaded, reason: str
-) -> schemas.Endpoint:
-    name = row["name"]
     async with ctx.db.begin(who.workspace) as tx:
-        sequence = await store.put(tx, row)
-        rollout = {"endpoint": name, "sequence": sequence, "version": loaded.version}
-        by = {"at": utc_now(), "by": who.member, "reason": reason}
-        await store.add_rollout(tx, rollout | by)
-        tx.after_commit(lambda: _changed(ctx, (who.workspace, name), Active(sequence, loaded)))
+        sequence = await store.put(tx, {"name": name, "model": there.model, "version": version})
+        if sequence is not None:
+            before = sequence - 1 or None
+            await _add_rollout(ctx, tx, who, name, Active(sequence, loaded), reason, before)
     return await endpoint(ctx, who, name)
 
 
-async def roll_back(ctx: Context, who: Who, name: str) -> schemas.Endpoint:
-    """Put the version that answered before the present one back on the traffic.
+async def roll_back(ctx: Context, who: Who, name: str, leaves: str) -> schemas.Endpoint:
+    """Put the version back on the traffic that answered before the version `leaves`.
 
-    Raises: Missing, NoEarlierVersion.
+    The history is a stack: the next rollback goes on to the version before that. Where this very
+    rollback was the last change, nothing happens again.
+
+    Raises: Missing (no such endpoint), NotAnswering (another version is active), NoEarlierVersion,
+    GoldenMismatch, ArtefactRefused.
     """
-    commit = await prepare_rollback(ctx, who, name)
-    return await commit()
+    async with ctx.db.read(who.workspace) as tx:
+        target = await _rollback_target(tx, name, leaves)
+    if target is not None:
+        there = await registry.version(ctx, who, target.version)
+        loaded = await _load(ctx, who.workspace, there.id)
+        async with ctx.db.begin(who.workspace) as tx:
+            await store.lock(tx, name)
+            target = await _rollback_target(tx, name, leaves)
+            if target is not None and target.version == there.id:
+                row = {"name": name, "model": there.model, "version": there.id}
+                sequence = await store.put(tx, row)
+                assert sequence is not None, "it does not answer already: `leaves` does"
+                active, reason = Active(sequence, loaded), f"rolled back from {leaves}"
+                await _add_rollout(ctx, tx, who, name, active, reason, target.returns_to)
+    return await endpoint(ctx, who, name)
 
 
-async def prepare_rollback(ctx: Context, who: Who, name: str) -> Commit:
-    """All of `roll_back` but its last step.
+async def _rollback_target(tx: Tx, name: str, leaves: str) -> sa.Row[Any] | None:
+    """Return the rollout that a rollback from `leaves` goes back to; None if that was done.
 
-    Raises: Missing, NoEarlierVersion.
+    Raises: Missing, NotAnswering, NoEarlierVersion.
     """
-    there = await endpoint(ctx, who, name)
-    earlier = [r.version for r in there.history if r.version != there.version]
-    if not earlier:
-        raise schemas.NoEarlierVersion(endpoint=name)
-    reason = f"rolled back from {there.version}"
-    return await prepare_activation(ctx, who, name, earlier[0], reason=reason)
+    row = await _row(tx, name)
+    newest = await store.rollout(tx, name, row.sequence)
+    assert newest is not None
+    if row.version == leaves:
+        if newest.returns_to is None:
+            raise schemas.NoEarlierVersion(endpoint=name)
+        return await store.rollout(tx, name, newest.returns_to)
+    before = await store.rollout(tx, name, row.sequence - 1)
+    was_activated = newest.returns_to == row.sequence - 1
+    if before is None or before.version != leaves or was_activated:
+        raise schemas.NotAnswering(endpoint=name, version=leaves, active=row.version)
+    return None
+
+
+async def _add_rollout(
+    ctx: Context, tx: Tx, who: Who, name: str, active: Active, reason: str, returns_to: int | None
+) -> None:
+    """Keep what answers from now on, and tell every process once that is committed."""
+    version, address = active.loaded.version, (who.workspace, name)
+    await store.add_rollout(
+        tx,
+        {
+            "endpoint": name,
+            "sequence": active.sequence,
+            "version": version,
+            "at": utc_now(),
+            "by": who.member,
+            "reason": reason,
+            "returns_to": returns_to,
+        },
+    )
+    tx.after_commit(lambda: _changed(ctx, address, active))
 
 
 async def endpoint(ctx: Context, who: Who, name: str) -> schemas.Endpoint:

@@ -30,6 +30,8 @@ rollouts = sa.Table(
     sa.Column("at", Instant, nullable=False),
     sa.Column("by", sa.String(64), nullable=False),
     sa.Column("reason", sa.String(200), nullable=False),
+    # The rollout that a rollback goes back to, so that the history is a stack.
+    sa.Column("returns_to", sa.Integer),
     sa.Index("rollouts_version", "workspace", "version"),
 )
 
@@ -59,16 +61,24 @@ async def all_endpoints(tx: Tx) -> Sequence[sa.Row[Any]]:
     return await tx.all(tx.select(endpoints))
 
 
-async def put(tx: Tx, row: dict[str, Any]) -> int:
-    """Put a version on an endpoint's traffic (made if new); its new sequence number."""
+async def put(tx: Tx, row: dict[str, Any]) -> int | None:
+    """Put a version on an endpoint's traffic (made if new) and return its new sequence number.
+
+    Return None, and change nothing, if the version answers there already.
+    """
     new = tx.insert(endpoints)
     change = {
         "model": new.excluded.model,
         "version": new.excluded.version,
         "sequence": endpoints.c.sequence + 1,
     }
-    new = new.on_conflict_do_update(index_elements=["workspace", "name"], set_=change)
-    await tx.run(new, [row | {"sequence": 1}])
+    new = new.on_conflict_do_update(
+        index_elements=["workspace", "name"],
+        set_=change,
+        where=endpoints.c.version != new.excluded.version,
+    )
+    if not await tx.run(new, [row | {"sequence": 1}]):
+        return None
     found = await endpoint(tx, row["name"])
     assert found is not None
     return int(found.sequence)
@@ -77,6 +87,18 @@ async def put(tx: Tx, row: dict[str, Any]) -> int:
 async def add_rollout(tx: Tx, row: dict[str, Any]) -> None:
     """Keep what answers from now on."""
     await tx.run(tx.insert(rollouts), [row])
+
+
+async def lock(tx: Tx, name: str) -> None:
+    """Let nobody else change what answers on an endpoint until this transaction ends."""
+    query = tx.select(endpoints).where(endpoints.c.name == name)
+    await tx.one(query.with_for_update())
+
+
+async def rollout(tx: Tx, name: str, sequence: int) -> sa.Row[Any] | None:
+    """Return what answered on an endpoint from this change of its traffic on."""
+    query = tx.select(rollouts).where(rollouts.c.endpoint == name)
+    return await tx.one(query.where(rollouts.c.sequence == sequence))
 
 
 async def history(tx: Tx, name: str) -> Sequence[sa.Row[Any]]:
