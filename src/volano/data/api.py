@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from volano.core.context import Context
-from volano.core.http import Prepared, Raw, Routes, Stream
+from volano.core.http import Raw, Routes, Stream
 from volano.core.http.page import After, Limit
 from volano.data import service
 from volano.data.formats import drawings, render
@@ -135,11 +135,12 @@ def _drawing(one: Content) -> schemas.Drawing:
 @snapshots.post(
     allow="train",
     status=201,
+    natural=True,
     errors=(schemas.NothingMatches, schemas.EmptySplit, schemas.NobodyTests),
 )
-async def freeze(ctx: Context, who: Who, body: schemas.NewSnapshot) -> Prepared[schemas.Snapshot]:
+async def freeze(ctx: Context, who: Who, body: schemas.NewSnapshot) -> schemas.Snapshot:
     """Freeze the records that fit a filter; equal lists have one id, under each of their names."""
-    return Prepared(await service.prepare_freeze(ctx, who, body))
+    return await service.freeze(ctx, who, body)
 
 
 @snapshots.get(allow="read", errors=(CursorRefused,))

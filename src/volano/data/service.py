@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -213,17 +212,6 @@ async def freeze(ctx: Context, who: Who, new: schemas.NewSnapshot) -> schemas.Sn
 
     Raises: NothingMatches, EmptySplit, StillMoving.
     """
-    keep = await prepare_freeze(ctx, who, new)
-    return await keep()
-
-
-async def prepare_freeze(
-    ctx: Context, who: Who, new: schemas.NewSnapshot
-) -> Callable[[], Awaitable[schemas.Snapshot]]:
-    """All of `freeze` but its last step, which makes the snapshot exist.
-
-    Raises: NothingMatches, EmptySplit, StillMoving.
-    """
     await compact.flush(ctx, who.workspace, STREAM, COMPACT)
     async with ctx.db.read(who.workspace) as tx:
         entries = [entry async for entry in store.entries(tx, new.filter)]
@@ -253,11 +241,7 @@ async def prepare_freeze(
         "created_at": utc_now(),
         "created_by": who.member,
     }
-    return partial(_keep, ctx, who.workspace, row)
-
-
-async def _keep(ctx: Context, workspace: str, row: dict[str, Any]) -> schemas.Snapshot:
-    async with ctx.db.begin(workspace) as tx:
+    async with ctx.db.begin(who.workspace) as tx:
         return _snapshot(await store.add_snapshot(tx, row))
 
 
