@@ -1,7 +1,6 @@
 """A write that is sent twice takes effect once, on both databases."""
 
 import asyncio
-import contextvars
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -12,7 +11,7 @@ import sqlalchemy as sa
 from tests.core.http.things import NewThing, Thing, things
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE, Database
-from volano.core.http import PUBLIC, Answer, Prepared, Raw, Routes
+from volano.core.http import PUBLIC, Answer, Raw, Routes
 from volano.core.http.idempotency import KEPT, Keys, Once, keys, sweep
 from volano.schemas.accounts import Who
 from volano.schemas.common import IdempotencyKeyReused, StillRunning
@@ -35,24 +34,6 @@ def making(routes: Routes) -> Counter[str]:
             await asyncio.sleep(0.3)
         return Answer(Thing(name=body.name, points=ran["make"]), 202, {"location": "/x"})
 
-    @routes.post("/slow", allow="train", status=201)
-    async def slow(ctx: Context, who: Who, body: NewThing) -> Prepared[Thing]:
-        ran["prepare"] += 1
-        if body.name == "refused":
-            raise Conflict
-        # Where it ran in the key's transaction, this writer would wait for it on SQLite.
-        await asyncio.create_task(
-            add(ctx, f"beside-{ran['prepare']}"), context=contextvars.Context()
-        )
-
-        async def commit() -> Thing:
-            ran["commit"] += 1
-            async with ctx.db.begin(who.workspace) as tx:
-                await tx.run(tx.insert(things).values(name=f"{body.name}-{ran['commit']}"))
-            return Thing(name=body.name, points=ran["commit"])
-
-        return Prepared(commit)
-
     @routes.put("/{id}", allow="train", natural=True)
     async def put(ctx: Context, who: Who, id: str) -> None:
         ran["put"] += 1
@@ -62,11 +43,6 @@ def making(routes: Routes) -> Counter[str]:
         ran["public"] += 1
 
     return ran
-
-
-async def add(ctx: Context, name: str) -> None:
-    async with ctx.db.begin("ws_1") as tx:
-        await tx.run(tx.insert(things).values(name=name))
 
 
 async def made(ctx: Context, workspace: str = "ws_1") -> list[str]:
@@ -174,29 +150,6 @@ async def test_without_a_key_every_request_counts(
         await one.post("/api/things", json={"name": "a"})
 
     assert await made(ctx) == ["a-1", "a-2"]
-
-
-async def test_what_takes_long_runs_before_the_transaction_of_the_key(
-    ctx: Context, client: Any, making: Counter[str]
-) -> None:
-    one = client()
-    answers = [await post(one, "k1", path="/api/things/slow") for _ in range(3)]
-
-    assert [answer.status_code for answer in answers] == [201] * 3
-    assert answers[0].content == answers[1].content == answers[2].content
-    assert answers[2].headers["idempotency-replayed"] == "true"
-    assert Counter(prepare=1, commit=1) == making
-    assert await made(ctx) == ["a-1", "beside-1"]
-    refused = await post(one, "k1", "refused", path="/api/things/slow")
-    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency-key-reused")
-
-
-async def test_prepared_answers_need_no_key(
-    ctx: Context, client: Any, making: Counter[str]
-) -> None:
-    answer = await client().post("/api/things/slow", json={"name": "b"})
-    assert answer.json() == {"name": "b", "points": 1}
-    assert "b-1" in await made(ctx)
 
 
 async def test_natural_and_public_operations_need_no_key(

@@ -1,7 +1,7 @@
 """What an operation answers beside a plain value, and how an answer goes onto the wire."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
@@ -19,16 +19,6 @@ class Answer(msgspec.Struct, Generic[T], frozen=True):
     value: T
     status: int | None = None
     headers: Headers = {}
-
-
-class Prepared(msgspec.Struct, Generic[T], frozen=True):
-    """An answer of which all that takes long is done, and nothing has changed yet.
-
-    `commit` makes the change. Where the request has an Idempotency-Key it runs in the transaction
-    of the key, for which every writer on SQLite waits: so only `commit` does.
-    """
-
-    commit: Callable[[], Awaitable[T]]
 
 
 class Raw(msgspec.Struct, frozen=True):

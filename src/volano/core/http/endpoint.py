@@ -9,10 +9,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from volano.core.http.answer import Answer, Prepared, Raw, Stream
+from volano.core.http.answer import Answer, Raw, Stream
 from volano.core.http.body import JSON, Arriving
 from volano.core.http.guard import Clock, Deadline, Limits
-from volano.core.http.idempotency import Keys, Once, once
+from volano.core.http.idempotency import Keys, once
 from volano.core.http.operation import PUBLIC, Operation
 from volano.schemas.common import BodyTooLarge, UnreadableBody, UnsupportedEncoding
 
@@ -75,18 +75,8 @@ class Endpoint:
         if key is None or who is None or not operation.keyed:
             return await self._call(who, values)
         asks = (operation.method, operation.path, *scope["volano.path"])
-        return await self._once(once(who, key, asks, scope["query_string"], body), who, values)
-
-    async def _once(self, request: Once, who: Who, values: dict[str, Any]) -> Raw | Stream:
-        """The answer of a request with a key, made or replayed."""
-        call = partial(self._call, who, values)
-        if self.operation.prepares:
-            kept = await self.keys.kept(request)
-            if kept is not None:
-                return kept
-            prepared = await self.operation.handler(self.ctx, who, **values)
-            call = partial(_committed, prepared)
-        return await self.keys.run(request, self.operation.status, call)
+        keyed = once(who, key, asks, scope["query_string"], body)
+        return await self.keys.run(keyed, operation.status, partial(self._call, who, values))
 
     def _parameters(self, scope: Scope) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -124,12 +114,7 @@ class Endpoint:
         return raw
 
     async def _call(self, who: Who | None, values: dict[str, Any]) -> Raw | Stream:
-        result = await self.operation.handler(self.ctx, who, **values)
-        return await _committed(result) if isinstance(result, Prepared) else _answer(result)
-
-
-async def _committed(prepared: Prepared[Any]) -> Raw | Stream:
-    return _answer(await prepared.commit())
+        return _answer(await self.operation.handler(self.ctx, who, **values))
 
 
 def _answer(result: Any) -> Raw | Stream:

@@ -55,15 +55,6 @@ class Keys:
         self.db = db
         self.running: set[tuple[str, str, str]] = set()
 
-    async def kept(self, request: Once) -> Raw | None:
-        """The stored answer, where there is one.
-
-        Raises: IdempotencyKeyReused.
-        """
-        async with self.db.read(request.workspace) as tx:
-            row = await tx.one(tx.select(keys).where(*_is(request)))
-        return None if row is None else _replayed(row, request)
-
     async def run(
         self, request: Once, status: int, call: Callable[[], Awaitable[Raw | Stream]]
     ) -> Raw:

@@ -18,7 +18,7 @@ from typing import (
 
 import msgspec
 
-from volano.core.http.answer import Answer, Prepared, Raw, Stream
+from volano.core.http.answer import Answer, Raw, Stream
 from volano.core.http.body import JSON, Body, Read
 from volano.core.http.guard import Limits
 from volano.core.http.parameters import Header, Parameter, Reader, Where, fields_of
@@ -93,11 +93,6 @@ class Operation:
     def keyed(self) -> bool:
         """Whether it takes an Idempotency-Key."""
         return self.unsafe and not self.natural and self.allow != PUBLIC
-
-    @property
-    def prepares(self) -> bool:
-        """Whether it answers in two halves, of which only the second changes something."""
-        return get_origin(self.result) is Prepared
 
     def reader(self, where: Where) -> Reader:
         """What reads the parameters of this place."""
@@ -219,7 +214,7 @@ def result_shape(compiled: Operation) -> Any:
     result = compiled.result
     if result in (NoneType, Raw, Stream):
         return None
-    return get_args(result)[0] if get_origin(result) in (Answer, Prepared) else result
+    return get_args(result)[0] if get_origin(result) is Answer else result
 
 
 def result_media_type(compiled: Operation) -> str:
