@@ -3,9 +3,12 @@
 `import volano` loads the vocabulary only; the client loads its HTTP library on first use.
 """
 
-from typing import TYPE_CHECKING, Any
+# Not typing's: when `python -m volano` comes here, it would still take a typing.py beside the user.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from volano.harness.model import Model as Model
     from volano.harness.model import Param as Param
     from volano.harness.model import Run as Run
@@ -22,7 +25,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOMES:
         raise AttributeError(f"module 'volano' has no attribute {name!r}")
     from importlib import import_module

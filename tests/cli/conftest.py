@@ -14,7 +14,7 @@ from tests.cli.canned import furnish
 from tests.sdk.scripted import Script, served
 from volano.cli import main
 
-PROGRAM = [sys.executable, "-c", "from volano.cli.main import main; main()"]
+PROGRAM = [sys.executable, "-m", "volano"]
 
 
 @dataclass(frozen=True, kw_only=True)

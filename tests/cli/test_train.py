@@ -52,6 +52,19 @@ def test_a_model_is_trained_here_without_a_server(volano, model, folder):
     assert "100%  counting  loss 0.3333" in done.err
 
 
+def test_a_model_imports_from_its_own_folder_and_not_from_the_working_one(program, model, folder):
+    (folder / "models").mkdir()
+    (folder / "models" / "model.py").write_text("import beside\n" + MODEL)
+    (folder / "models" / "beside.py").write_text("")
+    for name in ("beside", "secrets", "inspect", "html"):
+        (folder / f"{name}.py").write_text("raise SystemExit('a file of the working folder')\n")
+
+    done = program(*LOCAL, "models/model.py", "--out", "result")
+
+    assert done.code == 0, done.err
+    assert (folder / "result" / "mean.txt").exists()
+
+
 def test_what_was_found_out_here_is_json_where_that_is_asked_for(volano, model):
     document = json.loads(volano(*LOCAL, str(model), "--json").out)
 

@@ -177,7 +177,9 @@ class _Server:
 
     def __init__(self, role: Role, holds: tuple[int, ...]) -> None:
         told, tell = os.pipe()
-        command = [sys.executable, "-m", "volano.cli.hosting", role, str(tell), str(os.getpid())]
+        # -P: modules are never taken from the working folder, which is full of the user's own.
+        program = [sys.executable, "-P", "-m", "volano.cli.hosting"]
+        command = [*program, role, str(tell), str(os.getpid())]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(tell, *holds))
         os.close(tell)
         self._told = told
