@@ -43,7 +43,6 @@ def environ(tmp_path: Path, bytecode: Path) -> dict[str, str]:
     return kept | {
         "PYTHONPYCACHEPREFIX": str(bytecode),
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
-        "XDG_STATE_HOME": str(tmp_path / "state"),
         "COLUMNS": "80",
     }
 

@@ -1,9 +1,11 @@
 """Tests of the folder of a server: one server at a time, its owner's alone, and a way back in."""
 
+import asyncio
 import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import PROGRAM, Volano
+from tests.cli.test_server import archive
 from volano import app
 from volano.cli.holding import HomeTaken, held
 
@@ -140,6 +143,24 @@ def test_what_holds_a_folder_is_given_time_to_drain(tmp_path: Path):
         assert time.monotonic() - began >= 0.3
     with held(tmp_path, "all", patience_s=0.0):
         assert (tmp_path / "worker.lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_an_import_after_an_older_copy_was_restored_stores_what_is_missing(start, volano, folder):
+    settings = app.read_settings(home="home")
+    asyncio.run(app.prepare(settings))
+    shutil.copytree("home", "older")
+    words = ["data", "import", "--format", "omniglot", str(archive(folder / "strokes.zip"))]
+
+    first = start()
+    assert "30 drawings stored" in volano(*words, *at(first, key_of(folder))).err
+    first.end()
+    shutil.rmtree("home")
+    Path("older").rename("home")
+
+    restored = start()
+    done = volano(*words, *at(restored, key_of(folder)))
+    assert done.code == 0
+    assert "✓ 30 drawings stored\n" in done.err
 
 
 def test_a_folder_and_all_in_it_is_for_its_owner_alone(start, folder):

@@ -114,12 +114,14 @@ def test_a_hostile_refusal_is_shown_and_not_obeyed(ask, script, error):
 def test_the_names_in_a_hostile_archive_are_shown_and_not_obeyed(ask, script, folder: Path):
     with zipfile.ZipFile(folder / "bad.zip", "w") as archive:
         for n in range(40):
-            archive.writestr(f"strokes{EVIL}/Greek/character01/{n}_01.txt", "START\n")
+            archive.writestr(f"strokes/Greek/character01/{n}{EVIL}.txt", "START\n")
+            archive.writestr(f"strokes{EVIL}/Greek/character01/{n:04}_01.txt", "?")
 
     done = ask("data", "import", "--format", "omniglot", "bad.zip")
 
     assert done.code == 1
-    assert "owned" in done.err
+    assert done.err.count("owned") == 40
+    assert " and 20 more" in done.err
     assert "more; `--json` lists all" in done.err
     assert [c for c in done.err if not c.isprintable() and c != "\n"] == []
 

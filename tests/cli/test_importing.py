@@ -53,30 +53,39 @@ def test_an_archive_is_stored_with_its_drawers_and_characters(ask, taking, archi
     assert (len(first["drawings"]), len(second["drawings"])) == (100, 50)
     assert first["origin"] == "omniglot"
     assert first["drawings"][0]["contributor"] == "greek-01"
-    assert {
-        k: v
-        for k, v in first["drawings"][0]["drawing"]["strokes"][0]["points"][0].items()
-        if v is not None
-    } == {"x": 10.0, "y": 20.0, "timestamp": 0.0}
+    point = first["drawings"][0]["drawing"]["strokes"][0]["points"][0]
+    assert (point["x"], point["y"], point["timestamp"]) == (10.0, 20.0, 0.0)
     shapes = [sent["name"] for sent in taking.bodies("POST", "/shapes")]
     assert shapes == ["greek-character01", "greek-character02", "greek-character03"]
 
 
-def test_what_was_sent_is_not_sent_again_unless_asked(ask, taking, archive):
+def test_the_server_is_asked_again_what_it_has(ask, taking, archive):
     words = ["data", "import", "--format", "omniglot", str(archive)]
     ask(*words)
-    done = ask(*words)
-    assert done.code == 0
-    assert "✓ 0 drawings stored, 150 were there already" in done.err
-    assert len(taking.bodies("POST", "/drawings/import")) == 2
+    known = Outcome(id="x", stored=True, duplicate=True)
+    taking.on("POST", "/drawings/import", value([known] * 100), value([known] * 49 + [STORED]))
 
-    taking.on("POST", "/drawings/import", value([STORED] * 100), value([STORED] * 50))
-    ask(*words, "--again")
+    done = ask(*words)
+
+    assert done.code == 0
+    assert "✓ 1 drawing stored, 149 were there already\n" in done.err
     assert len(taking.bodies("POST", "/drawings/import")) == 4
 
 
+def test_a_drawing_refused_under_an_old_limit_is_tried_again(ask, taking, tmp_path: Path):
+    refused = Outcome(id="x", stored=False, code="too-many-points", detail="Too many.")
+    taking.on("POST", "/drawings/import", value([refused]), value([STORED]))
+    words = ["data", "import", "--format", "omniglot"]
+    words += [str(packed(tmp_path / "one.zip", {name(0): STROKES}))]
+
+    assert ask(*words).code == 1
+    done = ask(*words)
+    assert done.code == 0
+    assert "✓ 1 drawing stored\n" in done.err
+
+
 def test_bad_drawings_are_reported_one_by_one_and_the_rest_is_stored(ask, taking, tmp_path: Path):
-    members = {name(0): STROKES, name(1): "nonsense", name(2): STROKES, "strokes/readme.md": "?"}
+    members = {name(0): STROKES, name(1): "nonsense", name(2): STROKES}
     refused = Outcome(id="bad-id", stored=False, code="bad-canvas", detail="It is too small.")
     taking.on("POST", "/drawings/import", value([STORED, refused], 201))
     words = ["data", "import", "--format", "omniglot", str(packed(tmp_path / "b.zip", members))]
@@ -84,32 +93,70 @@ def test_bad_drawings_are_reported_one_by_one_and_the_rest_is_stored(ask, taking
     done = ask(*words)
     assert done.code == 1
     assert "✓ 1 drawing stored" in done.err
-    assert "1 other file left out: strokes/readme.md\n" in done.err
-    assert "2 drawings left out:" in done.err
+    assert "importing 3/3 drawings" in done.err
+    assert "warning: 2 drawings left out:" in done.err
     assert "  bad-id  bad-canvas: It is too small.\n" in done.err
     assert f"  {name(1)}  line 1 is not START\n" in done.err
 
     again = ask(*words, "--json")
     reasons = {one["drawing"]: one["reason"] for one in json.loads(again.out)["bad"]}
     assert reasons.keys() == {"bad-id", name(1)}
-    assert json.loads(again.out)["foreign"] == ["strokes/readme.md"]
     assert again.code == 1
 
 
-def test_files_that_are_no_drawings_are_left_out_with_a_word_and_no_error(ask, script, tmp_path):
-    strangers = ["README.md", "s/Thumbs.db", "__MACOSX/._s", "s/.DS_Store"]
-    members = {name(n): STROKES for n in range(12)} | dict.fromkeys(strangers, "?")
-    script.on("GET", "/shapes", page())
-    script.on("POST", "/drawings/import", value([STORED] * 12, 201))
+FOREIGN = [
+    "README.md",
+    "s/Thumbs.db",
+    "__MACOSX/._s",
+    "s/.DS_Store",
+    "s/Greek/character01/note.txt",
+]
 
-    done = ask("data", "import", "--format", "omniglot", str(packed(tmp_path / "b.zip", members)))
+
+def test_files_beside_the_drawings_are_named_and_no_failure(ask, taking, tmp_path: Path):
+    members = {name(n): STROKES for n in range(12)} | dict.fromkeys([*FOREIGN, "strokes/"], "")
+    taking.on("POST", "/drawings/import", value([STORED] * 12, 201))
+    words = ["data", "import", "--format", "omniglot", str(packed(tmp_path / "b.zip", members))]
+
+    done = ask(*words)
+    assert done.code == 0
+    assert "✓ 12 drawings stored\n" in done.err
+    assert "importing 12/12 drawings" in done.err
+    assert f"warning: 5 other files left out: {', '.join(FOREIGN)}\n" in done.err
+    assert json.loads(ask(*words, "--json").out)["foreign"] == FOREIGN
+
+
+@pytest.mark.parametrize("members", [{}, {"README.md": "?"}])
+def test_an_archive_without_drawings_is_a_failure(ask, taking, tmp_path: Path, members):
+    path = packed(tmp_path / "b.zip", members)
+    done = ask("data", "import", "--format", "omniglot", str(path))
+
+    assert done.code == 1
+    assert f"none of its {len(members)} files is <Alphabet>/characterNN/NNNN_DD.txt" in done.err
+
+
+def test_the_wheel_turns_on_what_could_be_read(ask, taking, tmp_path: Path):
+    members = {name(0): STROKES, name(1): "nonsense", "Thumbs.db": "?"}
+    taking.on("POST", "/drawings/import", value([STORED], 201))
+
+    done = ask("turn", str(packed(tmp_path / "b.zip", members)), "--model", "drawing")
 
     assert done.code == 0
-    assert "12/12 drawings" in done.err
-    assert "left out: README.md, s/Thumbs.db, __MACOSX/._s, …\n" in done.err
+    assert "✓ 1 drawing stored" in done.err
+    assert "1 other file left out: Thumbs.db" in done.err
+    assert "1 drawing left out:" in done.err
+    assert "answers on endpoint" in done.err
 
 
-def test_an_interrupted_import_says_so_and_goes_on_where_it_was(ask, taking, archive, environ):
+def test_the_wheel_does_not_turn_on_nothing(ask, taking, tmp_path: Path):
+    done = ask("turn", str(packed(tmp_path / "b.zip", {name(0): "nonsense"})))
+
+    assert done.code == 1
+    assert "1 drawing left out:" in done.err
+    assert taking.bodies("POST", "/snapshots") == []
+
+
+def test_an_interrupted_import_says_so_and_what_to_do(taking, archive, environ):
     busy = problem(Overloaded(), retry_after="50")
     taking.on("POST", "/drawings/import", value([STORED] * 100, 201), busy)
     words = ["data", "import", "--format", "omniglot", str(archive)]
@@ -123,12 +170,9 @@ def test_an_interrupted_import_says_so_and_goes_on_where_it_was(ask, taking, arc
     _, said = command.communicate(timeout=30)
 
     assert command.returncode == 130
-    assert "Stopped at 100 of 150." in said
+    assert "Stopped at 100 of 150 drawings." in said
+    assert "the same command again stores the rest" in said
     assert "Traceback" not in said
-
-    taking.on("POST", "/drawings/import", value([STORED] * 50, 201))
-    done = ask(*words)
-    assert "✓ 50 drawings stored, 100 were there already" in done.err
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,12 @@ def here(tmp_path_factory: pytest.TempPathFactory, bytecode: Path) -> Iterator[P
     folder = tmp_path_factory.mktemp("server")
     with (folder / "up.log").open("w") as log:
         server = subprocess.Popen(
-            [*PROGRAM, "up", "--port", "0", "--empty"], cwd=folder, env=environ(folder, bytecode),
-            stdout=log, stderr=log,
-        )  # fmt: skip
+            [*PROGRAM, "up", "--port", "0", "--empty"],
+            cwd=folder,
+            env=environ(folder, bytecode),
+            stdout=log,
+            stderr=log,
+        )
     until = time.monotonic() + 60
     while "ready after" not in (folder / "up.log").read_text():
         assert server.poll() is None, (folder / "up.log").read_text()
@@ -43,10 +46,14 @@ def command(here: Path, bytecode: Path) -> Callable[..., str]:
 
     def run(*words: str, code: int = 0) -> str:
         done = subprocess.run(
-            [*PROGRAM, *words], cwd=here, env=environ(here, bytecode), capture_output=True,
-            text=True, timeout=120,
-        )  # fmt: skip
-        assert code == done.returncode, done.stderr
+            [*PROGRAM, *words],
+            cwd=here,
+            env=environ(here, bytecode),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == code, done.stderr
         return done.stdout if code == 0 else done.stderr
 
     return run
@@ -55,8 +62,7 @@ def command(here: Path, bytecode: Path) -> Callable[..., str]:
 def environ(folder: Path, bytecode: Path) -> dict[str, str]:
     kept = {name: text for name, text in os.environ.items() if not name.startswith("VOLANO_")}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    homes = {"XDG_CONFIG_HOME": str(folder / "config"), "XDG_STATE_HOME": str(folder / "state")}
-    return kept | homes | {"PYTHONPYCACHEPREFIX": str(bytecode)}
+    return kept | {"XDG_CONFIG_HOME": str(folder / "config"), "PYTHONPYCACHEPREFIX": str(bytecode)}
 
 
 def archive(path: Path) -> Path:
@@ -93,10 +99,8 @@ def test_the_folder_of_a_server_needs_no_login(command):
 
 
 def test_an_import_can_be_repeated_listed_shown_and_exported(here, command, imported):
-    again = command(
-        "data", "import", "--format", "omniglot", str(here / "strokes.zip"), "--again", "--json"
-    )
-    assert json.loads(again) == {"stored": 0, "duplicates": 30, "sent_before": 0, "bad": []}
+    again = command("data", "import", "--format", "omniglot", str(here / "strokes.zip"), "--json")
+    assert json.loads(again) == {"stored": 0, "duplicates": 30, "bad": [], "foreign": []}
 
     one = command(
         "data", "ls", "--label", "greek-character02", "--contributor", "greek-03", "--json"
@@ -106,6 +110,18 @@ def test_an_import_can_be_repeated_listed_shown_and_exported(here, command, impo
     lines = command("data", "export", "--label", "greek-character02").splitlines()
     assert len(lines) == 10
     assert len(json.loads(lines[0])["strokes"]) == 2
+
+
+def test_long_drawings_are_imported_in_as_many_requests_as_they_need(here, command):
+    points = "".join(f"{n % 100}.25,-{n // 100}.25,{n * 8}\n" for n in range(1_600))
+    with zipfile.ZipFile(here / "long.zip", "w") as opened:
+        for n in range(100):
+            opened.writestr(f"Long/character01/{n:04}_01.txt", f"START\n{points}BREAK\n")
+
+    words = ["data", "import", "--format", "omniglot", str(here / "long.zip")]
+    told = json.loads(command(*words, "--origin", "long", "--json"))
+
+    assert told == {"stored": 100, "duplicates": 0, "bad": [], "foreign": []}
 
 
 def test_equal_snapshots_have_equal_hashes(command, imported):

@@ -1,22 +1,19 @@
-"""Tests of volano.sdk.imports: stopped anywhere, an import goes on and stores nothing twice."""
+"""Tests of volano.sdk.imports: every drawing arrives or is refused by itself."""
 
-from itertools import islice
-from pathlib import Path
-
+import msgspec
 import pytest
 
-from tests.sdk.scripted import Script, page, problem, value
+from tests.sdk.scripted import Answer, Script, page, problem, value
 from volano.schemas.accounts import NameTaken
-from volano.schemas.common import uuid7
+from volano.schemas.common import BodyTooLarge, InvalidValues, uuid7
 from volano.schemas.data import Canvas, ImportedDrawing, NewDrawing, Point, Stroke
 from volano.schemas.labeling import Outcome
 from volano.sdk.client import Client
-from volano.sdk.imports import Journal, send
-
-STROKE = Stroke(points=[Point(x=1, y=2, timestamp=0)])
+from volano.sdk.imports import BATCH_BYTES, send
 
 
-def drawings(count: int) -> list[ImportedDrawing]:
+def drawings(count: int, points: int = 1) -> list[ImportedDrawing]:
+    stroke = Stroke(points=[Point(x=1.25, y=2.25, timestamp=n) for n in range(points)])
     return [
         ImportedDrawing(
             contributor=f"drawer-{n % 3}",
@@ -24,23 +21,15 @@ def drawings(count: int) -> list[ImportedDrawing]:
                 id=str(uuid7()),
                 shape=f"shape-{n % 2}",
                 canvas=Canvas(width=10, height=10),
-                strokes=[STROKE],
+                strokes=[stroke],
             ),
         )
         for n in range(count)
     ]
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    path = tmp_path / "strokes.zip"
-    path.write_bytes(b"content")
-    return path
-
-
-@pytest.fixture
-def journal(source: Path, tmp_path: Path) -> Journal:
-    return Journal.open(source, "omniglot", "ws_1", folder=tmp_path / "state")
+def stored(count: int) -> Answer:
+    return value([Outcome(id="x", stored=True)] * count, 201)
 
 
 @pytest.fixture
@@ -52,78 +41,99 @@ def taking(script: Script) -> Script:
     return script
 
 
-def stored(count: int) -> object:
-    return value([Outcome(id="x", stored=True)] * count, 201)
+def ids(made: list[ImportedDrawing]) -> list[str]:
+    return [one.drawing.id for one in made]
 
 
-def test_everything_is_sent_in_batches_and_missing_shapes_are_added(
-    taking: Script, client: Client, journal: Journal
-):
-    batches = list(send(client, "omniglot", drawings(4), journal, batch=2))
+def sent(script: Script) -> list[list[str]]:
+    """The ids of each batch that was sent."""
+    bodies = script.bodies("POST", "/drawings/import")
+    return [[one["drawing"]["id"] for one in body["drawings"]] for body in bodies]
+
+
+def test_everything_is_sent_in_batches_and_missing_shapes_are_added(taking: Script, client: Client):
+    made = drawings(4)
+    batches = list(send(client, "omniglot", made, batch=2))
 
     assert [len(outcomes) for outcomes in batches] == [2, 2]
-    assert [sent["name"] for sent in taking.bodies("POST", "/shapes")] == ["shape-1"]
-    sent = taking.bodies("POST", "/drawings/import")
-    assert [one["origin"] for one in sent] == ["omniglot", "omniglot"]
-    assert sent[0]["drawings"][0]["contributor"] == "drawer-0"
+    assert [id for batch in sent(taking) for id in batch] == ids(made)
+    assert [one["name"] for one in taking.bodies("POST", "/shapes")] == ["shape-1"]
+    first = taking.bodies("POST", "/drawings/import")[0]
+    assert first["origin"] == "omniglot"
+    assert first["drawings"][0]["contributor"] == "drawer-0"
 
 
-def test_a_shape_that_somebody_else_has_just_added_is_no_obstacle(
-    taking: Script, client: Client, journal: Journal
-):
+def test_a_shape_that_somebody_else_has_just_added_is_no_obstacle(taking: Script, client: Client):
     taking.on("POST", "/shapes", problem(NameTaken(noun="shape", name="shape-1")))
 
-    assert len(list(send(client, "omniglot", drawings(4), journal, batch=2))) == 2
+    assert len(list(send(client, "omniglot", drawings(4), batch=2))) == 2
 
 
-def test_a_stopped_import_goes_on_behind_what_was_answered(
-    taking: Script, client: Client, source: Path, tmp_path: Path, journal: Journal
+def test_what_is_sent_again_is_for_the_server_to_know(taking: Script, client: Client):
+    made = drawings(2)
+    list(send(client, "omniglot", made))
+    list(send(client, "omniglot", made))
+
+    assert sent(taking) == [ids(made)] * 2
+
+
+def test_a_batch_is_bounded_by_its_bytes(taking: Script, client: Client):
+    taking.on("POST", "/drawings/import", stored(1))
+    made = drawings(100, points=1_600)
+    list(send(client, "omniglot", made))
+
+    sizes = [len(seen.body) for seen in taking.seen if seen.path.endswith("/import")]
+    assert [id for batch in sent(taking) for id in batch] == ids(made)
+    assert len(sizes) > 1
+    assert max(sizes) < BATCH_BYTES + 1_000
+    assert min(sizes[:-1]) > BATCH_BYTES / 2, "a batch is as large as it may be"
+
+
+def test_a_drawing_above_the_bound_is_a_batch_of_its_own(taking: Script, client: Client):
+    taking.on("POST", "/drawings/import", stored(1))
+    small = len(msgspec.json.encode(drawings(1)[0]))
+    made = [*drawings(1), *drawings(1, points=100), *drawings(1)]
+    list(send(client, "omniglot", made, batch_bytes=small))
+
+    assert sent(taking) == [[one.drawing.id] for one in made]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [problem(BodyTooLarge(limit=1)), Answer(status=413, body=b"<html>", media_type="text/html")],
+    ids=["server", "proxy"],
+)
+def test_a_batch_that_is_too_large_is_halved_until_one_drawing_is_refused(
+    taking: Script, client: Client, refusal: Answer
 ):
-    made = drawings(6)
-    list(islice(send(client, "omniglot", made, journal, batch=2), 2))
+    taking.on("POST", "/drawings/import", refusal, refusal, refusal, stored(1), stored(2))
+    made = drawings(4)
+    (outcomes,) = send(client, "omniglot", made)
 
-    again = Journal.open(source, "omniglot", "ws_1", folder=tmp_path / "state")
-    assert again.sent == 4
-    list(send(client, "omniglot", made, again, batch=2))
-
-    sent = taking.bodies("POST", "/drawings/import")
-    ids = [one["drawing"]["id"] for batch in sent for one in batch["drawings"]]
-    assert [one.drawing.id for one in made] == ids
+    first, *others = (one.drawing.id for one in made)
+    assert sent(taking) == [[first, *others], [first, others[0]], [first], [others[0]], others[1:]]
+    assert [one.stored for one in outcomes] == [False, True, True, True]
+    assert outcomes[0].id == first
 
 
-def test_refusals_are_kept_for_the_report_of_the_last_part(
-    taking: Script, client: Client, source: Path, tmp_path: Path, journal: Journal
+def test_a_drawing_that_spoils_its_batch_is_refused_and_the_others_are_stored(
+    taking: Script, client: Client
 ):
-    refusal = Outcome(id="bad", stored=False, code="bad-canvas", detail="too small")
-    taking.on(
-        "POST",
-        "/drawings/import",
-        value([Outcome(id="good", stored=True), refusal], 201),
-        stored(2),
-    )
-    list(send(client, "omniglot", drawings(4), journal, batch=2))
+    spoilt = InvalidValues(reason="too long", at="body.drawings[1].contributor")
+    taking.on("POST", "/drawings/import", problem(spoilt), stored(3))
+    made = drawings(4)
+    (outcomes,) = send(client, "omniglot", made)
 
-    again = Journal.open(source, "omniglot", "ws_1", folder=tmp_path / "state")
-    assert [refusal] == again.refused
-
-
-@pytest.mark.parametrize("what", ["file", "origin", "workspace"])
-def test_another_file_origin_or_workspace_begins_anew(
-    source: Path, tmp_path: Path, journal: Journal, what: str
-):
-    journal.note([Outcome(id="x", stored=True)])
-    if what == "file":
-        source.write_bytes(b"other content")
-    origin = "other" if what == "origin" else "omniglot"
-    workspace = "ws_2" if what == "workspace" else "ws_1"
-
-    assert Journal.open(source, origin, workspace, folder=tmp_path / "state").sent == 0
+    assert sent(taking)[1] == [one.drawing.id for n, one in enumerate(made) if n != 1]
+    assert [one.stored for one in outcomes] == [True, False, True, True]
+    assert outcomes[1].id == made[1].drawing.id
+    assert outcomes[1].code == "invalid-values"
+    assert "too long" in outcomes[1].detail
 
 
-def test_a_forgotten_or_damaged_journal_begins_anew(source: Path, tmp_path: Path, journal: Journal):
-    journal.note([Outcome(id="x", stored=True)])
-    journal.path.write_bytes(b"{")
-    assert Journal.open(source, "omniglot", "ws_1", folder=tmp_path / "state").sent == 0
+def test_what_is_wrong_with_all_of_them_is_raised_at_once(taking: Script, client: Client):
+    taking.on("POST", "/drawings/import", problem(InvalidValues(reason="no", at="body.origin")))
 
-    journal.forget()
-    assert (journal.sent, journal.path.exists()) == (0, False)
+    with pytest.raises(InvalidValues):
+        list(send(client, "My Origin", drawings(4)))
+    assert len(sent(taking)) == 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from itertools import islice
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from volano.schemas.accounts import NameTaken
 from volano.schemas.data import Canvas, Point, Stroke
 from volano.schemas.serving import DrawingInput
-from volano.sdk import synthetic
+from volano.sdk import imports, synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +30,6 @@ WIDTH = 16
 """Half the channels of the default: a quarter of the work, and shapes need no more."""
 
 SECONDS = 60.0
-
-_BATCH = 100
 
 
 def first_turn(client: Client, steps: Steps, *, key: str | None) -> None:
@@ -54,15 +52,12 @@ def first_turn(client: Client, steps: Steps, *, key: str | None) -> None:
 
 def _draw(client: Client, steps: Steps) -> None:
     for name in synthetic.SHAPES:
-        try:
+        with suppress(NameTaken):
             client.shapes.add(name, description=f"Draw a {name}.")
-        except NameTaken:
-            continue
-    drawings = iter(synthetic.drawings(synthetic.SHAPES, DRAWINGS_PER_SHAPE, seed=0))
-    total = 0
-    while batch := list(islice(drawings, _BATCH)):
-        total += len(client.drawings.import_from(ORIGIN, batch))
-    steps.done(f"{total} synthetic drawings of {len(synthetic.SHAPES)} shapes collected")
+    drawings = synthetic.drawings(synthetic.SHAPES, DRAWINGS_PER_SHAPE, seed=0)
+    batches = imports.send(client, ORIGIN, drawings)
+    stored = sum(outcome.stored for outcomes in batches for outcome in outcomes)
+    steps.done(f"{stored} synthetic drawings of {len(synthetic.SHAPES)} shapes collected")
 
 
 def _train(client: Client, steps: Steps, snapshot: str) -> str:

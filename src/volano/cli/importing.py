@@ -1,10 +1,10 @@
 """`volano data import`: drawings from other people's files."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 from volano.cli import problems, render
 from volano.cli.live import Live
@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from volano.data.formats.omniglot import Skipped
     from volano.schemas.data import ImportedDrawing
     from volano.schemas.labeling import Outcome
-    from volano.sdk.imports import Journal
 
-_SHOWN_BAD = 20
+_SHOWN = 20
 _CELLS = 30
 
 
@@ -27,81 +26,77 @@ def import_(
     terminal: Here,
     format: Annotated[Literal["omniglot"], note("What the file is.")],
     origin: Annotated[str, note("What to call where they came from; else the format.")] = "",
-    again: Annotated[
-        bool, note("Send what was sent before, too; nothing is stored twice.")
-    ] = False,
 ) -> int:
     """Import drawings from a file.
 
-    A drawer becomes a contributor, a character a shape; shapes that are missing are added. When it
-    was interrupted, the same command goes on where it stopped.
+    A drawer becomes a contributor, a character a shape; shapes that are missing are added. Nothing
+    is stored twice: the same command again, after an interruption, stores the rest.
 
     Example:
         volano data import --format omniglot strokes_background_small1.zip
     """
-    from volano.sdk.imports import Journal, send
+    found = import_file(terminal, file, origin or format)
+    if found.left_out:
+        return problems.USER
+    if terminal.format == "table":
+        terminal.then("volano data ls", "volano snapshots create NAME")
+    return 0
 
-    origin = origin or format
+
+@dataclass(kw_only=True)
+class Imported:
+    """What has become of the files in an archive so far."""
+
+    total: int
+    """Files that are called like drawings."""
+    stored: int = 0
+    duplicates: int = 0
+    refused: "list[Outcome]" = field(default_factory=list)
+    unreadable: "list[Skipped]" = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    """Files that are something else, by their names."""
+
+    @property
+    def there(self) -> int:
+        """Drawings of the archive that the server has."""
+        return self.stored + self.duplicates
+
+    @property
+    def left_out(self) -> list[tuple[str, str]]:
+        """Each drawing that the server does not have, and why."""
+        refused = [(one.id, f"{one.code}: {one.detail}") for one in self.refused]
+        return refused + [(one.locator, one.reason) for one in self.unreadable]
+
+    def add(self, outcomes: "list[Outcome]") -> None:
+        """Count what became of one batch."""
+        self.refused += [one for one in outcomes if not one.stored]
+        self.duplicates += sum(one.duplicate for one in outcomes)
+        self.stored += sum(one.stored and not one.duplicate for one in outcomes)
+
+
+def import_file(terminal: Terminal, file: Path, origin: str) -> Imported:
+    """Import every drawing of a file and tell what was left out.
+
+    Raises: FileUnusable, ArchiveUnreadable; KeyboardInterrupt, when told what to do.
+    """
+    from volano.data.formats import omniglot
+    from volano.sdk.imports import send
+
     with _opened(file) as archive:
-        journal = Journal.open(file, origin, terminal.client.whoami().workspace)
-        if again:
-            journal.forget()
-        work = _Import(terminal, journal, total=_members(archive))
+        found = Imported(total=omniglot.count(archive))
+        bar = _Bar(terminal, found)
         try:
             with Live(terminal.err, in_place=terminal.live) as live:
-                for outcomes in send(terminal.client, origin, work.read(archive, origin), journal):
-                    work.add(outcomes)
-                    live.draw(work.lines)
-                live.draw(work.lines, last=True)
+                for outcomes in send(terminal.client, origin, _drawings(archive, origin, found)):
+                    found.add(outcomes)
+                    live.draw(bar.lines)
+                live.draw(bar.lines, last=True)
         except KeyboardInterrupt:
-            terminal.say(f"Stopped at {journal.sent:,} of {work.total:,}.")
-            terminal.then("the same command goes on from there")
-            return problems.INTERRUPTED
-    return _report(terminal, work)
-
-
-class _Import:
-    """One import: how far it is, how fast, what became of the drawings."""
-
-    def __init__(self, terminal: Terminal, journal: "Journal", total: int) -> None:
-        self.journal = journal
-        self.total = total
-        self.stored = self.duplicates = 0
-        self.before = journal.sent
-        self.skipped: list[Skipped] = []
-        self.foreign: list[Skipped] = []
-        self._terminal = terminal
-        self._start = time.monotonic()
-
-    def read(self, archive: BinaryIO, origin: str) -> "Iterator[ImportedDrawing]":
-        """The drawings of the archive; what cannot be read is noted."""
-        from volano.data.formats import omniglot
-        from volano.schemas.data import ImportedDrawing
-
-        for found in omniglot.read(archive, origin):
-            if isinstance(found, omniglot.Found):
-                yield ImportedDrawing(contributor=found.drawer, drawing=found.drawing)
-            elif found.foreign:
-                self.foreign.append(found)
-            else:
-                self.skipped.append(found)
-                self.total -= 1
-
-    def add(self, outcomes: "Sequence[Outcome]") -> None:
-        """Count the answers to one batch."""
-        self.duplicates += sum(outcome.duplicate for outcome in outcomes)
-        self.stored += sum(outcome.stored and not outcome.duplicate for outcome in outcomes)
-
-    def lines(self) -> list[str]:
-        """The progress bar."""
-        sent, seconds = self.journal.sent, max(time.monotonic() - self._start, 1e-6)
-        rate = (sent - self.before) / seconds
-        left = max(0, self.total - sent) / rate if rate else 0.0
-        bar = render.pad(render.bar(sent / self.total if self.total else 1.0, _CELLS), _CELLS)
-        shown = self._terminal.ink("cyan", bar) if self._terminal.live else "importing"
-        ending = f"{render.span(left)} left" if left else f"in {render.span(seconds)}"
-        speed = f"  {rate:,.0f}/s  {ending}" if sent > self.before else ""
-        return [f"{shown} {sent:,}/{self.total:,} drawings{speed}"]
+            terminal.say(f"Stopped at {found.there:,} of {render.plural(found.total, 'drawing')}.")
+            terminal.then("the same command again stores the rest")
+            raise
+    _report(terminal, found)
+    return found
 
 
 def _opened(file: Path) -> BinaryIO:
@@ -111,51 +106,65 @@ def _opened(file: Path) -> BinaryIO:
         raise problems.unusable(file, error) from None
 
 
-def _members(archive: BinaryIO) -> int:
-    """Return how many drawings an archive may hold, from its directory alone."""
+def _drawings(archive: BinaryIO, origin: str, found: Imported) -> "Iterator[ImportedDrawing]":
+    """Yield the drawings of the archive; note what is none."""
     from volano.data.formats import omniglot
-    from volano.schemas.data import ArchiveUnreadable
+    from volano.schemas.data import ImportedDrawing
 
-    with suppress(ArchiveUnreadable):
-        return omniglot.count(archive)
-    return 0
+    for one in omniglot.read(archive, origin):
+        if isinstance(one, omniglot.Found):
+            yield ImportedDrawing(contributor=one.drawer, drawing=one.drawing)
+        elif one.foreign:
+            found.foreign.append(one.locator)
+        else:
+            found.unreadable.append(one)
 
 
-def _report(terminal: Terminal, work: _Import) -> int:
-    refused = work.journal.refused
-    bad = [(outcome.id, f"{outcome.code}: {outcome.detail}") for outcome in refused]
-    bad += [(skipped.locator, skipped.reason) for skipped in work.skipped]
+class _Bar:
+    """How far an import is, and how fast."""
+
+    def __init__(self, terminal: Terminal, found: Imported) -> None:
+        self._terminal = terminal
+        self._found = found
+        self._start = time.monotonic()
+
+    def lines(self) -> list[str]:
+        """Return the progress as the one line of a `Live`."""
+        found, seconds = self._found, max(time.monotonic() - self._start, 1e-6)
+        done, total = found.there + len(found.left_out), found.total
+        speed = f"  {done / seconds:,.0f}/s" if done else ""
+        if 0 < done < total:
+            speed += f"  {render.span((total - done) * seconds / done)} left"
+        elif done:
+            speed += f"  in {render.span(seconds)}"
+        bar = render.pad(render.bar(done / total if total else 1.0, _CELLS), _CELLS)
+        shown = self._terminal.ink("cyan", bar) if self._terminal.live else "importing"
+        return [f"{shown} {done:,}/{total:,} drawings{speed}"]
+
+
+def _report(terminal: Terminal, found: Imported) -> None:
     if terminal.format != "table":
-        terminal.document(_summary(work, bad))
-    else:
-        _tell(terminal, work, bad)
-    return problems.USER if bad else 0
-
-
-def _summary(work: _Import, bad: Sequence[tuple[str, str]]) -> dict[str, object]:
-    return {
-        "stored": work.stored,
-        "duplicates": work.duplicates,
-        "sent_before": work.before,
-        "bad": [{"drawing": name, "reason": reason} for name, reason in bad],
-        "foreign": [skipped.locator for skipped in work.foreign],
-    }
-
-
-def _tell(terminal: Terminal, work: _Import, bad: Sequence[tuple[str, str]]) -> None:
-    known = work.duplicates + work.before
-    there = f", {known:,} were there already" if known else ""
-    terminal.confirm(f"{render.plural(work.stored, 'drawing')} stored{there}")
-    if work.foreign:
-        names = ", ".join(skipped.locator for skipped in work.foreign[:3])
-        more = ", …" if len(work.foreign) > 3 else ""
-        others = render.plural(len(work.foreign), "other file")
-        terminal.say(render.visible(f"{others} left out: {names}{more}"))
-    if bad:
-        terminal.say(terminal.ink("yellow", f"{render.plural(len(bad), 'drawing')} left out:"))
-    for name, reason in bad[:_SHOWN_BAD]:
+        return terminal.document(_summary(found))
+    known = f", {found.duplicates:,} were there already" if found.duplicates else ""
+    terminal.confirm(f"{render.plural(found.stored, 'drawing')} stored{known}")
+    if found.foreign:
+        few = ", ".join(found.foreign[:_SHOWN])
+        more = f" and {len(found.foreign) - _SHOWN} more" if len(found.foreign) > _SHOWN else ""
+        others = render.plural(len(found.foreign), "other file")
+        terminal.warn(f"{others} left out: {few}{more}")
+    if found.left_out:
+        terminal.warn(f"{render.plural(len(found.left_out), 'drawing')} left out:")
+    for name, reason in found.left_out[:_SHOWN]:
         terminal.say(render.visible(f"  {name}  {reason}"))
-    if len(bad) > _SHOWN_BAD:
-        terminal.say(f"  and {len(bad) - _SHOWN_BAD} more; `--json` lists all")
-    if not bad:
-        terminal.then("volano data ls", "volano snapshots create NAME")
+    if len(found.left_out) > _SHOWN:
+        terminal.say(f"  and {len(found.left_out) - _SHOWN} more; `--json` lists all")
+    return None
+
+
+def _summary(found: Imported) -> dict[str, Any]:
+    return {
+        "stored": found.stored,
+        "duplicates": found.duplicates,
+        "bad": [{"drawing": name, "reason": reason} for name, reason in found.left_out],
+        "foreign": found.foreign,
+    }

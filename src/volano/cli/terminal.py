@@ -103,6 +103,10 @@ class Terminal:
         """Say that something has been done."""
         self.say(self.ink("green", "✓ ") + render.visible(done))
 
+    def warn(self, text: str) -> None:
+        """Tell the person what was done differently from what they may expect."""
+        self.say(self.ink("yellow", "warning: ") + render.visible(text))
+
     @property
     def live(self) -> bool:
         """Whether somebody watches: progress is then redrawn in place."""

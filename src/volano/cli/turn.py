@@ -35,18 +35,18 @@ def turn(
 ) -> int:
     """Turn the wheel once on a file: import, freeze, train, activate.
 
-    What was done before is not done again: an import goes on where it stopped, an equal list of
-    records is the same snapshot.
+    What the server has already is not stored again, and an equal list of records is the same
+    snapshot. A drawing that cannot be read is told and left out.
 
     Example:
         volano turn strokes_background_small1.zip
         volano turn strokes_background_small1.zip --test-contributors '*-1[7-9]' '*-20'
     """
-    from volano.cli import importing, watching
+    from volano.cli import importing, problems, watching
 
     client, name = terminal.client, wheel.model or format
-    if code := importing.import_(file, terminal=terminal, format=format):
-        return code
+    if not importing.import_file(terminal, file, format).there:
+        return problems.USER
     snapshot = client.snapshots.create(
         name,
         filter=RecordFilter(origins=[format]),

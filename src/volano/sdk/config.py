@@ -125,17 +125,9 @@ def _is_address(url: str) -> bool:
 
 
 def user_file(environ: Mapping[str, str]) -> Path:
-    """The configuration of this user."""
-    return _base(environ, "XDG_CONFIG_HOME", ".config") / "volano" / "config.json"
-
-
-def state_folder(environ: Mapping[str, str]) -> Path:
-    """Where commands of this user note what they have done."""
-    return _base(environ, "XDG_STATE_HOME", ".local/state") / "volano"
-
-
-def _base(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
-    return Path(environ.get(variable) or Path.home() / below_home)
+    """Return where the configuration of this user is."""
+    folder = environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(folder, "volano", "config.json")
 
 
 def _files(environ: Mapping[str, str], folder: Path) -> Iterator[Path]:

@@ -1,106 +1,105 @@
-"""Bringing in drawings that were made elsewhere, so that it can be stopped and gone on with.
+"""Bringing in drawings that were made elsewhere, so that it can be stopped and done again.
 
-Drawings have ids made from their source, so sending one again stores nothing twice; the journal
-only saves the time of sending.
+A drawing has an id made from its source, so sending it again stores nothing twice: the server, not
+a file of this machine, says what it has already.
 """
 
-import hashlib
-import json
-import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from volano.schemas.accounts import NameTaken
+from volano.schemas.common import InvalidValues
 from volano.schemas.data import ImportedDrawing
+from volano.schemas.errors import Invalid, TooMuch, VolanoError
 from volano.schemas.labeling import Outcome
-from volano.sdk import config
+from volano.sdk.transport import NotVolano
 
 if TYPE_CHECKING:
     from volano.sdk.client import Client
 
-BATCH = 100
+BATCH: Final = 100
 """Drawings in one request; the server takes up to 200."""
 
+BATCH_BYTES: Final = 1_000_000
+"""What a proxy lets through unless it is told otherwise; a server takes eight times as much."""
 
-@dataclass(kw_only=True)
-class Journal:
-    """How much of one file has been sent to one workspace: a small file of this user."""
-
-    path: Path
-    sent: int = 0
-    """Drawings of the file, from its start, that the server has answered for."""
-    refused: list[Outcome] = field(default_factory=list)
-
-    @classmethod
-    def open(
-        cls, source: Path, origin: str, workspace: str, folder: Path | None = None
-    ) -> "Journal":
-        """The journal of this file as it is now; an empty one if it has changed since."""
-        folder = folder or config.state_folder(config.environment()) / "imports"
-        stat = source.stat()
-        about = [str(source.resolve()), stat.st_size, stat.st_mtime_ns, origin, workspace]
-        name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
-        path = folder / f"{name}.json"
-        try:
-            kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
-        except (OSError, msgspec.MsgspecError):
-            kept = _Kept()
-        return cls(path=path, sent=kept.sent, refused=list(kept.refused))
-
-    def note(self, outcomes: list[Outcome]) -> None:
-        """Add the answers to one batch."""
-        self.sent += len(outcomes)
-        self.refused += [outcome for outcome in outcomes if not outcome.stored]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(f".{os.getpid()}")
-        draft.write_bytes(msgspec.json.encode(_Kept(sent=self.sent, refused=self.refused)))
-        draft.replace(self.path)
-
-    def forget(self) -> None:
-        """Start again from the beginning."""
-        self.sent, self.refused = 0, []
-        self.path.unlink(missing_ok=True)
-
-
-class _Kept(msgspec.Struct):
-    sent: int = 0
-    refused: list[Outcome] = []
+_TOO_LARGE: Final = 413
+_WHICH: Final = re.compile(r"body\.drawings\[(\d+)\]")
 
 
 def send(
     client: "Client",
     origin: str,
     drawings: Iterable[ImportedDrawing],
-    journal: Journal,
     *,
     batch: int = BATCH,
+    batch_bytes: int = BATCH_BYTES,
 ) -> Iterator[list[Outcome]]:
-    """Send what the journal does not have yet; the answers to each batch, noted before they come.
+    """Send drawings in batches; yield what became of each batch once it is stored.
 
-    Shapes that the server lacks are added. Raises: what the server refuses a whole batch with.
+    Shapes that the server lacks are added. A drawing that the server cannot take is refused by
+    itself and the others go on. Raises: what the server refuses every drawing with.
     """
     known = {shape.name for shape in client.shapes.ls()}
-    for some in _batches(islice(drawings, journal.sent, None), batch):
+    for some in _batches(drawings, batch, batch_bytes):
         for name in sorted({one.drawing.shape for one in some} - known):
-            _ask_for(client, name)
+            # Just added by somebody else; or it is no name, then its drawings are refused.
+            with suppress(NameTaken, Invalid):
+                client.shapes.add(name)
             known.add(name)
-        outcomes = client.drawings.import_from(origin, some)
-        journal.note(outcomes)
-        yield outcomes
+        yield _import(client, origin, some)
 
 
-def _ask_for(client: "Client", name: str) -> None:
+def _import(client: "Client", origin: str, drawings: Sequence[ImportedDrawing]) -> list[Outcome]:
+    """Import a batch; do without the drawing that spoils it, halve it where it is too large."""
+    if not drawings:
+        return []
     try:
-        client.shapes.add(name)
-    except NameTaken:
-        return
+        return client.drawings.import_from(origin, drawings)
+    except InvalidValues as error:
+        if not (found := _WHICH.match(error.facts.get("at", ""))):
+            raise
+        bad = int(found[1])
+        before, after = drawings[:bad], drawings[bad + 1 :]
+        rest = _import(client, origin, [*before, *after])
+        return [*rest[:bad], _refused(drawings[bad], error), *rest[bad:]]
+    except (TooMuch, NotVolano) as error:  # NotVolano: a proxy in front of the server has a limit
+        if error.facts.get("status", error.status) != _TOO_LARGE:
+            raise
+        if len(drawings) == 1:
+            return [_refused(drawings[0], error)]
+        half = len(drawings) // 2
+        return [
+            *_import(client, origin, drawings[:half]),
+            *_import(client, origin, drawings[half:]),
+        ]
 
 
-def _batches(drawings: Iterator[ImportedDrawing], most: int) -> Iterator[list[ImportedDrawing]]:
-    while some := list(islice(drawings, most)):
-        yield some
+def _refused(one: ImportedDrawing, error: VolanoError) -> Outcome:
+    return Outcome(
+        id=one.drawing.id,
+        stored=False,
+        code=error.code,
+        detail=error.message,
+        remedy=error.advice,
+    )
+
+
+def _batches(
+    drawings: Iterable[ImportedDrawing], most: int, most_bytes: int
+) -> Iterator[list[ImportedDrawing]]:
+    batch: list[ImportedDrawing] = []
+    size = 0
+    for one in drawings:
+        length = len(msgspec.json.encode(one))
+        if batch and (len(batch) == most or size + length > most_bytes):
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
+        size += length
+    if batch:
+        yield batch
