@@ -41,7 +41,7 @@ from volano.labeling import api as labeling_api
 from volano.labeling import service as labeling
 from volano.labeling import worker as labeling_worker
 from volano.loop import api as loop_api
-from volano.loop import service as loop
+from volano.loop import upkeep
 from volano.loop import worker as loop_worker
 from volano.migrations.run import migrate
 from volano.registry import api as registry_api
@@ -277,7 +277,7 @@ async def _forget(ctx: Context) -> None:
     """What nobody asks for any more."""
     while True:
         await _unless_refused(idempotency.sweep(ctx.db), "old answers not forgotten")
-        await _unless_refused(loop.request_sweep(ctx), "sweep not requested")
+        await _unless_refused(upkeep.request_sweep(ctx), "sweep not requested")
         await asyncio.sleep(min(_FORGET_EVERY_S, ctx.settings.blob_grace_s))
 
 
@@ -328,7 +328,7 @@ async def recover(settings: Settings) -> str:
 async def examine(settings: Settings, *, fix: bool) -> Diagnosis:
     """Look for damage in everything that the server of these settings stores."""
     async with open_context(settings) as ctx:
-        return await loop.examine(ctx, fix=fix)
+        return await upkeep.examine(ctx, fix=fix)
 
 
 def serve(settings: Settings, role: Role, parent: int, ready: Callable[[int], None]) -> int:

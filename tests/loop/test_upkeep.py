@@ -1,19 +1,23 @@
 """Blobs that nothing refers to are deleted, all others stay; damage is found and told."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
-from tests.registry.versions import registered
+from tests.registry.versions import begun, registered
 from tests.stages import collect, imports, until, work_until, working
+from volano.core.blobs.address import key
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE
 from volano.core.jobs.tables import jobs, queues
 from volano.core.segments import compact, inbox, merge
+from volano.core.settings import Settings
 from volano.data import service as data
-from volano.loop import service
+from volano.loop import upkeep
 from volano.registry import service as registry
 from volano.schemas.accounts import Who
 from volano.schemas.blobs import Orphans
@@ -44,18 +48,19 @@ async def test_an_orphan_is_counted_then_deleted_and_nothing_else(
 ) -> None:
     snapshot = await _frozen(server, boss)
     made = await registered(server, boss, {"model.onnx": b"graph", "more": b"more"})
+    run = await begun(server, boss)
     log = await server.blobs.put(boss.workspace, b"what it printed")
     async with server.db.begin(boss.workspace) as tx:
-        run = sa.update(registry.store.runs).where(registry.store.runs.c.id == made.run)
-        await tx.everywhere().run(run.values(log=log))
+        await registry.end_run(tx, run.id, log=log)
     kept = await _blobs(server, boss)
     orphan = await server.blobs.put(boss.workspace, b"left by a crash")
     expected = Orphans(blobs=1, bytes=len(b"left by a crash"))
-    assert expected == await service.sweep(late, boss.workspace, dry_run=True)
-    assert kept | {orphan} == await _blobs(server, boss)
-    assert expected == await service.sweep(late, boss.workspace)
-    assert kept == await _blobs(server, boss)
-    assert await service.sweep(late, boss.workspace) == NONE
+    assert await upkeep.sweep(late, boss.workspace, dry_run=True) == expected
+    assert await _blobs(server, boss) == kept | {orphan}
+    assert await upkeep.sweep(late, boss.workspace) == expected
+    assert await _blobs(server, boss) == kept
+    assert await registry.run_log(server, boss, run.id) == b"what it printed"
+    assert await upkeep.sweep(late, boss.workspace) == NONE
     assert await registry.file(server, boss, made.id, "model.onnx") == b"graph"
     assert snapshot.records == len(
         (await data.snapshot_records(server, boss, snapshot.id, after=None, limit=99)).items
@@ -65,8 +70,8 @@ async def test_an_orphan_is_counted_then_deleted_and_nothing_else(
 async def test_what_was_put_lately_stays(server: Context, boss: Who) -> None:
     """It may be that its transaction has only just begun."""
     young = await server.blobs.put(boss.workspace, b"in a moment it is referred to")
-    assert await service.sweep(server, boss.workspace) == NONE
-    assert {young} == await _blobs(server, boss)
+    assert await upkeep.sweep(server, boss.workspace) == NONE
+    assert await _blobs(server, boss) == {young}
 
 
 async def test_blobs_of_merged_segments_go_when_nobody_can_be_reading_them(
@@ -89,8 +94,8 @@ async def test_blobs_of_merged_segments_go_when_nobody_can_be_reading_them(
 
     await work_until(server, merged)
     assert before < await _blobs(server, boss)
-    assert await service.sweep(server, boss.workspace) == NONE
-    assert (await service.sweep(late, boss.workspace)).blobs == merge.FEWEST
+    assert await upkeep.sweep(server, boss.workspace) == NONE
+    assert (await upkeep.sweep(late, boss.workspace)).blobs == merge.FEWEST
     assert len(await _blobs(server, boss)) == 1
     for record in (
         await data.page(server, boss, data.schemas.RecordFilter(), after=None, limit=99)
@@ -103,11 +108,11 @@ async def test_a_sweep_of_one_workspace_leaves_the_others(
 ) -> None:
     other = await server.blobs.put(outsider.workspace, b"left by a crash")
     await server.blobs.put(boss.workspace, b"left by a crash")
-    assert (await service.sweep(late, boss.workspace)).blobs == 1
-    assert {other} == await _blobs(server, outsider)
+    assert (await upkeep.sweep(late, boss.workspace)).blobs == 1
+    assert await _blobs(server, outsider) == {other}
 
 
-async def test_nothing_is_lost_to_a_sweep_that_runs_beside_everything(
+async def test_no_blob_is_lost_to_a_sweep_that_runs_beside_everything(
     server: Context, boss: Who
 ) -> None:
     """With the shortest grace that still is longer than any write here takes."""
@@ -116,21 +121,22 @@ async def test_nothing_is_lost_to_a_sweep_that_runs_beside_everything(
 
     async def sweep() -> None:
         while not stop.is_set():
-            await service.sweep(eager, boss.workspace)
+            await upkeep.sweep(eager, boss.workspace)
 
     sweeping = asyncio.create_task(sweep())
     snapshot = await _frozen(server, boss)
     stop.set()
     await sweeping
-    found = await service.examine(server)
-    assert (found.unreadable, snapshot.records) == ([], 8)
+    found = await upkeep.examine(server)
+    assert found.unreadable == []
+    assert snapshot.records == 8
 
 
 async def test_a_worker_sweeps_once_in_a_while(server: Context, boss: Who, outsider: Who) -> None:
-    assert await service.request_sweep(server) == 2
-    assert await service.request_sweep(server) == 2
+    assert await upkeep.request_sweep(server) == 2
+    assert await upkeep.request_sweep(server) == 2
     async with server.db.read(EVERYWHERE) as tx:
-        asked = sa.select(jobs.c.workspace, jobs.c.state).where(jobs.c.topic == service.SWEEP)
+        asked = sa.select(jobs.c.workspace, jobs.c.state).where(jobs.c.topic == upkeep.SWEEP)
         assert len(await tx.all(asked)) == 2
 
     async def done() -> bool:
@@ -143,11 +149,15 @@ async def test_a_worker_sweeps_once_in_a_while(server: Context, boss: Who, outsi
 
 async def test_a_sound_server_is_healthy(server: Context, boss: Who) -> None:
     await _frozen(server, boss)
-    found = await service.examine(server)
-    assert (
-        found.healthy, found.database, found.unreadable, found.dead, found.miscounted,
-        found.orphans, found.fixed,
-    ) == (True, [], [], {}, [], NONE, False)  # fmt: skip
+    found = await upkeep.examine(server)
+    assert found.healthy
+    assert not found.fixed
+    assert found.database == []
+    assert found.unreadable == []
+    assert found.unknown == []
+    assert found.dead == {}
+    assert found.miscounted == []
+    assert found.orphans == NONE
 
 
 async def test_damage_is_found_and_told(server: Context, boss: Who) -> None:
@@ -158,11 +168,38 @@ async def test_damage_is_found_and_told(server: Context, boss: Who) -> None:
         dead = {"state": "dead", "signature": "s1", "failure": {"message": "gone"}}
         await tx.run(tx.update(jobs).where(jobs.c.id == job).values(dead))
     await server.blobs.delete(boss.workspace, segment.blob)
-    found = await service.examine(server)
+    found = await upkeep.examine(server)
     assert not found.healthy
-    assert [one.partition(":")[0] for one in found.unreadable] == [f"{boss.workspace}/{segment.id}"]
+    (line,) = found.unreadable
+    assert line.startswith(f"{boss.workspace}/segments {segment.id}: There is no blob")
     assert [one.topic for one in found.dead[boss.workspace]] == ["no.such.topic"]
     assert found.miscounted == [f"{boss.workspace}/default"]
+
+
+async def test_every_blob_that_a_row_names_is_read_and_checked(server: Context, boss: Who) -> None:
+    """Also a file of a version, which nobody reads until it is asked for."""
+    made = await registered(server, boss, {"model.onnx": b"graph", "more": b"more"})
+    (damaged,) = [file.blob for file in made.files if file.name == "more"]
+    await server.blobs._backend.put(key(boss.workspace, damaged), b"mors")
+    found = await upkeep.examine(server)
+    assert not found.healthy
+    (line,) = found.unreadable
+    assert line.startswith(f"{boss.workspace}/version_files {made.id} more: ")
+    assert "is not what was stored" in line
+
+
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+async def test_a_row_whose_blob_the_database_does_not_know_is_told(
+    server: Context, boss: Who, settings: Settings
+) -> None:
+    """As somebody leaves it who changes the database by hand, without its foreign keys."""
+    made = await registered(server, boss, {"model.onnx": b"graph"})
+    with closing(sqlite3.connect(settings.db_url.removeprefix("sqlite:///"))) as by_hand:
+        by_hand.execute("DELETE FROM blobs")
+        by_hand.commit()
+    found = await upkeep.examine(server)
+    assert not found.healthy
+    assert found.unknown == [f"{boss.workspace}/version_files.blob: {made.files[0].blob}"]
 
 
 async def test_fixing_sets_counters_right_and_deletes_orphans(
@@ -172,9 +209,11 @@ async def test_fixing_sets_counters_right_and_deletes_orphans(
     async with server.db.begin(boss.workspace) as tx:
         await server.jobs.send(tx, "no.such.topic", {})
         await tx.everywhere().run(sa.update(queues).values(pending=7))
-    found = await service.examine(late, fix=True)
-    assert (
-        found.healthy, found.fixed, found.orphans.blobs, found.miscounted,
-    ) == (True, True, 1, [f"{boss.workspace}/default"])  # fmt: skip
-    again = await service.examine(late)
-    assert (again.miscounted, again.orphans) == ([], NONE)
+    found = await upkeep.examine(late, fix=True)
+    assert found.healthy
+    assert found.fixed
+    assert found.orphans.blobs == 1
+    assert found.miscounted == [f"{boss.workspace}/default"]
+    again = await upkeep.examine(late)
+    assert again.miscounted == []
+    assert again.orphans == NONE

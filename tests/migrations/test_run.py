@@ -1,8 +1,7 @@
 """The line of revisions: up, down, up again, and equal to the tables of the code."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,36 +12,6 @@ from alembic.migration import MigrationContext
 from volano.migrations import downgrade, migrate
 from volano.migrations.run import within
 from volano.migrations.tables import all_tables
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(
-    request: pytest.FixtureRequest, tmp_path: Path, make_database: Callable[[], str]
-) -> str:
-    """The URL of a database without a table."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'new' / 'empty.db'}"
-    return make_database()
-
-
-@pytest.fixture
-def make_database(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
-    """Makes an empty PostgreSQL database."""
-    from volano.hosting.services import execute
-
-    made: list[str] = []
-
-    def make() -> str:
-        server = request.getfixturevalue("postgres_server")
-        name = f"empty_{id(request):x}_{len(made)}"
-        execute(server, f"CREATE DATABASE {name}")
-        made.append(name)
-        address, _, query = server.partition("?")
-        return f"{address.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
-
-    yield make
-    for name in made:
-        execute(request.getfixturevalue("postgres_server"), f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def answer(url: str, ask: Callable[[sa.Connection], Any]) -> Any:

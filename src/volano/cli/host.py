@@ -67,7 +67,7 @@ def doctor(
 ) -> int:
     """Look for damage in what a server stores; it may be serving meanwhile.
 
-    Reads the database and every segment whole. Exit code 1 where something is damaged or failed.
+    Reads the database and every blob whole. Exit code 1 where something is damaged or failed.
 
     Example:
         volano doctor --fix
@@ -85,7 +85,7 @@ def diagnosis(found: "Diagnosis", look: "Look") -> str:
     orphans = found.orphans
     facts: dict[str, object] = {
         "database": "; ".join(found.database) or "sound",
-        "segments": "; ".join(found.unreadable) or "all readable",
+        "blobs": "; ".join(found.unreadable + found.unknown) or "all readable",
         "dead jobs": "; ".join(_letters(found)) or "none",
         "counters": ", ".join(found.miscounted) or "right",
         "orphans": f"{render.plural(orphans.blobs, 'blob')}, {render.size(orphans.bytes)}"

@@ -354,11 +354,6 @@ async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
             yield chunk
 
 
-async def blobs_named(tx: Tx, blobs: Sequence[str]) -> set[str]:
-    """Those of these blobs that a snapshot refers to."""
-    return await store.manifests_named(tx, blobs)
-
-
 async def _manifest(ctx: Context, workspace: str, row: sa.Row[Any]) -> pa.Table:
     data = await ctx.blobs.get(workspace, row.manifest)
     return await asyncio.to_thread(pq.read_table, io.BytesIO(data))

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from volano.core.blobs import blob_column, references
 from volano.core.db import Instant, JsonValue, Tx, Uuid16, metadata
 from volano.core.http.page import Keyset
 from volano.data.snapshot import Entry
@@ -50,7 +51,7 @@ snapshots = sa.Table(
     sa.Column("records", sa.Integer, nullable=False),
     sa.Column("by_split", JsonValue, nullable=False),
     sa.Column("contributors", sa.Integer, nullable=False),
-    sa.Column("manifest", sa.String(80), nullable=False),
+    *blob_column("manifest"),
     sa.Column("manifest_size", sa.BigInteger, nullable=False),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("created_by", sa.String(64), nullable=False),
@@ -133,6 +134,7 @@ def _literal(text: str) -> str:
 
 async def add_snapshot(tx: Tx, row: dict[str, Any]) -> sa.Row[Any]:
     """Keep a snapshot under a name; an equal list under the same name becomes its newest again."""
+    await references.add(tx, row["manifest"])
     new = tx.insert(snapshots)
     again = {"created_at": new.excluded.created_at, "created_by": new.excluded.created_by}
     key = ["workspace", "id", "name"]
@@ -157,12 +159,6 @@ async def snapshot(tx: Tx, id_or_name: str) -> sa.Row[Any] | None:
 async def snapshot_page(tx: Tx, *, after: str, limit: int) -> Sequence[sa.Row[Any]]:
     """Snapshots, newest first."""
     return await tx.all(NEWEST.slice(tx.select(snapshots), after, limit))
-
-
-async def manifests_named(tx: Tx, blobs: Sequence[str]) -> set[str]:
-    """Those of these blobs that are a snapshot's manifest."""
-    query = tx.select(snapshots.c.manifest).where(snapshots.c.manifest.in_(blobs))
-    return {row.manifest for row in await tx.all(query)}
 
 
 async def snapshots_since(

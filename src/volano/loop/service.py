@@ -8,30 +8,22 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from volano.accounts import service as accounts
-from volano.core.jobs.ledger import clock, integrity, recount
-from volano.core.segments import compact, merge
 from volano.data import service as data
 from volano.evaluation import answers
 from volano.evaluation.intervals import paired_bootstrap
-from volano.loop import orphans
 from volano.loop.lineage import Edge, Kind, Name, Node, Walk, walk
 from volano.registry import service as registry
 from volano.schemas import loop as schemas
 from volano.schemas.accounts import Who
-from volano.schemas.blobs import BlobCorrupt, BlobMissing, Orphans
 from volano.schemas.evaluation import Difference, NothingShared
 from volano.serving import service as serving
 
 if TYPE_CHECKING:
     from volano.core.context import Context
-
-SWEEP = "blobs.sweep"
 
 SHOWN = 5
 """Records of a snapshot that an explanation lists; the others are counted."""
@@ -87,64 +79,6 @@ def _difference(ids: tuple[str, str], written: Sequence[bytes]) -> Difference:
     if not len(before):
         raise NothingShared(first=ids[0], second=ids[1])
     return paired_bootstrap(before, after, np.random.default_rng(0))
-
-
-async def request_sweep(ctx: Context) -> int:
-    """Ask for a sweep of every workspace, once per `blob_grace_s`; how many asked for."""
-    found = await accounts.workspaces(ctx)
-    for workspace in found:
-        async with ctx.db.begin(workspace) as tx:
-            turn = int((await clock(tx)).timestamp() / ctx.settings.blob_grace_s)
-            await ctx.jobs.send(tx, SWEEP, {}, key=f"{SWEEP}:{turn}")
-    return len(found)
-
-
-async def sweep(ctx: Context, workspace: str, *, dry_run: bool = False) -> Orphans:
-    """Delete the blobs of a workspace that nothing refers to any more; what they were."""
-    of_segments = partial(merge.blobs_named, grace_s=ctx.settings.blob_grace_s)
-    named = (of_segments, data.blobs_named, registry.blobs_named)
-    return await orphans.sweep(ctx, workspace, named, dry_run=dry_run)
-
-
-async def examine(ctx: Context, *, fix: bool = False) -> schemas.Diagnosis:
-    """Look for damage in everything that is stored, of all workspaces.
-
-    With `fix`, orphans are deleted and counters set right; nothing else is changed.
-    """
-    database, miscounted = await integrity(ctx.db), await recount(ctx.db, repair=fix)
-    unreadable, dead, blobs, size = [], {}, 0, 0
-    for workspace in await accounts.workspaces(ctx):
-        unreadable += await _unreadable(ctx, workspace)
-        async with ctx.db.read(workspace) as tx:
-            if letters := await ctx.jobs.dead(tx):
-                dead[workspace] = letters
-        found = await sweep(ctx, workspace, dry_run=not fix)
-        blobs, size = blobs + found.blobs, size + found.bytes
-    return schemas.Diagnosis(
-        healthy=not (database or unreadable or dead),
-        database=database,
-        unreadable=unreadable,
-        dead=dead,
-        miscounted=[f"{workspace}/{queue}" for workspace, queue in miscounted],
-        orphans=Orphans(blobs=blobs, bytes=size),
-        fixed=fix,
-    )
-
-
-async def _unreadable(ctx: Context, workspace: str) -> list[str]:
-    """The segments of a workspace that are not what was stored: each is read whole."""
-    async with ctx.db.read(workspace) as tx:
-        found = await compact.every(tx)
-    broken = []
-    for segment in found:
-        try:
-            read = sum([len(part) async for part in ctx.blobs.stream(workspace, segment.blob)])
-        except (BlobMissing, BlobCorrupt) as error:
-            broken.append(f"{workspace}/{segment.id}: {error}")
-            continue
-        if read != segment.size:
-            broken.append(f"{workspace}/{segment.id}: {read} bytes instead of {segment.size}")
-    return broken
 
 
 def _kinds(teller: _Teller) -> Mapping[str, Kind]:

@@ -2,12 +2,12 @@
 
 from volano.core.context import Context
 from volano.core.jobs import Handlers, Job
-from volano.loop import service
+from volano.loop import upkeep
 
 handlers = Handlers()
 
 
-@handlers.on(service.SWEEP)
+@handlers.on(upkeep.SWEEP)
 async def sweep(ctx: Context, job: Job) -> None:
     """Idempotent by the blobs: what was deleted is not there any more."""
-    await service.sweep(ctx, job.workspace)
+    await upkeep.sweep(ctx, job.workspace)

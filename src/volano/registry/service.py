@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import sqlalchemy as sa
 
+from volano.core.blobs import references
 from volano.core.db import EVERYWHERE, Tx
 from volano.registry import compare as comparing
 from volano.registry import series, store
@@ -118,6 +119,8 @@ async def end_run(
         "version": version,
         "log": log,
     }
+    if log is not None:
+        await references.add(tx, log)
     return await store.update_run(tx, id, values)
 
 
@@ -160,12 +163,11 @@ async def register(
         "params": run.params,
         "metrics": made.metrics,
         "environment": made.environment,
-        "files": msgspec.to_builtins(list(files)),
         "artefact": msgspec.to_builtins(artefact),
         "created_at": utc_now(),
         "created_by": run.created_by,
     }
-    await store.add_version(tx, row)
+    await store.add_version(tx, row, files)
     return str(row["id"])
 
 
@@ -175,7 +177,7 @@ async def version(ctx: Context, who: Who, id: str) -> schemas.Version:
     Raises: Missing.
     """
     async with ctx.db.read(who.workspace) as tx:
-        return _version(await _version_row(tx, id))
+        return await _version(tx, id)
 
 
 async def versions(
@@ -187,7 +189,8 @@ async def versions(
     """
     async with ctx.db.read(who.workspace) as tx:
         rows = await store.version_page(tx, model=model, after=after, limit=limit)
-    return store.VERSIONS.page(rows, limit, _version)
+        files = await store.files_of(tx, [row.id for row in rows])
+    return store.VERSIONS.page(rows, limit, lambda row: _shown(row, files[row.id]))
 
 
 async def compare(ctx: Context, who: Who, ids: Sequence[str]) -> schemas.Comparison:
@@ -196,7 +199,7 @@ async def compare(ctx: Context, who: Who, ids: Sequence[str]) -> schemas.Compari
     Raises: Missing.
     """
     async with ctx.db.read(who.workspace) as tx:
-        found = [_version(await _version_row(tx, id)) for id in ids]
+        found = [await _version(tx, id) for id in ids]
     return comparing.side_by_side(found)
 
 
@@ -230,7 +233,7 @@ async def servable(ctx: Context, workspace: str, id: str) -> tuple[schemas.Artef
     Raises: Missing, ArtefactRefused.
     """
     async with ctx.db.read(workspace) as tx:
-        found = _version(await _version_row(tx, id))
+        found = await _version(tx, id)
     graphs = [file.blob for file in found.files if file.name == GRAPH]
     if not graphs:
         raise schemas.ArtefactRefused(reason=f"{id} has no {GRAPH}")
@@ -248,11 +251,6 @@ async def runs_on(ctx: Context, who: Who, snapshot: str) -> list[schemas.Run]:
         return [_run(row) for row in await store.runs_on(tx, snapshot)]
 
 
-async def blobs_named(tx: Tx, blobs: Sequence[str]) -> set[str]:
-    """Those of these blobs that a run or a version refers to."""
-    return await store.logs_named(tx, blobs) | await store.files_named(tx, blobs)
-
-
 async def _run_row(tx: Tx, id: str) -> sa.Row[Any]:
     row = await store.run(tx, id)
     if row is None:
@@ -260,16 +258,18 @@ async def _run_row(tx: Tx, id: str) -> sa.Row[Any]:
     return row
 
 
-async def _version_row(tx: Tx, id: str) -> sa.Row[Any]:
-    row = await store.version(tx, id)
-    if row is None:
-        raise Missing(noun="version", id=id)
-    return row
-
-
 def _run(row: sa.Row[Any]) -> schemas.Run:
     return msgspec.convert(row, schemas.Run, from_attributes=True)
 
 
-def _version(row: sa.Row[Any]) -> schemas.Version:
-    return msgspec.convert(row, schemas.Version, from_attributes=True)
+async def _version(tx: Tx, id: str) -> schemas.Version:
+    row = await store.version(tx, id)
+    if row is None:
+        raise Missing(noun="version", id=id)
+    return _shown(row, (await store.files_of(tx, [id]))[id])
+
+
+def _shown(row: sa.Row[Any], files: Sequence[sa.Row[Any]]) -> schemas.Version:
+    shown = [msgspec.convert(file, schemas.File, from_attributes=True) for file in files]
+    facts = {str(column): value for column, value in row._mapping.items()}
+    return msgspec.convert(facts | {"files": shown}, schemas.Version)

@@ -7,9 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from volano.core.blobs import blob_column, references
 from volano.core.db import Instant, JsonValue, Tx, metadata
 from volano.core.http.page import Keyset
-from volano.schemas.registry import RunState
+from volano.schemas.registry import File, RunState
 
 runs = sa.Table(
     "runs",
@@ -29,7 +30,7 @@ runs = sa.Table(
     sa.Column("progress", JsonValue, nullable=False),
     sa.Column("metrics", JsonValue, nullable=False),
     sa.Column("failure", JsonValue),
-    sa.Column("log", sa.String(80)),
+    *blob_column("log", nullable=True),
     sa.Column("version", sa.String(64)),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("created_by", sa.String(64), nullable=False),
@@ -68,12 +69,21 @@ versions = sa.Table(
     sa.Column("params", JsonValue, nullable=False),
     sa.Column("metrics", JsonValue, nullable=False),
     sa.Column("environment", JsonValue, nullable=False),
-    sa.Column("files", JsonValue, nullable=False),
     sa.Column("artefact", JsonValue, nullable=False),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("created_by", sa.String(64), nullable=False),
     sa.UniqueConstraint("workspace", "model", "number", name="versions_number"),
     sa.Index("versions_snapshot", "workspace", "snapshot"),
+)
+
+version_files = sa.Table(
+    "version_files",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("version", sa.String(64), primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    *blob_column("blob"),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
 )
 
 RUNS = Keyset((runs.c.id,), descending=True)
@@ -151,15 +161,20 @@ async def points_of(tx: Tx, run_id: str, attempt: int) -> list[bytes]:
     return [row.points for row in await tx.all(query.order_by(points.c.number))]
 
 
-async def add_version(tx: Tx, row: dict[str, Any]) -> int:
-    """Keep a version under the next number of its model; that number."""
+async def add_version(tx: Tx, row: dict[str, Any], files: Sequence[File]) -> None:
+    """Keep a version under the next number of its model, with its files."""
     highest = tx.select(sa.func.max(versions.c.number)).where(versions.c.model == row["model"])
     new = tx.upsert(versions, keys=["workspace", "model", "number"])
-    while True:
-        number = int(await tx.scalar(highest) or 0) + 1
-        # Whoever wants a number that another transaction took waits for it here, then goes on.
-        if await tx.run(new.values(row | {"number": number})) == 1:
-            return number
+    # Whoever wants a number that another transaction took waits for it here, then goes on.
+    while not await tx.run(new.values(row | {"number": int(await tx.scalar(highest) or 0) + 1})):
+        pass
+    await references.add(tx, *(file.blob for file in files))
+    rows = [
+        {"version": row["id"], "name": file.name, "blob": file.blob, "bytes": file.bytes}
+        for file in files
+    ]
+    if rows:
+        await tx.run(tx.insert(version_files), rows)
 
 
 async def version(tx: Tx, id: str) -> sa.Row[Any] | None:
@@ -177,13 +192,10 @@ async def version_page(
     return await tx.all(VERSIONS.slice(query, after, limit))
 
 
-async def logs_named(tx: Tx, blobs: Sequence[str]) -> set[str]:
-    """Those of these blobs that are the log of a run."""
-    query = tx.select(runs.c.log).where(runs.c.log.in_(blobs))
-    return {row.log for row in await tx.all(query)}
-
-
-async def files_named(tx: Tx, blobs: Sequence[str]) -> set[str]:
-    """Those of these blobs that are a file of a version (few enough to look at all of them)."""
-    rows = await tx.all(tx.select(versions.c.files))
-    return {file["blob"] for row in rows for file in row.files} & set(blobs)
+async def files_of(tx: Tx, ids: Sequence[str]) -> dict[str, list[sa.Row[Any]]]:
+    """Return the rows of the files of each of these versions, by name."""
+    query = tx.select(version_files).where(version_files.c.version.in_(ids))
+    found: dict[str, list[sa.Row[Any]]] = {id: [] for id in ids}
+    for row in await tx.all(query.order_by(version_files.c.name)):
+        found[row.version].append(row)
+    return found

@@ -48,7 +48,9 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     database: list[str]
     """What the database says of its own files; empty if they are sound."""
     unreadable: list[str]
-    """Segments that cannot be read whole, each with the reason."""
+    """Rows whose blob is missing or is not what was stored, each with the reason."""
+    unknown: list[str]
+    """Rows that name a blob which the database does not know, so that a sweep may delete it."""
     dead: dict[str, list[DeadLetters]]
     """Per workspace, jobs that failed for good."""
     miscounted: list[str]

@@ -21,6 +21,7 @@ from tests.core.segments.streams import (
     stored_rows,
 )
 from tests.stages import claimed
+from volano.core.blobs import references
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE, Tx
 from volano.core.jobs import Job, fair
@@ -190,18 +191,17 @@ async def test_who_has_the_name_of_a_merged_blob_reads_on(server: Context) -> No
         assert _payloads(*range(3 * FEWEST))[key] == await reader.value(HOME, place, "payload")
 
 
-async def test_a_merged_blob_counts_as_named_for_a_while(server: Context) -> None:
+async def test_a_merge_refers_to_the_new_blob_and_no_longer_to_the_old_ones(
+    server: Context,
+) -> None:
     await _cuts(server, FEWEST)
     old = [one.blob for one in await segments_of(server)]
+    async with server.db.read(HOME) as tx:
+        assert await references.referred(tx, after="", limit=99) == sorted(old)
     await merge.merge(server, await _job(server), BY_PLACE)
     (whole,) = await segments_of(server)
-    asked = [*old, whole.blob, "b3_nothing"]
-    async with server.db.begin(HOME) as tx:
-        assert {*old, whole.blob} == await merge.blobs_named(tx, asked, grace_s=60)
-        assert {whole.blob} == await merge.blobs_named(tx, asked, grace_s=-1)
-        assert await merge.forget_retired(tx, grace_s=60) == 0
-        assert await merge.forget_retired(tx, grace_s=-1) == FEWEST
-        assert {whole.blob} == await merge.blobs_named(tx, asked, grace_s=60)
+    async with server.db.read(HOME) as tx:
+        assert await references.referred(tx, after="", limit=99) == [whole.blob]
 
 
 async def test_a_segment_that_is_not_as_long_as_the_index_says_is_not_merged(

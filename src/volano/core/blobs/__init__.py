@@ -2,17 +2,19 @@
 
 from urllib.parse import parse_qs, urlsplit
 
+from volano.core.blobs import references
 from volano.core.blobs.address import StoredBlob
 from volano.core.blobs.content import Blobs
 from volano.core.blobs.file import FileBackend
 from volano.core.blobs.s3 import S3Backend
+from volano.core.blobs.tables import blob_column
 from volano.core.settings import FILE, BadSetting, path_of
 
-__all__ = ["Blobs", "StoredBlob", "open_blobs"]
+__all__ = ["Blobs", "StoredBlob", "blob_column", "open_blobs", "references"]
 
 
 def open_blobs(url: str, *, access_key: str = "", secret_key: str = "") -> Blobs:
-    """The blobs at `file:///folder` or `s3://bucket/prefix?endpoint=http://…&region=…`.
+    """Return the blobs at `file:///folder` or `s3://bucket/prefix?endpoint=http://…&region=…`.
 
     Without keys, S3 takes those of the environment or the machine's role, as every AWS program
     does. Nothing is contacted yet; the folder is made.

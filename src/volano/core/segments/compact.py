@@ -14,6 +14,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 import structlog
 
+from volano.core.blobs import references
 from volano.core.db import EVERYWHERE, Tx, now_ms
 from volano.core.jobs.tables import ENDED
 from volano.core.segments import parquet
@@ -102,6 +103,7 @@ async def compact(
 
 async def add(tx: Tx, stream: str, segment: Segment) -> None:
     """Put a segment into the index, which makes it exist."""
+    await references.add(tx, segment.blob)
     values = {name: getattr(segment, name) for name in Segment.__slots__}
     await tx.run(tx.insert(segments), [values | {"stream": stream}])
 

@@ -1,8 +1,8 @@
 """Merging small segments: a quiet site cuts one every few seconds, each a file to open.
 
 Blob first, then one transaction that puts it in the place of the segments it holds. Crash before
-the transaction: an orphan blob, for the sweeper. Crash after: complete. The blobs of what was
-merged are kept for a while, for those who had their names already.
+the transaction: an orphan blob, for the sweeper. Crash after: complete. The sweeper keeps the blobs
+of what was merged for a while, for those who had their names already.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 import structlog
 
-from volano.core.db import EVERYWHERE, Tx, now_ms
+from volano.core.db import EVERYWHERE, Tx
 from volano.core.jobs import Handlers
 from volano.core.segments import compact, parquet
 from volano.core.segments.compact import Segment
-from volano.core.segments.tables import merges, retired, segments
+from volano.core.segments.tables import merges, segments
 from volano.schemas.common import new_id
 from volano.schemas.errors import Broken, Unavailable
 
@@ -171,10 +171,6 @@ async def _replace(tx: Tx, stream: Stream, parts: Sequence[Segment], whole: Segm
     await compact.add(tx, stream.name, whole)
     if not stream.key:
         await _lead(tx, parts, whole.id)
-    rows = [{"blob": part.blob, "retired_at": now_ms()} for part in parts]
-    again = tx.insert(retired).values(rows)
-    times = {"retired_at": now_ms()}
-    await tx.run(again.on_conflict_do_update(index_elements=["workspace", "blob"], set_=times))
 
 
 async def _lead(tx: Tx, parts: Sequence[Segment], whole: str) -> None:
@@ -188,17 +184,3 @@ async def _lead(tx: Tx, parts: Sequence[Segment], whole: str) -> None:
         for part, start in zip(parts, starts, strict=True)
     ]
     await tx.run(tx.insert(merges), rows)
-
-
-async def blobs_named(tx: Tx, blobs: Sequence[str], *, grace_s: float) -> set[str]:
-    """Those of these blobs that segments are read from, or were less than `grace_s` ago."""
-    of_segments = tx.select(segments.c.blob).where(segments.c.blob.in_(blobs))
-    lately = retired.c.retired_at > now_ms() - round(grace_s * 1000)
-    of_readers = tx.select(retired.c.blob).where(retired.c.blob.in_(blobs), lately)
-    return {row.blob for row in await tx.all(tx.union_all(of_segments, of_readers))}
-
-
-async def forget_retired(tx: Tx, *, grace_s: float) -> int:
-    """Remove the names of blobs that nobody can be reading any more; how many."""
-    late = retired.c.retired_at <= now_ms() - round(grace_s * 1000)
-    return await tx.run(tx.delete(retired).where(late))

@@ -2,7 +2,8 @@
 
 import sqlalchemy as sa
 
-from volano.core.db import Instant, Uuid16, metadata
+from volano.core.blobs import blob_column
+from volano.core.db import Uuid16, metadata
 
 inbox = sa.Table(
     "inbox",
@@ -24,7 +25,7 @@ segments = sa.Table(
     sa.Column("workspace", sa.String(64), primary_key=True),
     sa.Column("id", sa.String(64), primary_key=True),
     sa.Column("stream", sa.String(32), nullable=False),
-    sa.Column("blob", sa.String(80), nullable=False),
+    *blob_column("blob"),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("first_key", Uuid16, nullable=False),
@@ -40,11 +41,4 @@ merges = sa.Table(  # where the rows of a merged segment are now: other tables k
     sa.Column("segment", sa.String(64), nullable=False),
     sa.Column("first_row", sa.Integer, nullable=False),
     sa.Index("segment_merges_segment", "workspace", "segment"),
-)
-retired = sa.Table(  # blobs of merged segments: somebody may be reading them still
-    "retired_blobs",
-    metadata,
-    sa.Column("workspace", sa.String(64), primary_key=True),
-    sa.Column("blob", sa.String(80), primary_key=True),
-    sa.Column("retired_at", Instant, nullable=False),
 )

@@ -1,0 +1,113 @@
+"""Looking after what is stored: deleting blobs that nothing refers to, and finding damage."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from volano.accounts import service as accounts
+from volano.core.blobs import references
+from volano.core.jobs.ledger import clock, integrity, recount
+from volano.schemas.blobs import BlobCorrupt, BlobMissing, Orphans
+from volano.schemas.loop import Diagnosis
+
+if TYPE_CHECKING:
+    from volano.core.blobs import StoredBlob
+    from volano.core.context import Context
+
+SWEEP = "blobs.sweep"
+
+_PAGE = 500
+"""Blobs that are looked at together."""
+
+
+async def request_sweep(ctx: Context) -> int:
+    """Ask for a sweep of every workspace, once per `blob_grace_s`; how many asked for."""
+    found = await accounts.workspaces(ctx)
+    for workspace in found:
+        async with ctx.db.begin(workspace) as tx:
+            turn = int((await clock(tx)).timestamp() / ctx.settings.blob_grace_s)
+            await ctx.jobs.send(tx, SWEEP, {}, key=f"{SWEEP}:{turn}")
+    return len(found)
+
+
+async def sweep(ctx: Context, workspace: str, *, dry_run: bool = False) -> Orphans:
+    """Delete the workspace's blobs that nothing has referred to for `blob_grace_s`.
+
+    Return how many they were. Idempotent, and safe beside whoever writes: see
+    `core/blobs/references.py`.
+    """
+    async with ctx.db.read(workspace) as tx:
+        before = await clock(tx) - timedelta(seconds=ctx.settings.blob_grace_s)
+    if not dry_run:
+        async with ctx.db.begin(workspace) as tx:
+            await references.mark(tx)
+    blobs = size = 0
+    async for page in _pages(ctx.blobs.list(workspace)):
+        old = {one.id: one.size for one in page if one.stored_at < before}
+        async with ctx.db.read(workspace) as tx:
+            going = await references.unneeded(tx, old, before=before)
+        if going and not dry_run:
+            async with ctx.db.begin(workspace) as tx:
+                going = await references.remove(tx, going, before=before)
+        for id in going:
+            if dry_run or await ctx.blobs.delete(workspace, id, before=before):
+                blobs, size = blobs + 1, size + old[id]
+    return Orphans(blobs=blobs, bytes=size)
+
+
+async def _pages(found: AsyncIterator[StoredBlob]) -> AsyncIterator[list[StoredBlob]]:
+    page: list[StoredBlob] = []
+    async for one in found:
+        page.append(one)
+        if len(page) == _PAGE:
+            yield page
+            page = []
+    yield page
+
+
+async def examine(ctx: Context, *, fix: bool = False) -> Diagnosis:
+    """Look for damage in everything that is stored, of all workspaces.
+
+    With `fix`, orphans are deleted and counters set right; nothing else is changed.
+    """
+    database, miscounted = await integrity(ctx.db), await recount(ctx.db, repair=fix)
+    unreadable, unknown, dead, blobs, size = [], [], {}, 0, 0
+    for workspace in await accounts.workspaces(ctx):
+        unreadable += [line async for line in _unreadable(ctx, workspace)]
+        async with ctx.db.read(workspace) as tx:
+            unknown += [f"{workspace}/{row}" for row in await references.unknown(tx)]
+            if letters := await ctx.jobs.dead(tx):
+                dead[workspace] = letters
+        found = await sweep(ctx, workspace, dry_run=not fix)
+        blobs, size = blobs + found.blobs, size + found.bytes
+    return Diagnosis(
+        healthy=not (database or unreadable or unknown or dead),
+        database=database,
+        unreadable=unreadable,
+        unknown=unknown,
+        dead=dead,
+        miscounted=[f"{workspace}/{queue}" for workspace, queue in miscounted],
+        orphans=Orphans(blobs=blobs, bytes=size),
+        fixed=fix,
+    )
+
+
+async def _unreadable(ctx: Context, workspace: str) -> AsyncIterator[str]:
+    """Read every blob that rows refer to; yield those rows, with the reason, where it is broken."""
+    after = ""
+    while True:
+        async with ctx.db.read(workspace) as tx:
+            some = await references.referred(tx, after=after, limit=_PAGE)
+        for id in some:
+            try:
+                async for _ in ctx.blobs.stream(workspace, id):
+                    pass
+            except (BlobMissing, BlobCorrupt) as error:
+                async with ctx.db.read(workspace) as tx:
+                    rows = await references.referrers(tx, id)
+                yield f"{workspace}/{', '.join(rows)}: {error}"
+        if len(some) < _PAGE:
+            return
+        after = some[-1]
