@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from volano.data.formats import line_segments, packing, points
-from volano.data.formats.packing import STEPS_PER_PX, Frame
-from volano.data.formats.points import Values
+from volano.data.formats import line_segments, packing
+from volano.data.formats.packing import STEPS_PER_PX, Frame, Values
 from volano.data.formats.strokes import MAX_BYTES, Strokes
 from volano.schemas.data import PayloadTooLarge, TooManyPoints
 from volano.schemas.registry import Artefact
@@ -47,7 +46,7 @@ def drawn(given: DrawingInput, most_points: int) -> Drawn:
         raise InputUnusable(reason=f"nothing can be drawn on {width} x {height} px")
     columns = np.empty((3, sum(counts)))
     all_points = list(chain.from_iterable([stroke.points for stroke in given.strokes]))
-    levels, _ = points.fill(columns, all_points)
+    levels, _ = packing.fill(columns, all_points)
     _check(columns)
     steps = np.floor(columns * _STEPS + 0.5).astype(np.int64)
     np.maximum.accumulate(steps[2], out=steps[2])
@@ -93,7 +92,7 @@ def _check(columns: Values) -> None:
         raise InputUnusable(reason="a timestamp is not a number of milliseconds from 0 to 2^53")
 
 
-def _frame(given: DrawingInput, counts: list[int], levels: Floats | None) -> Frame:
+def _frame(given: DrawingInput, counts: list[int], levels: Values | None) -> Frame:
     colors = [stroke.color for stroke in given.strokes]
     widths = [stroke.width for stroke in given.strokes]
     return Frame(

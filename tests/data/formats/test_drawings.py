@@ -18,6 +18,7 @@ from volano.schemas.data import (
     DrawingTooLarge,
     DrawingTooLong,
     NewDrawing,
+    PayloadMalformed,
     Point,
     PointNotFinite,
     PointOffCanvas,
@@ -168,6 +169,7 @@ def test_a_stated_duration_that_is_too_short_is_flagged():
     assert (encoded.duration_ms, encoded.flags) == (95, ["duration-mismatch"])
 
 
+PRESSURE = "pressure outside 0 to 1, or not one a point"
 FAR = line((1, 1, 0), (2, 2, 1)), line((3, 3, 2), (1e6, 3, 3))
 
 REFUSED = [
@@ -188,6 +190,11 @@ REFUSED = [
     (new_drawing(line((1, math.inf, 0))), PointNotFinite, {"field": "y", "value": "inf"}),
     (new_drawing(line((1, 1, math.nan))), PointNotFinite, {"field": "timestamp"}),
     (pressed(0.5, math.nan), PointNotFinite, {"field": "pressure", "point": 1}),
+    (pressed(0.5, 1e300), PayloadMalformed, {"reason": PRESSURE}),
+    (pressed(0.5, None, 1e300), PayloadMalformed, {"reason": PRESSURE}),
+    (pressed(0.5, 1.001), PayloadMalformed, {"reason": PRESSURE}),
+    (pressed(0.5, -1e-9), PayloadMalformed, {"reason": PRESSURE}),
+    (pressed(0.5, math.inf), PayloadMalformed, {"reason": PRESSURE}),
     (new_drawing(line((1, 1, -1))), BadTimestamp, {"timestamp": -1}),
     (new_drawing(line((1, 1, 1), (1, 1, 1e300))), BadTimestamp, {"point": 1}),
     (new_drawing(line((1, 1, 0), (1, 1, 1e8))), DrawingTooLong, {"duration_ms": 10**8}),

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from volano.data.formats import strokes, varints
+from volano.data.formats import packing, strokes
 from volano.data.formats.strokes import Strokes
 from volano.schemas.data import (
     DEFAULT_COLOR,
@@ -211,9 +211,9 @@ def test_a_payload_is_sound_exactly_if_it_can_be_decoded(payload):
 def far(*, step: int, points: int) -> bytes:
     """A payload whose x goes up by `step` quarter pixels at every point."""
     line = bytearray(b"\x01\x00\x00\x04\x04\x00\x01")
-    varints.append(line, points)
+    packing.append_varint(line, points)
     for _ in range(points):
-        varints.append(line, step * 2)
+        packing.append_varint(line, step * 2)
     return bytes(line) + bytes(2 * points)
 
 

@@ -11,10 +11,8 @@ from typing import Any, NoReturn, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from volano.data.formats import packing, points, strokes
-from volano.data.formats.packing import LARGEST_TIME, STEPS_PER_PX, Frame
-from volano.data.formats.points import Floats, Values
-from volano.data.formats.varints import Ints
+from volano.data.formats import packing, strokes
+from volano.data.formats.packing import LARGEST_TIME, STEPS_PER_PX, Frame, Ints, Values
 from volano.schemas.data import (
     DEFAULT_COLOR,
     DEFAULT_WIDTH_PX,
@@ -199,7 +197,7 @@ class _Arriving:
             _refuse_time(values[2], self.counts)
         self._measure(int(most[2] + 0.5) - int(values[2, 0] + 0.5), limits)
 
-    def press(self, levels: Floats | None, partial: bool) -> None:
+    def press(self, levels: Values | None, partial: bool) -> None:
         """Take the pressure column. A mouse reports a constant: do not ask it."""
         if levels is None or self.new.device == "mouse":
             return
@@ -285,7 +283,7 @@ def _check(
     """Write all points into `values`; which drawings are refused, and why."""
     spans = list(pairwise(starts))
     levels = [
-        points.fill(values[:, start:end], one.points)
+        packing.fill(values[:, start:end], one.points)
         for one, (start, end) in zip(arriving, spans, strict=True)
     ]
     least = np.minimum.reduceat(values, starts[:-1], axis=1).T.tolist()
@@ -322,7 +320,7 @@ def _check_finite(values: Values, counts: list[int]) -> None:
         return
     field, index = (int(at) for at in broken[0])
     raise PointNotFinite(
-        **_place(counts, index), field=points.FIELDS[field], value=str(values[field, index])
+        **_place(counts, index), field=packing.FIELDS[field], value=str(values[field, index])
     )
 
 

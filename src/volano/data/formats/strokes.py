@@ -20,7 +20,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from volano.data.formats import packing, varints
+from volano.data.formats import packing
 from volano.data.formats.packing import (
     DEFAULT_STYLE,
     DEVICES,
@@ -31,9 +31,9 @@ from volano.data.formats.packing import (
     VERSION,
     WIDTH_STEPS_PER_PX,
     Frame,
+    Ints,
 )
 from volano.data.formats.packing import STEPS_PER_PX as STEPS_PER_PX
-from volano.data.formats.varints import Ints
 from volano.schemas.data import (
     DEFAULT_COLOR,
     DEFAULT_WIDTH_PX,
@@ -180,7 +180,7 @@ def _durations(heads: "list[_Head]") -> list[int | CodecError]:
     bodies = [head.payload[head.at : head.end] for head in heads]
     # Large ones gain nothing by company, and memory stays that of one.
     few = 0 < sum(map(len, bodies)) <= MAX_BYTES
-    sums = varints.sums(bodies, [head.points for head in heads]) if few else None
+    sums = packing.sum_columns(bodies, [head.points for head in heads]) if few else None
     # No coordinate is beyond the sum of all moves, and no number beyond the sum of its column.
     if sums and all(max(x, y) <= LARGEST_STEP and t < _LARGEST_COLUMN_NUMBER for x, y, t in sums):
         return [t for _, _, t in sums]
@@ -273,7 +273,8 @@ class _Head:
 def _unpack(head: _Head) -> tuple[Ints, Ints]:
     """x and y in steps (2, points), t in ms (points,)."""
     points = head.points
-    values = varints.decode(np.frombuffer(head.payload, np.uint8, head.end - head.at, head.at))
+    body = np.frombuffer(head.payload, np.uint8, head.end - head.at, head.at)
+    values = packing.read_varints(body)
     if len(values) != 3 * points:
         raise PayloadMalformed(reason=f"{len(values)} numbers for {points} points")
     if values[2 * points]:
