@@ -19,7 +19,7 @@ import uvloop
 from bench.load import Call, Connection, Load
 from bench.server import Served, served
 from volano.data.formats import drawings
-from volano.labeling.intake import BINARY_MEDIA_TYPE, PackedDrawing
+from volano.labeling.service import BINARY_MEDIA_TYPE, PackedDrawing
 from volano.schemas.common import uuid7
 from volano.schemas.data import NewDrawing
 from volano.sdk import synthetic

@@ -294,9 +294,7 @@ def imports(
 async def collect(ctx: Context, boss: Who, given: DrawingImport) -> list[Outcome]:
     """Import drawings, asking for their shapes first where nobody has."""
     names = {one.drawing.shape for one in given.drawings}
-    known = {
-        shape.name for shape in (await labeling.shapes(ctx, boss, after=None, limit=500)).items
-    }
+    known = {shape.name for shape in (await labeling.shapes(ctx, boss, after="", limit=500)).items}
     await ask_for(ctx, boss, *sorted(names - known))
     outcomes = await labeling.import_drawings(ctx, boss, given)
     assert [one.detail for one in outcomes if not one.stored] == []

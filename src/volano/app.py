@@ -122,8 +122,9 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         compute = await stack.enter_async_context(open_compute(settings.compute))
         metrics = Metrics(folder / "metrics")
         stack.callback(metrics.close)
-        records = data.open_inbox(db, settings)
-        stack.push_async_callback(records.close)
+        segments = Segments(blobs)
+        records = data.open_state(db, segments, settings)
+        stack.push_async_callback(records.inbox.close)
         predictions = PredictionLog(
             serving.open_inbox(db, settings), metrics, interval_s=settings.serving_log_ms / 1000
         )
@@ -142,10 +143,9 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             parts={
                 Pepper: pepper(settings),
                 KeyCache: KeyCache(settings.key_cache_s),
-                data.RecordInbox: records,
-                labeling.Desk: labeling.open_desk(settings),
-                labeling.KnownShapes: labeling.KnownShapes(),
-                Segments: Segments(blobs),
+                data.State: records,
+                labeling.State: labeling.open_state(settings),
+                Segments: segments,
                 Routing: Routing(settings.serving_loaded),
                 InferenceExecutor: lanes,
                 PredictionLog: predictions,
@@ -211,7 +211,7 @@ async def _levels(ctx: Context) -> list[Level]:
     """What an operator watches that is in the database and not in one process."""
     async with ctx.db.read(EVERYWHERE) as tx:
         jobs = await ledger.census(tx)
-        streams = await inbox.standing(tx)
+        streams = await inbox.row_counts(tx)
         runs = await registry.run_states(tx)
     text = "Jobs that wait, run, or failed for good"
     levels = [

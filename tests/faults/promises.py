@@ -19,8 +19,7 @@ from volano.core.context import Context
 from volano.core.segments.inbox import Row
 from volano.core.settings import Settings
 from volano.data import service as data
-from volano.labeling import intake
-from volano.labeling.intake import Giver
+from volano.labeling import service as labeling
 from volano.schemas.common import utc_now, uuid7
 from volano.schemas.errors import VolanoError
 from volano.sdk import synthetic
@@ -49,8 +48,11 @@ class Promises:
         self.ctx, self.acks, self.rng = ctx, acks, rng
         self.until = time.monotonic() + seconds
         given = [one.drawing for one in synthetic.drawings(synthetic.SHAPES, 3, seed=1)]
-        limits, now = intake.limits(ctx.settings), utc_now()
-        self.rows = [intake.row(one, Giver("somebody"), limits, now) for one in given]
+        somebody = labeling.Contributor("somebody")
+        made = labeling.make_rows(
+            [(one, somebody) for one in given], labeling.limits(ctx.settings), utc_now()
+        )
+        self.rows = [row for row in made if isinstance(row, Row)]
         self.sent: list[Row] = []
 
     def _fresh(self) -> Row:
@@ -64,7 +66,7 @@ class Promises:
         while time.monotonic() < self.until:
             rows = [self._fresh() for _ in range(self.rng.choice((1, 1, 5, 20)))]
             rows += self.rng.sample(self.sent, min(len(self.sent), 2))
-            await data.append(self.ctx, WORKSPACE, rows)
+            await self.ctx.part(data.State).inbox.append(WORKSPACE, rows)
             self._note([f"record {row.key}" for row in rows])
             self.sent += rows
 

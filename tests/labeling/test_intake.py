@@ -1,4 +1,4 @@
-"""What the wire brings becomes a row, or an error with a stable code."""
+"""Intake: what the wire brings becomes a row, or an error with a stable code."""
 
 import asyncio
 import uuid
@@ -9,23 +9,26 @@ import msgspec
 import pytest
 
 from tests.stages import drawing
-from volano.core.segments.inbox import Row, Stored
+from volano.core.segments.inbox import Row
 from volano.core.settings import Settings
 from volano.data.formats import drawings
-from volano.data.ingest import head_of
-from volano.labeling import intake
-from volano.labeling.intake import Desk, Giver, PackedDrawing
+from volano.data.ingest import decode_head
+from volano.labeling import service
+from volano.labeling.service import Contributor, Incoming, IntakeBatcher, PackedDrawing
 from volano.schemas.common import UnreadableBody
 from volano.schemas.data import BadDrawingId, NewDrawing, Point, Stroke
 from volano.schemas.errors import VolanoError
-from volano.schemas.labeling import DrawingIdReused
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-ADA = Giver("ada")
+ADA = Contributor("ada")
 
 
-def _row(new: intake.Incoming, **settings: Any) -> Row:
-    return intake.row(new, ADA, intake.limits(Settings(**settings)), NOW)
+def _row(new: Incoming, by: Contributor = ADA, *, now: datetime = NOW, **settings: Any) -> Row:
+    """The row of a drawing, or the error that refuses it."""
+    (found,) = service.make_rows([(new, by)], service.limits(Settings(**settings)), now)
+    if isinstance(found, VolanoError):
+        raise found
+    return found
 
 
 def _packed(new: NewDrawing) -> PackedDrawing:
@@ -45,17 +48,26 @@ def test_a_drawing_and_its_packed_twin_are_one_row() -> None:
     assert _row(new) == _row(_packed(new))
 
 
-def test_the_giver_is_in_the_head_and_the_subject() -> None:
-    row = intake.row(drawing(), Giver("ada", "elsewhere"), intake.limits(Settings()), NOW)
-    head = head_of(row)
-    assert (row.subject, head.contributor, head.origin) == ("ada", "ada", "elsewhere")
+def test_the_contributor_is_in_the_head_and_the_subject() -> None:
+    row = _row(drawing(), Contributor("ada", "elsewhere"))
+    head = decode_head(row.head)
+    assert row.subject == "ada"
+    assert head.contributor == "ada"
+    assert head.origin == "elsewhere"
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["json", "packed"])
+def test_an_id_in_upper_case_names_the_same_record_as_in_lower_case(packed: bool) -> None:
+    new = drawing()
+    shouted = msgspec.structs.replace(new, id=new.id.upper())
+    assert _row(_packed(shouted) if packed else shouted) == _row(new)
 
 
 @pytest.mark.parametrize(
     ("new", "code"),
     [
         (drawing(id="1"), "bad-drawing-id"),
-        (drawing(id=str(uuid.uuid4()).upper()), "bad-drawing-id"),
+        (drawing(id=f"{{{uuid.uuid4()}}}"), "bad-drawing-id"),
         (drawing(strokes=[]), "drawing-empty"),
         (_line(), "drawing-empty"),
         (_line(_at(x=float("nan"))), "point-not-finite"),
@@ -68,7 +80,7 @@ def test_the_giver_is_in_the_head_and_the_subject() -> None:
 def test_what_is_refused_has_a_stable_code_and_a_remedy(new: NewDrawing, code: str) -> None:
     with pytest.raises(VolanoError) as refused:
         _row(new)
-    assert code == refused.value.code
+    assert refused.value.code == code
     assert refused.value.advice
 
 
@@ -88,12 +100,12 @@ def test_the_limits_of_the_server_hold_for_both_forms(
     new = drawing(strokes=[Stroke(points=points[:6]), Stroke(points=points[6:])])
     with pytest.raises(VolanoError) as refused:
         _row(_packed(new) if packed else new, **limit)
-    assert code == refused.value.code
+    assert refused.value.code == code
 
 
 def test_of_many_drawings_each_is_a_row_or_says_why_not() -> None:
     good, packed = drawing("circle", seed=1), _packed(drawing("square", seed=2))
-    given: list[intake.Incoming] = [
+    given: list[Incoming] = [
         good,
         PackedDrawing(drawing().id, "square", b"nonsense"),
         packed,
@@ -102,9 +114,9 @@ def test_of_many_drawings_each_is_a_row_or_says_why_not() -> None:
         PackedDrawing(drawing().id, "square", bytes(1 << 20)),
         packed,
     ]
-    found = intake.rows([(new, ADA) for new in given], intake.limits(Settings()), NOW)
+    found = service.make_rows([(new, ADA) for new in given], service.limits(Settings()), NOW)
     told = [one.key if isinstance(one, Row) else one.code for one in found]
-    assert [
+    assert told == [
         good.id,
         "unknown-codec-version",
         packed.id,
@@ -112,32 +124,32 @@ def test_of_many_drawings_each_is_a_row_or_says_why_not() -> None:
         "bad-drawing-id",
         "drawing-too-large",
         packed.id,
-    ] == told
+    ]
 
 
-async def test_those_who_come_together_are_each_told_of_their_own() -> None:
-    desk = Desk(intake.limits(Settings()))
+async def test_requests_that_arrive_together_are_each_told_of_their_own() -> None:
+    batcher = IntakeBatcher(service.limits(Settings()))
     # More than one pass takes, of both kinds, some of them refused.
-    brought: list[list[intake.Incoming]] = [
+    brought: list[list[Incoming]] = [
         [drawing(seed=n), drawing(id=str(n)), _packed(drawing(seed=n))] for n in range(20)
     ]
-    told = await asyncio.gather(*(desk.rows([(one, ADA) for one in some]) for some in brought))
+    told = await asyncio.gather(*(batcher.rows([(one, ADA) for one in some]) for some in brought))
     for some, (drawn, refused, packed) in zip(brought, told, strict=True):
         assert isinstance(drawn, Row)
         assert isinstance(packed, Row)
-        assert [some[0].id, some[2].id] == [drawn.key, packed.key]
+        assert [drawn.key, packed.key] == [some[0].id, some[2].id]
         assert isinstance(refused, BadDrawingId)
 
 
-async def test_who_gives_up_waiting_at_the_desk_takes_nobody_along() -> None:
-    desk, new = Desk(intake.limits(Settings())), drawing()
-    leaving = asyncio.create_task(desk.rows([(drawing(), ADA)]))
-    staying = asyncio.create_task(desk.rows([(new, ADA)]))
+async def test_a_request_that_gives_up_waiting_takes_no_other_along() -> None:
+    batcher, new = IntakeBatcher(service.limits(Settings())), drawing()
+    leaving = asyncio.create_task(batcher.rows([(drawing(), ADA)]))
+    staying = asyncio.create_task(batcher.rows([(new, ADA)]))
     await asyncio.sleep(0)
     leaving.cancel()
     (row,) = await staying
     assert isinstance(row, Row)
-    assert new.id == row.key
+    assert row.key == new.id
     with pytest.raises(asyncio.CancelledError):
         await leaving
 
@@ -164,13 +176,13 @@ def test_a_drawing_is_of_when_it_was_drawn_where_its_clock_shows_a_date(
 ) -> None:
     first = start.timestamp() * 1000
     new = _line(_at(timestamp=first), _at(timestamp=first + 500))
-    assert {expected} == {head_of(_row(one)).captured_at for one in (new, _packed(new))}
+    assert {decode_head(_row(one).head).captured_at for one in (new, _packed(new))} == {expected}
 
 
 def test_a_moment_has_whole_milliseconds_as_it_is_stored() -> None:
     odd = NOW.replace(microsecond=123_456)
-    row = intake.row(drawing(), ADA, intake.limits(Settings()), odd)
-    assert head_of(row).captured_at.microsecond == 123_000
+    row = _row(drawing(), now=odd)
+    assert decode_head(row.head).captured_at.microsecond == 123_000
 
 
 def _body(*batch: Any) -> bytes:
@@ -179,7 +191,7 @@ def _body(*batch: Any) -> bytes:
 
 def test_a_binary_batch_is_a_list_of_id_shape_and_payload() -> None:
     one = _packed(drawing())
-    assert [one, one] == intake.unpack(_body(*[[one.id, one.shape, one.payload]] * 2))
+    assert service.unpack(_body(*[[one.id, one.shape, one.payload]] * 2)) == [one, one]
 
 
 @pytest.mark.parametrize(
@@ -199,19 +211,13 @@ def test_a_binary_batch_is_a_list_of_id_shape_and_payload() -> None:
 )
 def test_a_body_that_is_no_batch_is_refused(body: bytes) -> None:
     with pytest.raises(UnreadableBody):
-        intake.unpack(body)
+        service.unpack(body)
 
 
-def test_the_same_id_for_other_strokes_is_an_error() -> None:
-    row = _row(drawing())
-    assert intake.stored(row, Stored(True, row.content)).duplicate
-    with pytest.raises(DrawingIdReused):
-        intake.stored(row, Stored(True, bytes(32)))
-
-
-def test_an_outcome_of_a_refusal_says_what_an_error_would() -> None:
-    error = DrawingIdReused(id="x")
-    outcome = intake.refused("x", error)
-    assert (False, "drawing-id-reused", error.message, error.advice) == (
-        outcome.stored, outcome.code, outcome.detail, outcome.remedy,
-    )  # fmt: skip
+def test_a_drawing_with_timestamps_in_seconds_is_dated_by_them() -> None:
+    start = datetime(2025, 5, 5, 5, 5, 5, tzinfo=UTC)
+    times = [start.timestamp() + n / 60 for n in range(61)]
+    head = decode_head(_row(_line(*[_at(x=n, timestamp=t) for n, t in enumerate(times)])).head)
+    assert head.flags == ["timestamps-in-seconds"]
+    assert head.duration_ms == 1000
+    assert head.captured_at == start

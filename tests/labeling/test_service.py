@@ -29,22 +29,22 @@ async def _compact(ctx: Context, who: Who) -> int:
 
 
 async def _shapes(ctx: Context, who: Who) -> dict[str, int]:
-    page = await service.shapes(ctx, who, after=None, limit=100)
+    page = await service.shapes(ctx, who, after="", limit=100)
     return {shape.name: shape.drawings for shape in page.items}
 
 
 async def test_a_shape_is_asked_for_once(server: Context, boss: Who) -> None:
     new = NewShape(name="square", description="four corners", difficulty="hard")
     made = await service.add_shape(server, boss, new)
-    assert Shape(name="square", description="four corners", difficulty="hard") == made
+    assert made == Shape(name="square", description="four corners", difficulty="hard")
     with pytest.raises(NameTaken):
         await service.add_shape(server, boss, new)
 
 
 async def test_shapes_come_by_name_in_pages(server: Context, boss: Who) -> None:
     await ask_for(server, boss, "square", "circle", "line")
-    first = await service.shapes(server, boss, after=None, limit=2)
-    rest = await service.shapes(server, boss, after=first.next, limit=2)
+    first = await service.shapes(server, boss, after="", limit=2)
+    rest = await service.shapes(server, boss, after=first.next or "", limit=2)
     names = [[shape.name for shape in page.items] for page in (first, rest)]
     assert names == [["circle", "line"], ["square"]]
     assert rest.next is None
@@ -73,9 +73,9 @@ async def test_stats_know_what_was_acknowledged_a_moment_ago(server: Context, ad
     for shape in ("square", "square", "circle"):
         await service.submit(server, ada, drawing(shape))
     found = await service.stats(server, ada)
-    assert (ada.contributor, 3, {"circle": 1, "square": 2}) == (
-        found.contributor, found.total_drawings, found.by_shape,
-    )  # fmt: skip
+    assert found.contributor == ada.contributor
+    assert found.total_drawings == 3
+    assert found.by_shape == {"circle": 1, "square": 2}
     assert found.first_at is not None
     assert found.first_at <= (found.last_at or found.first_at)
 
@@ -85,7 +85,7 @@ async def test_stats_stay_the_same_while_drawings_move(server: Context, ada: Who
         await service.submit(server, ada, drawing("square"))
     before = await service.stats(server, ada)
     assert await _compact(server, ada) == 3
-    assert before == await service.stats(server, ada)
+    assert await service.stats(server, ada) == before
     await service.submit(server, ada, drawing("square"))
     assert (await service.stats(server, ada)).total_drawings == 4
     await _compact(server, ada)
@@ -103,6 +103,15 @@ async def test_a_drawing_sent_twice_counts_once_before_and_after_it_moved(
     assert [one.duplicate for one in outcomes] == [False, True, True]
     assert (await service.stats(server, ada)).total_drawings == 1
     assert await _shapes(server, ada) == {"circle": 0, "square": 1}
+
+
+async def test_an_id_in_upper_case_is_the_id_in_lower_case(server: Context, ada: Who) -> None:
+    new = drawing("square")
+    first = await service.submit(server, ada, msgspec.structs.replace(new, id=new.id.upper()))
+    again = await service.submit(server, ada, new)
+    assert first.id == new.id
+    assert not first.duplicate
+    assert again.duplicate
 
 
 @pytest.mark.parametrize("moved", [False, True], ids=["in the inbox", "on the shelf"])
@@ -123,9 +132,12 @@ async def test_of_a_batch_each_drawing_is_stored_or_refused_by_itself(
     far = drawing(strokes=[Stroke(points=[Point(x=9e9, y=0, timestamp=0)])])
     batch = [good[0], drawing("unheard-of"), far, reused, good[1], good[1]]
     outcomes = await service.submit_many(server, ada, batch)
-    assert [one.id for one in batch] == [one.id for one in outcomes]
+    assert [one.id for one in outcomes] == [one.id for one in batch]
     codes = ["", "unknown-shape", "point-off-canvas", "drawing-id-reused", "", ""]
-    assert codes == [one.code for one in outcomes]
+    assert [one.code for one in outcomes] == codes
+    refused = outcomes[2]
+    assert refused.detail.startswith("Point 0 of stroke 0 at (9000000000.0, 0.0) is far off")
+    assert refused.remedy == "Send coordinates in px from the canvas's top left corner."
     assert [one.stored for one in outcomes] == [True, False, False, False, True, True]
     assert [one.duplicate for one in outcomes[4:]] == [False, True]
     assert (await service.stats(server, ada)).total_drawings == 2
@@ -197,7 +209,7 @@ async def test_a_drawing_whose_flags_say_what_was_odd_is_stored(server: Context,
     first = await service.submit(server, ada, odd)
     assert first.flags == ["time-normalised"]
     again = await service.submit(server, ada, odd)
-    assert msgspec.structs.replace(first, duplicate=True) == again
+    assert again == msgspec.structs.replace(first, duplicate=True)
 
 
 async def test_an_id_stands_for_one_shape_too(server: Context, boss: Who) -> None:

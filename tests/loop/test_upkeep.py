@@ -83,7 +83,7 @@ async def test_blobs_of_merged_segments_go_when_nobody_can_be_reading_them(
 
         async def moved() -> bool:
             async with server.db.read(boss.workspace) as tx:
-                return await inbox.oldest_ms(tx, data.STREAM) is None
+                return (await inbox.row_counts(tx))[data.STREAM][0] == 0
 
         await work_until(apart, moved)
     before = await _blobs(server, boss)

@@ -32,26 +32,18 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False)
     duration_ms: float
     flags: list[str]
 
-    def encode(self) -> bytes:
-        """As the inbox keeps it (MessagePack)."""
-        return _encoder.encode(self)
 
+encode_head = msgspec.msgpack.Encoder().encode
+"""A head as the inbox keeps it."""
+decode_head = msgspec.msgpack.Decoder(Head).decode
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Head)
 _json = msgspec.json.Encoder()
-
 
 Score = Callable[[bytes], Quality]
 """Rates one payload."""
 
 Moved = Callable[[Tx, Sequence[Head]], Awaitable[None]]
 """What else happens in the transaction that puts records on the shelf."""
-
-
-def head_of(row: Row) -> Head:
-    """The facts of a row in the inbox."""
-    return _decoder.decode(row.head)
 
 
 def table(rows: Sequence[Row], heads: Sequence[Head], qualities: Sequence[Quality]) -> pa.Table:
@@ -119,7 +111,7 @@ def shelf_rows(
 
 def waiting_record(row: Row) -> Record:
     """A record as it is shown while it waits in the inbox: not scored yet."""
-    head = head_of(row)
+    head = decode_head(row.head)
     return Record(
         id=row.key,
         content=row.content.hex(),

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from volano.core.segments import compact, inbox
-from volano.core.segments.inbox import Inbox, Row, Stored
+from volano.core.segments.inbox import Inbox, Row
 from volano.core.segments.parquet import Place, Segments
 from volano.core.threads import to_its_end
 from volano.data import ingest, snapshot, staging, store
@@ -43,33 +43,30 @@ _CHUNK = 1 << 20
 _EXPORTED = 500  # records in memory at once
 
 
-class RecordInbox(Inbox):
-    """The inbox of records in this process."""
+@dataclass(frozen=True, slots=True)
+class State:
+    """What one process keeps for the shelf."""
+
+    inbox: Inbox
+    """Takes records in: each is there once however often it is sent."""
+    segments: Segments
+    """Reads what has left the inbox."""
 
 
-def open_inbox(db: Database, settings: Settings) -> RecordInbox:
-    """The inbox that `append` uses; one per process."""
-    return RecordInbox(
-        db, STREAM, store.contents, group=settings.inbox_group, queue=settings.inbox_queue
-    )
-
-
-async def append(ctx: Context, workspace: str, rows: Sequence[Row]) -> list[Stored]:
-    """Store records durably; each is there once however often it is sent.
-
-    Raises: Overloaded, DatabaseUnavailable, StorageFull; then nothing of `rows` is acknowledged.
-    """
-    return await ctx.part(RecordInbox).append(workspace, rows, now_ms=_now_ms())
+def open_state(db: Database, segments: Segments, settings: Settings) -> State:
+    """Return the state of a process that has taken nothing in yet."""
+    group, queue = settings.inbox_group, settings.inbox_queue
+    return State(Inbox(db, STREAM, store.contents, group=group, queue=queue), segments)
 
 
 async def compact_records(ctx: Context, job: Job, score: ingest.Score, moved: ingest.Moved) -> int:
-    """Move what waits in the inbox onto the shelf, scored; how many records.
+    """Move what waits in the inbox onto the shelf, scored; return how many records.
 
     `score` rates one payload (pure, runs in a thread), `moved` runs in the same transaction.
     """
 
     def plan(rows: Sequence[Row]) -> tuple[Any, compact.Shelve]:
-        heads = [ingest.head_of(row) for row in rows]
+        heads = [ingest.decode_head(row.head) for row in rows]
         qualities = [score(row.payload) for row in rows]
 
         async def shelve(tx: Tx, segment: compact.Segment) -> None:
@@ -83,8 +80,8 @@ async def compact_records(ctx: Context, job: Job, score: ingest.Score, moved: in
 
 
 async def waiting_heads(tx: Tx, contributor: str) -> list[Head]:
-    """The facts of a contributor's records that are acknowledged but not yet on the shelf."""
-    return [ingest.head_of(row) for row in await inbox.of_subject(tx, STREAM, contributor)]
+    """Return the facts of a contributor's records that are acknowledged but not on the shelf."""
+    return [ingest.decode_head(row.head) for row in await inbox.of_subject(tx, STREAM, contributor)]
 
 
 async def page(
@@ -118,7 +115,7 @@ async def payload(ctx: Context, who: Who, id: str) -> tuple[schemas.Record, byte
     found, place, waiting = await _found(ctx, who.workspace, id)
     if place is None:
         return found, waiting
-    return found, await ctx.part(Segments).value(who.workspace, place, ingest.PAYLOAD)
+    return found, await ctx.part(State).segments.value(who.workspace, place, ingest.PAYLOAD)
 
 
 async def content(ctx: Context, who: Who, id: str) -> ingest.Content:
@@ -158,7 +155,7 @@ async def _contents(
     for (blob, size), places in groupby(wanted, key=lambda place: (place.blob, place.size)):
         here = list(places)
         numbers, columns = [place.row for place in here], (ingest.QUALITY, ingest.PAYLOAD)
-        rows = await ctx.part(Segments).rows(workspace, blob, size, numbers, columns)
+        rows = await ctx.part(State).segments.rows(workspace, blob, size, numbers, columns)
         values = (rows[column].to_pylist() for column in columns)
         found |= zip(here, zip(*values, strict=True), strict=True)
     return [ingest.content(record, *found[place]) for record, place in placed]
@@ -272,7 +269,7 @@ async def snapshot_records(
     """
     row = await _snapshot_row(ctx, who.workspace, id)
     manifest = (who.workspace, row.manifest, row.manifest_size)
-    lines = await ctx.part(Segments).following(
+    lines = await ctx.part(State).segments.following(
         *manifest, key=after or "", column="record", limit=limit + 1
     )
     items = [snapshot.line(values) for values in lines.slice(0, limit).to_pylist()]
@@ -308,7 +305,7 @@ async def snapshots_with(ctx: Context, who: Who, record_id: str, *, limit: int) 
     async def line(row: sa.Row[Any]) -> dict[str, Any] | None:
         manifest = (who.workspace, row.manifest, row.manifest_size)
         async with turns:
-            return await ctx.part(Segments).lookup(*manifest, key=record_id, column="record")
+            return await ctx.part(State).segments.lookup(*manifest, key=record_id, column="record")
 
     searched = list(newest.values())[::-1]
     lines = await asyncio.gather(*(line(row) for row in searched))
@@ -369,7 +366,3 @@ async def _snapshot_row(ctx: Context, workspace: str, id_or_name: str) -> sa.Row
 
 def _snapshot(row: sa.Row[Any]) -> schemas.Snapshot:
     return msgspec.convert(row, schemas.Snapshot, from_attributes=True)
-
-
-def _now_ms() -> int:
-    return int(utc_now().timestamp() * 1000)

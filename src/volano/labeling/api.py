@@ -2,10 +2,10 @@
 
 from volano.core.context import Context
 from volano.core.http import Routes
-from volano.core.http.page import Limit
-from volano.labeling import intake, service
+from volano.core.http.page import After, Limit
+from volano.labeling import service
 from volano.schemas.accounts import NameTaken, Who
-from volano.schemas.common import Page
+from volano.schemas.common import CursorRefused, Page
 from volano.schemas.data import DrawingBatch, DrawingImport, NewDrawing
 from volano.schemas.labeling import (
     DrawingIdReused,
@@ -21,11 +21,11 @@ drawings = Routes("/drawings", tag="labeling")
 user = Routes("/user", tag="labeling")
 
 
-@shapes.get(allow="draw")
+@shapes.get(allow="draw", errors=(CursorRefused,))
 async def list_shapes(
-    ctx: Context, who: Who, *, after: str | None = None, limit: Limit = 200
+    ctx: Context, who: Who, *, after: After = "", limit: Limit = 200
 ) -> Page[Shape]:
-    """What can be drawn."""
+    """List what can be drawn."""
     return await service.shapes(ctx, who, after=after, limit=limit)
 
 
@@ -39,7 +39,7 @@ async def add_shape(ctx: Context, who: Who, body: NewShape) -> Shape:
     allow="draw",
     status=201,
     natural=True,
-    reads={intake.BINARY_MEDIA_TYPE: intake.unpack},
+    reads={service.BINARY_MEDIA_TYPE: service.unpack},
     errors=(UnknownShape, DrawingIdReused),
 )
 async def submit(
@@ -63,7 +63,7 @@ async def import_drawings(ctx: Context, who: Who, body: DrawingImport) -> list[O
 
 @user.get("/stats", allow="draw")
 async def stats(ctx: Context, who: Who) -> UserStats:
-    """What the caller has given so far."""
+    """Show what the caller has given so far."""
     return await service.stats(ctx, who)
 
 

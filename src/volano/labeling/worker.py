@@ -10,5 +10,5 @@ handlers = Handlers()
 
 @handlers.on(COMPACT)
 async def compact_records(ctx: Context, job: Job) -> None:
-    """Idempotent by the inbox: rows that have moved are no longer there."""
+    """Compact records. Idempotent by the inbox: rows that have moved are no longer there."""
     await service.compact(ctx, job)

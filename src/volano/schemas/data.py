@@ -14,13 +14,20 @@ Device = Literal["unknown", "mouse", "touch", "pen", "synthetic", "import"]
 DEFAULT_COLOR = "#000000"
 DEFAULT_WIDTH_PX = 4.0
 
-Flag = Literal["time-normalised", "off-canvas", "pressure-partial", "duration-mismatch"]
+Flag = Literal[
+    "time-normalised",
+    "off-canvas",
+    "pressure-partial",
+    "duration-mismatch",
+    "timestamps-in-seconds",
+]
 """What was odd about a drawing that was accepted all the same:
 
 - time-normalised: some timestamps ran backwards and were raised to the latest before them;
 - off-canvas: the pointer left the canvas while it drew;
 - pressure-partial: only some points had pressure, the others count as 0;
-- duration-mismatch: the stated duration is shorter than the timestamps span.
+- duration-mismatch: the stated duration is shorter than the timestamps span;
+- timestamps-in-seconds: as milliseconds no pointer is that fast; they were taken as seconds.
 """
 
 
@@ -106,7 +113,7 @@ class Drawing(Struct, frozen=True, kw_only=True):
 
 
 class BadDrawingId(Invalid):
-    """The drawing id {id!r} is not a UUID in lower case."""
+    """The drawing id {id!r} is not a UUID."""
 
     remedy = "Make one UUIDv7 when the drawing starts and send it with every try."
 

@@ -1,6 +1,7 @@
 """The inbox acknowledges what is durable, each key once, however it is sent."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tests.core.segments.streams import HOME, STREAM, Shelf, open_inbox, row, rows, waiting
 from volano.core.context import Context
 from volano.core.db import Database, Tx
-from volano.core.segments.inbox import Inbox, Row, Stored, drop, find, oldest_ms, take
+from volano.core.segments.inbox import Inbox, Row, Stored, drop, find, row_counts, take
 from volano.schemas.common import DatabaseUnavailable, Overloaded
 
 
@@ -23,10 +24,25 @@ async def test_an_acknowledged_row_is_there_with_all_that_was_given(server: Cont
     answer = await inbox.append(HOME, [sent], now_ms=77)
     async with server.db.read(HOME) as tx:
         there = (await find(tx, STREAM, [sent.key]))[sent.key]
-    assert [Stored(False, sent.content)] == answer
-    assert (sent.head, sent.payload, "ada", 77) == (
-        there.head, there.payload, there.subject, there.received_ms,
-    )  # fmt: skip
+    assert answer == [Stored(False, sent.content)]
+    assert there.head == sent.head
+    assert there.payload == sent.payload
+    assert there.subject == "ada"
+    assert there.received_ms == 77
+
+
+async def test_a_row_without_a_time_has_that_of_the_process_that_took_it(server: Context) -> None:
+    before = time.time_ns() // 1_000_000
+    await open_inbox(server).append(HOME, rows(1))
+    async with server.db.read(HOME) as tx:
+        (there,) = (await find(tx, STREAM, [row(1).key])).values()
+    assert before <= there.received_ms <= time.time_ns() // 1_000_000
+
+
+async def test_appending_nothing_commits_nothing(server: Context) -> None:
+    inbox = open_inbox(server)
+    assert await inbox.append(HOME, []) == []
+    assert inbox.rows_waiting == 0
 
 
 async def test_many_callers_at_once_share_one_commit(server: Context) -> None:
@@ -178,8 +194,6 @@ async def test_the_oldest_rows_are_taken_first(server: Context) -> None:
         await inbox.append(HOME, [row(number)], now_ms=at_ms)
     async with server.db.read(HOME) as tx:
         assert rows(3, 2) == [_as_sent(one) for one in await take(tx, STREAM, 2)]
-        assert await oldest_ms(tx, STREAM) == 10
-        assert await oldest_ms(tx, "another stream") is None
 
 
 def _as_sent(there: Row) -> Row:
@@ -192,4 +206,4 @@ async def test_more_keys_are_dropped_than_one_statement_can_name(server: Context
     await inbox.append(HOME, many, now_ms=1)
     async with server.db.begin(HOME) as tx:
         assert await drop(tx, STREAM, [one.key for one in many]) == 33_000
-        assert await oldest_ms(tx, STREAM) is None
+        assert await row_counts(tx) == {}

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from volano.schemas.common import Overloaded
 _KEYS = 10_000
 """In one statement: both databases take some 32,000 parameters."""
 
-_COLUMNS = [column.name for column in inbox.columns if column.name != "workspace"]
+_COLUMNS = ["stream", "key", "subject", "content", "head", "payload", "received_ms", "batch"]
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -70,24 +71,34 @@ class Inbox:
         self.db, self.stream, self.known = db, stream, known
         self.group, self.queue = group, queue
         self.rows_waiting = 0
-        self._lanes: dict[str, list[_Waiting]] = {}
+        self._gathering: dict[str, list[_Waiting]] = {}
+        """By workspace, what its next groups are made of; a workspace that drains has an entry."""
         self._drains: set[asyncio.Task[None]] = set()
 
-    async def append(self, workspace: str, rows: Sequence[Row], *, now_ms: int) -> list[Stored]:
-        """Store the rows durably and say for each whether it was new; returns after the commit.
+    async def append(
+        self, workspace: str, rows: Sequence[Row], *, now_ms: int | None = None
+    ) -> list[Stored]:
+        """Store the rows durably and say for each whether it was new; return after the commit.
+
+        `now_ms` is when they were received: by this process's clock where it is not given.
 
         Raises: Overloaded (too many rows wait for a commit), DatabaseUnavailable, StorageFull.
         """
+        if not rows:
+            return []
         if self.rows_waiting + len(rows) > self.queue:
             raise Overloaded
-        waiting = _Waiting(rows, now_ms, asyncio.get_running_loop().create_future())
+        received_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+        waiting = _Waiting(rows, received_ms, asyncio.get_running_loop().create_future())
         self.rows_waiting += len(rows)
-        lane = self._lanes.get(workspace)
-        if lane is None:
-            self._lanes[workspace] = [waiting]
-            self._start_drain(workspace)
+        if workspace in self._gathering:
+            self._gathering[workspace].append(waiting)
         else:
-            lane.append(waiting)
+            self._gathering[workspace] = [waiting]
+            # Its own task: a caller that gives up must not take its group's commit with it.
+            drain = asyncio.create_task(self._drain(workspace), name=f"inbox {self.stream}")
+            self._drains.add(drain)
+            drain.add_done_callback(self._drains.discard)
         return await waiting.done
 
     async def close(self) -> None:
@@ -95,54 +106,49 @@ class Inbox:
         while self._drains:
             await asyncio.wait(self._drains)
 
-    def _start_drain(self, workspace: str) -> None:
-        # Its own task: a caller that gives up must not take its group's commit with it.
-        drain = asyncio.create_task(self._drain(workspace), name=f"inbox {self.stream}")
-        self._drains.add(drain)
-        drain.add_done_callback(self._drains.discard)
-
     async def _drain(self, workspace: str) -> None:
+        """Commit one group after the other until no more gathers."""
         try:
-            while self._lanes[workspace]:
-                await self._commit(workspace, self._next_group(workspace))
+            while group := self._next_group(workspace):
+                await self._commit(workspace, group)
         finally:
-            for waiting in self._lanes.pop(workspace):
+            for waiting in self._gathering.pop(workspace):
+                self._leave(waiting)
+
+    def _next_group(self, workspace: str) -> list[_Waiting]:
+        gathered = self._gathering[workspace]
+        rows = taken = 0
+        for waiting in gathered:
+            if taken and rows + len(waiting.rows) > self.group:
+                break
+            rows, taken = rows + len(waiting.rows), taken + 1
+        self._gathering[workspace] = gathered[taken:]
+        return gathered[:taken]
+
+    async def _commit(self, workspace: str, group: list[_Waiting]) -> None:
+        """Store a group and tell every caller of it what became of their rows, or what failed."""
+        try:
+            # Gathered, so that whatever failed comes back as a value.
+            (found,) = await asyncio.gather(self._store(workspace, group), return_exceptions=True)
+            for number, waiting in enumerate(group):
+                if waiting.done.done():  # it gave up waiting
+                    continue
+                if isinstance(found, BaseException):
+                    waiting.done.set_exception(found)
+                else:
+                    waiting.done.set_result(found[number])
+        finally:
+            for waiting in group:
                 self._leave(waiting)
 
     def _leave(self, waiting: _Waiting) -> None:
         self.rows_waiting -= len(waiting.rows)
         waiting.done.cancel()
 
-    def _next_group(self, workspace: str) -> list[_Waiting]:
-        lane = self._lanes[workspace]
-        rows = taken = 0
-        for waiting in lane:
-            if taken and rows + len(waiting.rows) > self.group:
-                break
-            rows, taken = rows + len(waiting.rows), taken + 1
-        self._lanes[workspace] = lane[taken:]
-        return lane[:taken]
-
-    async def _commit(self, workspace: str, group: list[_Waiting]) -> None:
-        try:
-            # Gathered, so that whatever failed is told to every caller of the group.
-            (found,) = await asyncio.gather(self._store(workspace, group), return_exceptions=True)
-            answers: Sequence[list[Stored] | BaseException]
-            answers = [found] * len(group) if isinstance(found, BaseException) else found
-            for waiting, answer in zip(group, answers, strict=True):
-                _tell(waiting.done, answer)
-        finally:
-            for waiting in group:
-                self._leave(waiting)
-
     async def _store(self, workspace: str, group: Sequence[_Waiting]) -> list[list[Stored]]:
-        async with self.db.begin(workspace) as tx:
-            outcomes = await self._insert(tx, group)
-        return _answers(group, outcomes)
+        """Store the rows of a group in one transaction; return what each of its callers is told.
 
-    async def _insert(self, tx: Tx, group: Sequence[_Waiting]) -> dict[str, Stored]:
-        """Insert first, then look at what has left: a row that is being moved meanwhile is seen.
-
+        Insert first, then look at what has left: a row that is being moved meanwhile is seen.
         (Under READ COMMITTED the insert waits for the mover's delete, and the look-up after it
         sees what the mover committed.)
         """
@@ -151,47 +157,28 @@ class Inbox:
             for row in waiting.rows:
                 rows.setdefault(row.key, (row, waiting.received_ms))
         batch = int.from_bytes(os.urandom(7), "big")
-        # Sorted, so that two processes with some of the same keys do not lock each other out.
-        values = [_values(self.stream, *rows[key], batch) for key in sorted(rows)]
+        values = [
+            (self.stream, key, row.subject, row.content, row.head, row.payload, ms, batch)
+            # Sorted, so that two processes with some of the same keys do not lock each other out.
+            for key, (row, ms) in sorted(rows.items())
+        ]
         old: dict[str, bytes] = {}
-        if await tx.append(inbox, _COLUMNS, values) < len(values):
-            there = await find(tx, self.stream, rows)
-            old = {key: row.content for key, row in there.items() if row.batch != batch}
-        moved = await self.known(tx, [key for key in rows if key not in old])
-        await drop(tx, self.stream, list(moved))
+        async with self.db.begin(workspace) as tx:
+            if await tx.append(inbox, _COLUMNS, values) < len(values):
+                there = await find(tx, self.stream, rows)
+                old = {key: row.content for key, row in there.items() if row.batch != batch}
+            moved = await self.known(tx, [key for key in rows if key not in old])
+            await drop(tx, self.stream, moved)
         old |= moved
-        return {
-            key: Stored(key in old, old.get(key, row.content)) for key, (row, _) in rows.items()
-        }
-
-
-def _answers(group: Sequence[_Waiting], outcomes: Mapping[str, Stored]) -> list[list[Stored]]:
-    """What each caller is told: of a key that came twice, the second is the duplicate."""
-    seen: set[str] = set()
-
-    def told(key: str) -> Stored:
-        there, again = outcomes[key], key in seen
-        seen.add(key)
-        return Stored(True, there.content) if again else there
-
-    return [[told(row.key) for row in waiting.rows] for waiting in group]
-
-
-def _tell(caller: asyncio.Future[list[Stored]], answer: list[Stored] | BaseException) -> None:
-    if caller.done():  # it gave up waiting
-        return
-    if isinstance(answer, BaseException):
-        caller.set_exception(answer)
-    else:
-        caller.set_result(answer)
-
-
-def _values(stream: str, row: Row, received_ms: int, batch: int) -> tuple[Any, ...]:
-    return (stream, row.key, row.subject, row.content, row.head, row.payload, received_ms, batch)
+        # What is new is old to a second row with its key.
+        return [
+            [Stored(row.key in old, old.setdefault(row.key, row.content)) for row in waiting.rows]
+            for waiting in group
+        ]
 
 
 async def find(tx: Tx, stream: str, keys: Collection[str]) -> dict[str, Row]:
-    """The rows of these keys that are still in the inbox."""
+    """Return the rows of these keys that are still in the inbox."""
     if not keys:
         return {}
     query = tx.select(inbox).where(inbox.c.stream == stream, inbox.c.key.in_(keys))
@@ -199,14 +186,14 @@ async def find(tx: Tx, stream: str, keys: Collection[str]) -> dict[str, Row]:
 
 
 async def take(tx: Tx, stream: str, limit: int) -> list[Row]:
-    """The oldest rows of the stream, at most `limit`; they stay until `drop`."""
+    """Return the oldest rows of the stream, at most `limit`; they stay until `drop`."""
     query = tx.select(inbox).where(inbox.c.stream == stream)
     query = query.order_by(inbox.c.received_ms, inbox.c.key).limit(limit)
     return [_row(row) for row in await tx.all(query)]
 
 
-async def standing(tx: Tx) -> dict[str, tuple[int, int]]:
-    """Of every stream: the rows that wait in the inbox, and all rows there are, at one moment."""
+async def row_counts(tx: Tx) -> dict[str, tuple[int, int]]:
+    """Return, by stream, the rows that wait in the inbox and all rows there are, at one moment."""
     zero = sa.literal(0)
     waits = tx.select(inbox.c.stream, sa.func.count().label("n"), zero.label("moved"))
     moved = tx.select(segments.c.stream, zero.label("n"), sa.func.sum(segments.c.rows))
@@ -219,22 +206,15 @@ async def standing(tx: Tx) -> dict[str, tuple[int, int]]:
 
 
 async def received_since(tx: Tx, stream: str, ms: int) -> int:
-    """The rows that came since then, to within the age of one segment."""
+    """Count the rows that came since then, to within the age of one segment."""
     waits = tx.select(sa.func.count()).where(inbox.c.stream == stream, inbox.c.received_ms >= ms)
     moved = tx.select(sa.func.sum(segments.c.rows))
     moved = moved.where(segments.c.stream == stream, segments.c.created_ms >= ms)
     return int(await tx.scalar(waits)) + int(await tx.scalar(moved) or 0)
 
 
-async def oldest_ms(tx: Tx, stream: str) -> int | None:
-    """When the row arrived that waits longest; None if none waits."""
-    query = tx.select(sa.func.min(inbox.c.received_ms)).where(inbox.c.stream == stream)
-    found: int | None = await tx.scalar(query)
-    return found
-
-
 async def drop(tx: Tx, stream: str, keys: Collection[str]) -> int:
-    """Remove rows that now stand elsewhere; how many were there."""
+    """Remove rows that now stand elsewhere; return how many were there."""
     gone, all_keys = 0, list(keys)
     for first in range(0, len(all_keys), _KEYS):
         named = inbox.c.key.in_(all_keys[first : first + _KEYS])
@@ -243,7 +223,7 @@ async def drop(tx: Tx, stream: str, keys: Collection[str]) -> int:
 
 
 async def of_subject(tx: Tx, stream: str, subject: str) -> list[Row]:
-    """One subject's rows that are still in the inbox (it is small: a scan), without payloads."""
+    """Return a subject's rows in the inbox (it is small: a scan), without their payloads."""
     columns = [column for column in inbox.c if column.name != "payload"]
     query = tx.select(*columns, sa.literal(b"", sa.LargeBinary).label("payload"))
     query = query.where(inbox.c.stream == stream, inbox.c.subject == subject)

@@ -20,6 +20,7 @@ from volano.schemas.data import (
     BadDrawingId,
     BadTimestamp,
     Canvas,
+    CodecError,
     Device,
     DrawingEmpty,
     DrawingTooLarge,
@@ -35,11 +36,14 @@ from volano.schemas.data import (
 )
 from volano.schemas.errors import VolanoError
 
-Ends = Sequence[float]
+Ends = list[float]
 """Of x, y and timestamp."""
 
-_UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_UUID = re.compile(
+    "[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE
+)
 _FLAGS: tuple[Flag, ...] = get_args(Flag)
+_EPOCH_S = 1e9
 _PASS = 2048
 """Points in one pass: few enough for the processor's cache, enough to hide the cost of a call."""
 
@@ -63,10 +67,13 @@ class Encoded:
     """A drawing ready to be stored, and the facts that are stored beside it."""
 
     payload: bytes
+    device: Device
     strokes: int
     points: int
+    start_ms: float
+    """What the client's clock showed at the first point."""
     duration_ms: float
-    flags: list[Flag]
+    flags: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +89,7 @@ _DEFAULT_LIMITS = Limits()
 
 
 def encode(new: NewDrawing, limits: Limits = _DEFAULT_LIMITS) -> Encoded:
-    """The payload of a drawing as it came over the wire, with its facts.
+    """Return the payload of a drawing as it came over the wire, with its facts.
 
     Raises: BadDrawingId, BadCanvas, DrawingEmpty, TooManyStrokes, TooManyPoints, PointNotFinite,
     PointOffCanvas, BadTimestamp, DrawingTooLong, DrawingTooLarge, PayloadMalformed (what the wire
@@ -97,15 +104,53 @@ def encode(new: NewDrawing, limits: Limits = _DEFAULT_LIMITS) -> Encoded:
 def encode_all(
     many: Sequence[NewDrawing], limits: Limits = _DEFAULT_LIMITS
 ) -> list[Encoded | VolanoError]:
-    """What `encode` returns or raises for each of these drawings, for less than one by one."""
-    arriving = [_opened(new, limits) for new in many]
+    """Return what `encode` returns or raises for each drawing, for less than one by one."""
+    arriving: list[_Arriving | VolanoError] = []
+    for new in many:
+        try:
+            arriving.append(_Arriving(new, limits))
+        except VolanoError as error:
+            arriving.append(error)
     sound = [one for one in arriving if isinstance(one, _Arriving)]
     found = chain.from_iterable(_encode(some, limits) for some in _passes(sound))
     return [next(found) if isinstance(one, _Arriving) else one for one in arriving]
 
 
+def admit_all(
+    many: Sequence[tuple[str, bytes]], limits: Limits = _DEFAULT_LIMITS
+) -> list[Encoded | VolanoError]:
+    """Return drawings that clients have encoded, by id and payload, or why each is refused."""
+    small = [payload for _, payload in many if len(payload) <= limits.payload_bytes]
+    headers = dict(zip(small, strokes.validate_all(small), strict=True)) if small else {}
+    return [_admit(id, payload, headers.get(payload), limits) for id, payload in many]
+
+
+def _admit(
+    id: str, payload: bytes, header: strokes.Header | CodecError | None, limits: Limits
+) -> Encoded | VolanoError:
+    if not _UUID.fullmatch(id):
+        return BadDrawingId(id=id[:64])
+    if header is None:
+        return DrawingTooLarge(size=len(payload), limit=limits.payload_bytes)
+    if isinstance(header, CodecError):
+        return header
+    if header.strokes > limits.strokes:
+        return TooManyStrokes(strokes=header.strokes, limit=limits.strokes)
+    if header.points > limits.points:
+        return TooManyPoints(points=header.points, limit=limits.points)
+    return Encoded(
+        payload=payload,
+        device=header.device,
+        strokes=header.strokes,
+        points=header.points,
+        start_ms=header.t0_ms,
+        duration_ms=header.duration_ms,
+        flags=[],
+    )
+
+
 def decode(payload: bytes) -> Content:
-    """The drawing in a payload as clients see it.
+    """Return the drawing in a payload as clients see it.
 
     Positions are within 1/8 px, times within 1/2 ms, pressure within 1/510 of what was sent.
     Raises: CodecError.
@@ -129,34 +174,8 @@ def decode(payload: bytes) -> Content:
     )
 
 
-def check_id(id: str) -> None:
-    """Raises: BadDrawingId (not a UUID in lower case)."""
-    if not _UUID.fullmatch(id):
-        raise BadDrawingId(id=id[:64])
-
-
-def _check_canvas(canvas: Canvas, limits: Limits) -> None:
-    least, most = limits.least_side_px, limits.most_side_px
-    if not (least <= canvas.width <= most and least <= canvas.height <= most):
-        raise BadCanvas(width=canvas.width, height=canvas.height, least=least, most=most)
-
-
-def _counts(new: NewDrawing, limits: Limits) -> list[int]:
-    """How many points each stroke has."""
-    if not new.strokes:
-        raise DrawingEmpty(what="the drawing", missing="strokes")
-    if len(new.strokes) > limits.strokes:
-        raise TooManyStrokes(strokes=len(new.strokes), limit=limits.strokes)
-    counts = [len(stroke.points) for stroke in new.strokes]
-    if 0 in counts:
-        raise DrawingEmpty(what=f"stroke {counts.index(0)}", missing="points")
-    if sum(counts) > limits.points:
-        raise TooManyPoints(points=sum(counts), limit=limits.points)
-    return counts
-
-
 def _place(counts: list[int], index: int) -> dict[str, int]:
-    """Which point of which stroke it is, both from 0, as facts of an error."""
+    """Return which point of which stroke it is, both from 0, as facts of an error."""
     starts = [0, *accumulate(counts)]
     stroke = bisect_right(starts, index) - 1
     return {"stroke": stroke, "point": index - starts[stroke]}
@@ -165,19 +184,39 @@ def _place(counts: list[int], index: int) -> dict[str, int]:
 class _Arriving:
     """One drawing on its way in."""
 
-    __slots__ = ("counts", "duration_ms", "flags", "new", "points", "pressure", "styles")
+    __slots__ = (
+        "counts",
+        "duration_ms",
+        "flags",
+        "new",
+        "points",
+        "pressure",
+        "start_ms",
+        "styles",
+    )
 
     def __init__(self, new: NewDrawing, limits: Limits) -> None:
-        check_id(new.id)
-        _check_canvas(new.canvas, limits)
+        if not _UUID.fullmatch(new.id):
+            raise BadDrawingId(id=new.id[:64])
+        canvas, least, most = new.canvas, limits.least_side_px, limits.most_side_px
+        if not (least <= canvas.width <= most and least <= canvas.height <= most):
+            raise BadCanvas(width=canvas.width, height=canvas.height, least=least, most=most)
+        if not new.strokes:
+            raise DrawingEmpty(what="the drawing", missing="strokes")
+        if len(new.strokes) > limits.strokes:
+            raise TooManyStrokes(strokes=len(new.strokes), limit=limits.strokes)
+        self.counts = [len(stroke.points) for stroke in new.strokes]
+        if 0 in self.counts:
+            raise DrawingEmpty(what=f"stroke {self.counts.index(0)}", missing="points")
+        if sum(self.counts) > limits.points:
+            raise TooManyPoints(points=sum(self.counts), limit=limits.points)
         self.new = new
-        self.counts = _counts(new, limits)
         self.points = list(chain.from_iterable([stroke.points for stroke in new.strokes]))
         colors = [stroke.color for stroke in new.strokes]
         self.styles = packing.styles(colors, [s.width for s in new.strokes], len(colors))
         self.pressure = b""
         self.flags: set[Flag] = set()
-        self.duration_ms = 0.0
+        self.start_ms = self.duration_ms = 0.0
 
     def check(self, values: Values, least: Ends, most: Ends, limits: Limits) -> None:
         """Refuse columns that are no drawing; `least` and `most` are of x, y and timestamp.
@@ -195,7 +234,13 @@ class _Arriving:
         if not (least[2] >= 0 and most[2] <= LARGEST_TIME):
             _check_finite(values, self.counts)
             _refuse_time(values[2], self.counts)
-        self._measure(int(most[2] + 0.5) - int(values[2, 0] + 0.5), limits)
+        start, last = float(values[2, 0]), most[2]
+        if _are_seconds(start, last - start, len(self.points)):
+            self.flags.add("timestamps-in-seconds")
+            values[2] *= 1000
+            start, last = start * 1000, last * 1000
+        self.start_ms = start
+        self._measure(int(last + 0.5) - int(start + 0.5), limits)
 
     def press(self, levels: Values | None, partial: bool) -> None:
         """Take the pressure column. A mouse reports a constant: do not ask it."""
@@ -210,7 +255,7 @@ class _Arriving:
             self.flags.add("pressure-partial")
 
     def _measure(self, span_ms: int, limits: Limits) -> None:
-        """The duration is what the client says, unless its own timestamps say more."""
+        """Take the duration that the client states, unless its own timestamps say more."""
         stated = span_ms if self.new.duration_ms is None else self.new.duration_ms
         if not max(stated, span_ms) <= limits.duration_ms:
             raise DrawingTooLong(duration_ms=max(stated, span_ms), limit=limits.duration_ms)
@@ -219,7 +264,7 @@ class _Arriving:
         self.duration_ms = max(stated, span_ms)
 
     def frame(self) -> Frame:
-        """What is written beside the points."""
+        """Return what is written beside the points."""
         return Frame(
             counts=self.counts,
             width=self.new.canvas.width,
@@ -230,27 +275,22 @@ class _Arriving:
         )
 
     def encoded(self, payload: bytes, limits: Limits) -> Encoded | VolanoError:
-        """What is stored of it."""
+        """Return what is stored of it."""
         if len(payload) > limits.payload_bytes:
             return DrawingTooLarge(size=len(payload), limit=limits.payload_bytes)
         return Encoded(
             payload=payload,
+            device=self.new.device,
             strokes=len(self.counts),
             points=len(self.points),
+            start_ms=self.start_ms,
             duration_ms=self.duration_ms,
             flags=[flag for flag in _FLAGS if flag in self.flags] if self.flags else [],
         )
 
 
-def _opened(new: NewDrawing, limits: Limits) -> _Arriving | VolanoError:
-    try:
-        return _Arriving(new, limits)
-    except VolanoError as error:
-        return error
-
-
 def _passes(arriving: Sequence[_Arriving]) -> Iterator[list[_Arriving]]:
-    """The drawings in groups whose columns stay in the processor's cache."""
+    """Yield the drawings in groups whose columns stay in the processor's cache."""
     some: list[_Arriving] = []
     points = 0
     for one in arriving:
@@ -264,7 +304,7 @@ def _passes(arriving: Sequence[_Arriving]) -> Iterator[list[_Arriving]]:
 
 
 def _encode(arriving: Sequence[_Arriving], limits: Limits) -> list[Encoded | VolanoError]:
-    """In one pass over all points of these drawings."""
+    """Encode these drawings in one pass over all their points."""
     starts = [0, *accumulate([len(one.points) for one in arriving])]
     values: Values = np.empty((3, starts[-1]))
     refused = _check(arriving, values, starts, limits)
@@ -280,7 +320,7 @@ def _encode(arriving: Sequence[_Arriving], limits: Limits) -> list[Encoded | Vol
 def _check(
     arriving: Sequence[_Arriving], values: Values, starts: list[int], limits: Limits
 ) -> dict[int, VolanoError]:
-    """Write all points into `values`; which drawings are refused, and why."""
+    """Write all points into `values`; return which drawings are refused, and why."""
     spans = list(pairwise(starts))
     levels = [
         packing.fill(values[:, start:end], one.points)
@@ -299,7 +339,7 @@ def _check(
 
 
 def _steps(values: Values, arriving: Sequence[_Arriving], starts: list[int]) -> Ints:
-    """The columns in the codec's units, time never falling; `values` is overwritten."""
+    """Return the columns in the codec's units, time never falling; overwrite `values`."""
     values[:2] *= STEPS_PER_PX
     values += 0.5
     steps = np.floor(values, out=values).astype(np.int64)
@@ -312,6 +352,19 @@ def _steps(values: Values, arriving: Sequence[_Arriving], starts: list[int]) -> 
                 one.flags.add("time-normalised")
                 np.maximum.accumulate(steps[2, start:end], out=steps[2, start:end])
     return steps
+
+
+def _are_seconds(start: float, span: float, points: int) -> bool:
+    """Tell whether timestamps make sense as seconds, and none as the milliseconds they should be.
+
+    No pointer reports ten points a millisecond (a fast mouse reports eight), and no hand draws one
+    a millisecond in less than 20. A clock of seconds starts in 1970 or with the page.
+    """
+    waits = points - 1
+    if _EPOCH_S <= start <= 4 * _EPOCH_S:  # 2001 to 2096; in milliseconds a page open for weeks
+        return waits > 1 and span < waits
+    too_fast = span < waits / 10 or span < min(waits, 20)
+    return waits > 1 and start < _EPOCH_S and span >= waits / 1000 and too_fast
 
 
 def _check_finite(values: Values, counts: list[int]) -> None:
