@@ -184,6 +184,17 @@ async def test_append_without_once_refuses_a_key_that_is_there(shelf: Database) 
             await tx.append(books, ("title", "author", "pages"), [("one", "x", 1)], once=False)
 
 
+async def test_a_failed_append_leaves_none_of_its_rows(shelf: Database) -> None:
+    """Also those that its statement wrote before it came to the one that is there."""
+    rows = [(f"t{n:04}", "anna", n) for n in range(100)] + [("one", "anna", 7)]
+    async with shelf.begin(HERE) as tx:
+        await tx.run(tx.insert(books).values(title="before", author="x", pages=1))
+        with pytest.raises(sa.exc.IntegrityError):
+            async with shelf.begin(HERE) as inner:
+                await inner.append(books, ("title", "author", "pages"), rows, once=False)
+    assert await titles(shelf, HERE) == ["before", "one", "two"]
+
+
 async def test_an_exception_rolls_everything_back(shelf: Database) -> None:
     with pytest.raises(ZeroDivisionError):
         async with shelf.begin(HERE) as tx:

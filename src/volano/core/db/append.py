@@ -53,7 +53,11 @@ def sqlite_inserts(
 @functools.cache
 def _sqlite_insert(table: sa.Table, columns: tuple[str, ...], once: bool, rows: int) -> str:
     row = f"({', '.join('?' * len(columns))})"
-    return f"{_into(table, columns)} VALUES {', '.join([row] * rows)}{_conflict(once)}"
+    # A statement of many rows keeps a journal to undo itself alone, which below a savepoint grows
+    # with all that was written before: 25,000 rows took 16 s. OR FAIL needs none, and loses
+    # nothing: a statement that fails ends its transaction.
+    into = _into(table, columns).replace("INSERT", "INSERT OR FAIL", 1)
+    return f"{into} VALUES {', '.join([row] * rows)}{_conflict(once)}"
 
 
 @functools.cache
