@@ -18,7 +18,7 @@ import pytest
 from tests.cli.conftest import PROGRAM, Volano
 from tests.cli.test_server import archive
 from volano import app
-from volano.cli.holding import HomeTaken, held
+from volano.cli.home_lock import HomeTaken, held
 
 pytestmark = pytest.mark.slow
 

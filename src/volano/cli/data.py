@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from volano.sdk.data import Which
 
 app = App(name="data", help="Records: import, list, look at, export.")
-app.command("volano.cli.importing:import_", name="import")
+app.command("volano.cli.data_import:import_", name="import")
 
 COLUMNS: "Columns[Record]" = {
     "ID": lambda record: record.id,

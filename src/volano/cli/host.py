@@ -1,4 +1,4 @@
-"""`volano up`, `migrate`, `doctor`, `settings`: their options; what they do is in hosting.py."""
+"""`volano up`, `migrate`, `doctor`, `settings`: their options; local_server.py does the work."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,9 +33,9 @@ def up(
     Example:
         volano up --port 8000
     """
-    from volano.cli import hosting
+    from volano.cli import local_server
 
-    order = hosting.Order(
+    order = local_server.Order(
         home=home,
         host=host,
         port=port,
@@ -45,7 +45,7 @@ def up(
         once=once,
         empty=empty,
     )
-    return hosting.up(order, terminal)
+    return local_server.up(order, terminal)
 
 
 def migrate(*, terminal: Here, home: Annotated[Path | None, note("As in `up`.")] = None) -> None:
@@ -54,9 +54,9 @@ def migrate(*, terminal: Here, home: Annotated[Path | None, note("As in `up`.")]
     Example:
         volano migrate
     """
-    from volano.cli import hosting
+    from volano.cli import local_server
 
-    terminal.confirm(f"{hosting.migrate(home)} is up to date")
+    terminal.confirm(f"{local_server.migrate(home)} is up to date")
 
 
 def doctor(
@@ -72,9 +72,9 @@ def doctor(
     Example:
         volano doctor --fix
     """
-    from volano.cli import hosting
+    from volano.cli import local_server
 
-    found = hosting.doctor(home, fix=fix)
+    found = local_server.doctor(home, fix=fix)
     terminal.show(found, diagnosis)
     return 0 if found.healthy else 1
 
@@ -111,6 +111,6 @@ def settings(*, terminal: Here) -> None:
         "DEFAULT": lambda row: row[1],
         "MEANING": lambda row: row[2],
     }
-    from volano.cli import hosting
+    from volano.cli import local_server
 
-    terminal.rows(hosting.settings(), columns, none="")
+    terminal.rows(local_server.settings(), columns, none="")

@@ -10,8 +10,8 @@ from typing import Any, Final
 from cyclopts import App, CycloptsError
 
 import volano
-from volano.cli import manual, problems, recipes
-from volano.cli.shared import Misuse, in_words, split
+from volano.cli import errors, help_pages, recipe_params
+from volano.cli.global_options import Misuse, in_words, split
 from volano.cli.terminal import Terminal
 from volano.schemas.errors import VolanoError
 
@@ -58,11 +58,11 @@ for section in COMMANDS.values():
 def run(argv: Sequence[str]) -> int:
     """The exit code of one command line: 0, 1 what the user can change, 2 usage, 3 the system."""
     try:
-        shared, words = split(argv)
-        terminal = Terminal(format=shared.format, url=shared.url, key=shared.key)
-        if shared.version:
+        given, words = split(argv)
+        terminal = Terminal(format=given.format, url=given.url, key=given.key)
+        if given.version:
             terminal.print(f"volano {volano.__version__}")
-        elif shared.help or not _is_command(words):
+        elif given.help or not _is_command(words):
             terminal.print(page(words, terminal))
         else:
             return _call(words, terminal)
@@ -73,7 +73,7 @@ def run(argv: Sequence[str]) -> int:
     except ImportError as error:
         return _incomplete(error)
     except KeyboardInterrupt:
-        return problems.INTERRUPTED
+        return errors.INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -83,16 +83,16 @@ def run(argv: Sequence[str]) -> int:
 def page(words: Sequence[str], terminal: Terminal) -> str:
     """The help of the command that `words` name."""
     chain, apps, _ = app.parse_commands(words)
-    layout = manual.Layout(terminal.look.ink, min(100, shutil.get_terminal_size().columns))
+    layout = help_pages.Layout(terminal.look.ink, min(100, shutil.get_terminal_size().columns))
     if not chain:
-        return manual.overview(ABOUT, _sections(), layout)
+        return help_pages.overview(ABOUT, _sections(), layout)
     if apps[-1].default_command is None:
-        return manual.group(apps[-1], chain, layout)
-    more: dict[str, manual.Lines] = {}
+        return help_pages.group(apps[-1], chain, layout)
+    more: dict[str, help_pages.Lines] = {}
     if chain == ("train",):
-        recipe = recipes.chosen(words, default="drawing")
-        more = {f"Parameters of {recipe}": recipes.lines(recipe)}
-    return manual.command(apps[-1], chain, layout, more)
+        recipe = recipe_params.chosen(words, default="drawing")
+        more = {f"Parameters of {recipe}": recipe_params.lines(recipe)}
+    return help_pages.command(apps[-1], chain, layout, more)
 
 
 def main() -> None:
@@ -128,7 +128,7 @@ def _call(words: Sequence[str], terminal: Terminal) -> int:
     return code or 0
 
 
-def _sections() -> dict[str, manual.Lines]:
+def _sections() -> dict[str, help_pages.Lines]:
     return {
         title: [(name, line) for name, (_, line) in commands.items()]
         for title, commands in COMMANDS.items()
@@ -137,10 +137,10 @@ def _sections() -> dict[str, manual.Lines]:
 
 def _refuse(error: VolanoError, terminal: Terminal) -> int:
     if terminal.format == "table":
-        terminal.say(problems.block(error, terminal.ink))
+        terminal.say(errors.block(error, terminal.ink))
     else:
-        terminal.say(problems.document(error))
-    return problems.exit_code(error)
+        terminal.say(errors.document(error))
+    return errors.exit_code(error)
 
 
 def _incomplete(error: ImportError) -> int:
@@ -152,7 +152,7 @@ def _incomplete(error: ImportError) -> int:
     terminal = Terminal()
     terminal.say(terminal.ink("red", "error: ") + f"This command needs {lacking[0]}.")
     terminal.then("pip install 'volano[server]'")
-    return problems.SYSTEM
+    return errors.SYSTEM
 
 
 def _misused(said: str, argv: Sequence[str]) -> int:
@@ -161,4 +161,4 @@ def _misused(said: str, argv: Sequence[str]) -> int:
     terminal = Terminal()
     terminal.say(terminal.ink("red", "error: ") + said)
     terminal.then(" ".join(["volano", *chain, "--help"]))
-    return problems.USAGE
+    return errors.USAGE

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from volano.cli import problems, render
+from volano.cli import errors, render
 from volano.cli.render import Look
 from volano.cli.terminal import Here, Terminal, note
 from volano.schemas.errors import Invalid
@@ -81,7 +81,7 @@ def _read(terminal: Terminal, source: str) -> bytes:
     try:
         return Path(source).read_bytes()
     except OSError as error:
-        raise problems.unusable(source, error) from None
+        raise errors.unusable(source, error) from None
 
 
 def parse(text: bytes, source: str) -> "list[DrawingInput]":

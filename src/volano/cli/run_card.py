@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from volano.cli import problems, render
+from volano.cli import errors, render
 from volano.cli.render import Look
 from volano.cli.terminal import Terminal
 from volano.schemas.registry import Failure, Run
@@ -41,7 +41,7 @@ def conclude(terminal: Terminal, run: Run) -> int:
     if run.state == "finished" and run.version:
         terminal.then(f"volano versions activate {run.version}", f"volano explain {run.version}")
     if run.state != "failed" or run.failure is None:
-        return problems.USER if run.state == "cancelled" else 0
+        return errors.USER if run.state == "cancelled" else 0
     code = tell_failure(terminal, run.failure)
     terminal.then(f"volano runs log {run.id}")
     return code
@@ -53,7 +53,7 @@ def tell_failure(terminal: Terminal, failure: Failure) -> int:
     terminal.say(terminal.ink("red", "failed: ") + what)
     if failure.frame:
         terminal.say(f"        at {render.visible(failure.frame)}")
-    return problems.SYSTEM if failure.class_.startswith("system.") else problems.USER
+    return errors.SYSTEM if failure.class_.startswith("system.") else errors.USER
 
 
 def percent(run: Run) -> str:

@@ -6,8 +6,8 @@ from cyclopts import App
 
 from volano.cli.render import Columns
 from volano.cli.run_card import conclude, percent, took, view
+from volano.cli.run_progress import follow
 from volano.cli.terminal import Here, Limit, note
-from volano.cli.watching import follow
 from volano.schemas.registry import Run, RunState
 
 app = App(name="runs", help="Trainings: list, watch, cancel.")

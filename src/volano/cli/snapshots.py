@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from volano.cli import problems, render
+from volano.cli import errors, render
 from volano.cli.data import EVERYTHING, Filter
 from volano.cli.render import Columns, Look
 from volano.cli.terminal import Here, Limit, note
@@ -114,7 +114,7 @@ def pull(
     try:
         snapshot = terminal.client.snapshots.pull(id, folder)
     except OSError as error:
-        raise problems.unusable(folder, error) from None
+        raise errors.unusable(folder, error) from None
     if terminal.format != "table":
         return terminal.document(snapshot)
     terminal.confirm(f"{snapshot.name}: {render.plural(snapshot.records, 'record')} in {folder}")

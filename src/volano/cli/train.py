@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from volano.cli.render import visible
+from volano.cli.run_progress import follow
 from volano.cli.terminal import Here, Terminal, note
-from volano.cli.watching import follow
 from volano.schemas.errors import Invalid
 
 
@@ -95,7 +95,7 @@ def typed(text: str) -> Any:
 
 
 def _train_here(terminal: Terminal, order: Order, here: Local, params: Mapping[str, Any]) -> int:
-    from volano.cli.training_here import train_here
+    from volano.cli.train_local import train_here
 
     if here.data is None:
         raise DataNeeded

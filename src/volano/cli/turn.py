@@ -42,11 +42,11 @@ def turn(
         volano turn strokes_background_small1.zip
         volano turn strokes_background_small1.zip --test-contributors '*-1[7-9]' '*-20'
     """
-    from volano.cli import importing, problems, watching
+    from volano.cli import data_import, errors, run_progress
 
     client, name = terminal.client, wheel.model or format
-    if not importing.import_file(terminal, file, format).there:
-        return problems.USER
+    if not data_import.import_file(terminal, file, format).there:
+        return errors.USER
     snapshot = client.snapshots.create(
         name,
         filter=RecordFilter(origins=[format]),
@@ -54,7 +54,7 @@ def turn(
     )
     terminal.confirm(f"{snapshot.records:,} records frozen as {snapshot.id}")
     run = client.runs.create(snapshot.id, model=name, seconds=wheel.seconds, seed=wheel.seed)
-    if code := watching.follow(terminal, run.id):
+    if code := run_progress.follow(terminal, run.id):
         return code
     version = client.runs.show(run.id).version
     assert version is not None, "a finished run has registered a version"

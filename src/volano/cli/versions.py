@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App
 
 from volano.cli import render
+from volano.cli.global_options import Misuse
 from volano.cli.render import Columns, Look
-from volano.cli.shared import Misuse
 from volano.cli.terminal import Here, Limit, Terminal, note
 from volano.schemas.errors import Invalid, Missing
 

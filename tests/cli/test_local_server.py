@@ -1,11 +1,11 @@
-"""Tests of volano.cli.hosting: what a server that cannot start says, and where one is reached."""
+"""Tests of volano.cli.local_server: what is said where one cannot start, and what it is called."""
 
 import json
 import socket
 
 import pytest
 
-from volano.cli.hosting import address
+from volano.cli.local_server import address
 
 
 @pytest.mark.parametrize(

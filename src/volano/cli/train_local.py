@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from volano.cli import problems, render
-from volano.cli.live import Live
+from volano.cli import errors, render
+from volano.cli.progress import Live
 from volano.cli.run_card import tell_failure
+from volano.cli.run_progress import Moment, frame
 from volano.cli.terminal import Terminal
-from volano.cli.watching import Moment, frame
 from volano.harness import local
 from volano.schemas.harness import AnyEvent, Failed, Finished, Phase, Points, Reached
 from volano.schemas.registry import Progress
@@ -27,7 +27,7 @@ def train_here(
 ) -> int:
     """Train and evaluate in this process; the exit code that fits how it ended."""
     if not (data / "snapshot.json").is_file():
-        raise problems.FileUnusable(path=str(data), reason="there is no snapshot.json in it")
+        raise errors.FileUnusable(path=str(data), reason="there is no snapshot.json in it")
     with Live(terminal.err, in_place=terminal.live) as live:
         board = _Board(terminal, live)
         end = local.train(
@@ -81,4 +81,4 @@ def _failed(terminal: Terminal, end: Failed) -> int:
     if terminal.format != "table":
         terminal.document(end)
     code = tell_failure(terminal, end.failure)
-    return problems.INTERRUPTED if end.failure.class_ == "cancelled" else code
+    return errors.INTERRUPTED if end.failure.class_ == "cancelled" else code

@@ -1,8 +1,8 @@
-"""Tests of volano.cli.live: redrawn in place on a terminal, lines in a pipe."""
+"""Tests of volano.cli.progress: redrawn in place on a terminal, lines in a pipe."""
 
 import io
 
-from volano.cli.live import Live
+from volano.cli.progress import Live
 
 
 class Clock:

@@ -49,7 +49,7 @@ class Misuse(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
+class GlobalOptions:
     """What was asked of every command."""
 
     format: Format = "table"
@@ -59,7 +59,7 @@ class Shared:
     version: bool = False
 
 
-def split(argv: Sequence[str]) -> tuple[Shared, list[str]]:
+def split(argv: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
     """The shared options, and the words that are left for the command.
 
     A recipe's parameters may have any name, so no command parses these. Raises: Misuse.
@@ -79,7 +79,7 @@ def split(argv: Sequence[str]) -> tuple[Shared, list[str]]:
             rest.append(word)
     if (format := given.get("format", "table")) not in get_args(Format):
         raise Misuse(f"{format!r} is no format; choose from {', '.join(get_args(Format))}.")
-    return Shared(**given), rest  # type: ignore[arg-type]  # the names and types of _WITH_VALUE
+    return GlobalOptions(**given), rest  # type: ignore[arg-type]  # the names and types of _WITH_VALUE
 
 
 def in_words(said: str) -> str:

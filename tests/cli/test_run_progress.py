@@ -1,4 +1,4 @@
-"""Tests of volano.cli.watching: a run as lines, and leaving it without stopping it."""
+"""Tests of volano.cli.run_progress: a run as lines, and leaving it without stopping it."""
 
 import json
 import signal
@@ -9,7 +9,7 @@ from tests.cli import canned
 from tests.cli.conftest import PROGRAM
 from tests.sdk.scripted import value
 from volano.cli.render import Ink
-from volano.cli.watching import Moment, frame
+from volano.cli.run_progress import Moment, frame
 from volano.schemas.registry import Progress
 
 CURVES = {"peak_mb": [500.0], "loss": [2.0, 1.0, 0.5], "accuracy": [0.1, 0.5, 0.9]}

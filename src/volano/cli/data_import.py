@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
-from volano.cli import problems, render
-from volano.cli.live import Live
+from volano.cli import errors, render
+from volano.cli.progress import Live
 from volano.cli.terminal import Here, Terminal, note
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def import_(
     """
     found = import_file(terminal, file, origin or format)
     if found.left_out:
-        return problems.USER
+        return errors.USER
     if terminal.format == "table":
         terminal.then("volano data ls", "volano snapshots create NAME")
     return 0
@@ -103,7 +103,7 @@ def _opened(file: Path) -> BinaryIO:
     try:
         return file.open("rb")
     except OSError as error:
-        raise problems.unusable(file, error) from None
+        raise errors.unusable(file, error) from None
 
 
 def _drawings(archive: BinaryIO, origin: str, found: Imported) -> "Iterator[ImportedDrawing]":

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from volano.cli.manual import Lines
+from volano.cli.help_pages import Lines
 from volano.schemas.errors import Invalid
 
 HIDDEN = frozenset({"recipe", "model", "snapshot", "seconds", "seed", "local", "data", "out"})

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from cyclopts import App, Argument
 
-from volano.cli import shared
+from volano.cli import global_options
 from volano.cli.render import Ink, pad, width
 
 Lines = list[tuple[str, str]]
@@ -37,8 +37,8 @@ def overview(about: str, sections: Mapping[str, Lines], layout: Layout) -> str:
         about,
         _usage([], "<command> [options]", layout),
         *(_section(title, lines, layout, least) for title, lines in sections.items()),
-        _section("Options", [*shared.HELP, *shared.VERSION], layout),
-        _section("Exit codes", shared.EXIT_CODES, layout),
+        _section("Options", [*global_options.HELP, *global_options.VERSION], layout),
+        _section("Exit codes", global_options.EXIT_CODES, layout),
         _more([]),
     )
 
@@ -67,7 +67,7 @@ def command(app: App, chain: Sequence[str], layout: Layout, more: Mapping[str, L
         _section("Arguments", [(_placeholder(a), _text(a)) for a in named], layout),
         _section("Options", _options(rest), layout),
         *(_section(title, lines, layout) for title, lines in more.items()),
-        _section("Everywhere", shared.HELP, layout),
+        _section("Everywhere", global_options.HELP, layout),
         layout.ink("bold", "Example:") + "\n" + example.rstrip() if example else "",
     )
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from volano import __version__, app
 from volano.app import Role, Settings
-from volano.cli import problems
-from volano.cli.holding import held
+from volano.cli import errors
+from volano.cli.home_lock import held
 from volano.cli.steps import Steps
 from volano.cli.terminal import Terminal
 from volano.schemas.accounts import KeyRefused
@@ -110,7 +110,7 @@ def _home(settings: Settings, role: Role) -> Iterator[tuple[int, ...]]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise problems.unusable(folder, error) from None
+        raise errors.unusable(folder, error) from None
     before = os.umask(0o077)
     try:
         with held(folder, role, patience_s=settings.http_drain_s + _INSISTING_S) as holds:
@@ -178,7 +178,7 @@ class _Server:
     def __init__(self, role: Role, holds: tuple[int, ...]) -> None:
         told, tell = os.pipe()
         # -P: modules are never taken from the working folder, which is full of the user's own.
-        program = [sys.executable, "-P", "-m", "volano.cli.hosting"]
+        program = [sys.executable, "-P", "-m", "volano.cli.local_server"]
         command = [*program, role, str(tell), str(os.getpid())]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(tell, *holds))
         os.close(tell)
@@ -236,8 +236,8 @@ def _serve(role: Role, tell: int, parent: int) -> int:
         return app.serve(settings, role, parent, lambda port: _say(tell, port))
     except VolanoError as error:
         terminal = Terminal()
-        terminal.say(problems.block(error, terminal.ink))
-        return problems.exit_code(error)
+        terminal.say(errors.block(error, terminal.ink))
+        return errors.exit_code(error)
 
 
 def _say(pipe: int, port: int) -> None:

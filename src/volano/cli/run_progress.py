@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from volano.cli import problems, render
-from volano.cli.live import Live
+from volano.cli import errors, render
+from volano.cli.progress import Live
 from volano.cli.render import Ink
 from volano.cli.run_card import STATE_STYLES, conclude, view
 from volano.cli.terminal import Terminal
@@ -34,7 +34,7 @@ def follow(terminal: Terminal, id: str) -> int:
         state = run.state if run else "running"
         terminal.say(f"\n{id} is still {state}.")
         terminal.then(f"volano runs watch {id}", f"volano runs cancel {id}")
-        return problems.INTERRUPTED
+        return errors.INTERRUPTED
     assert run is not None, "a run is shown at least once"
     if terminal.format != "jsonl":
         terminal.show(run, view)

@@ -1,8 +1,8 @@
-"""Tests of volano.cli.recipes: parameters read without running the code that declares them."""
+"""Tests of volano.cli.recipe_params: parameters are read and the code that has them is not run."""
 
 import pytest
 
-from volano.cli import recipes
+from volano.cli import recipe_params
 from volano.harness import source
 
 CODE = """
@@ -30,26 +30,26 @@ def test_parameters_are_listed_with_default_and_range(tmp_path):
         ("    --bold true|false", "or not [True]"),
         ("    --odd TEXT", "a default that is not written down"),
     ]
-    assert expected == recipes.lines(str(tmp_path / "model.py"))
+    assert expected == recipe_params.lines(str(tmp_path / "model.py"))
 
 
 @pytest.mark.parametrize("recipe", ["nonesuch", "nowhere/model.py"])
 def test_a_recipe_that_is_not_here_has_no_lines(recipe):
-    assert recipes.lines(recipe) == []
+    assert recipe_params.lines(recipe) == []
 
 
 def test_code_that_is_no_python_has_no_lines(tmp_path):
     (tmp_path / "model.py").write_text("class (")
 
-    assert recipes.lines(str(tmp_path / "model.py")) == []
+    assert recipe_params.lines(str(tmp_path / "model.py")) == []
 
 
 @pytest.mark.parametrize("recipe", source.recipes())
 def test_what_is_listed_is_what_a_recipe_declares(recipe):
     declared = source.load(source.locate(recipe)).declared()
-    listed = [flag.split()[0].removeprefix("--") for flag, _ in recipes.lines(recipe)]
+    listed = [flag.split()[0].removeprefix("--") for flag, _ in recipe_params.lines(recipe)]
 
-    assert [name for name in declared if name not in recipes.HIDDEN] == listed
+    assert [name for name in declared if name not in recipe_params.HIDDEN] == listed
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,4 @@ def test_what_is_listed_is_what_a_recipe_declares(recipe):
     ],
 )
 def test_the_recipe_is_found_on_the_command_line(line, expected):
-    assert expected == recipes.chosen(line.split(), default="drawing")
+    assert expected == recipe_params.chosen(line.split(), default="drawing")
