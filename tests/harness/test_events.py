@@ -28,6 +28,7 @@ from volano.schemas.harness import (
     Point,
     Points,
     Reached,
+    Warned,
 )
 from volano.schemas.registry import Failure, Progress
 
@@ -35,6 +36,7 @@ EVENTS: list[AnyEvent] = [
     Phase(at_s=0.0, name="train"),
     Points(at_s=0.2, points=[Point(step=1, at_s=0.1, values={"loss": 0.5})]),
     Reached(at_s=0.3, progress=Progress(done=1, total=2, note="halfway")),
+    Warned(at_s=0.35, text="'star' is only in the test split"),
     Line(at_s=0.4, text="hello", stream="stderr"),
     Failed(at_s=0.5, failure=Failure(class_="user.code", message="boom", frame="m.py:3 train")),
     Finished(
@@ -67,7 +69,7 @@ def test_every_kind_of_event_comes_back_equal(event: AnyEvent):
 
 def test_the_kinds_on_the_wire_are_these():
     kinds = [encode(event).split(b'"')[3].decode() for event in EVENTS]
-    assert kinds == ["phase", "metric", "progress", "log", "failed", "finished"]
+    assert kinds == ["phase", "metric", "progress", "warning", "log", "failed", "finished"]
 
 
 @given(st.binary(max_size=200))

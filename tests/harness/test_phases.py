@@ -83,9 +83,11 @@ def test_a_module_that_cannot_be_imported_fails_with_its_line(write_model):
 def test_data_that_does_not_fit_is_the_datas_fault(write_model):
     head = "from volano.schemas.harness import BadData"
     failure = failure_of(write_model("raise BadData(reason='one class only')", head=head))
-    assert (failure.class_, failure.message) == (
-        "user.data", "The data does not fit: one class only.",
-    )  # fmt: skip
+    assert failure.class_ == "user.data"
+    assert failure.message == "The data does not fit: one class only."
+    assert failure.remedy == (
+        "Look at the records named in the message, or train on another snapshot."
+    )
 
 
 def test_a_refused_parameter_is_a_broken_contract(write_model):

@@ -18,6 +18,7 @@ from volano.schemas.harness import (
     Point,
     Points,
     Reached,
+    Warned,
 )
 
 
@@ -114,10 +115,33 @@ def test_progress_that_is_not_finite_is_not_known(
     assert progress.note == "a?b" + "x" * 497
 
 
+def test_a_warning_is_told_once_and_cut_to_what_can_be_shown():
+    watched = Watched()
+    watched.now = 2.0
+    for _ in range(3):
+        watched.run.warn("a\ud800b" + "x" * 900)
+    assert watched.events == [Warned(at_s=2.0, text="a?b" + "x" * 497)]
+
+
+def test_a_loop_that_warns_of_each_step_is_heard_twenty_times():
+    watched = Watched()
+    for step in range(1000):
+        watched.run.warn(f"step {step}")
+    assert [event.text for event in watched.events if isinstance(event, Warned)] == [
+        f"step {step}" for step in range(20)
+    ]
+
+
 def test_every_call_after_a_cancel_raises():
     run = Watched().run
     run.cancel()
-    for call in (lambda: run.log(0, x=1), lambda: run.progress(1, 2), run.seconds_left):
+    calls = (
+        lambda: run.log(0, x=1),
+        lambda: run.progress(1, 2),
+        lambda: run.warn("few records"),
+        run.seconds_left,
+    )
+    for call in calls:
         with pytest.raises(RunCancelled):
             call()
 

@@ -9,6 +9,7 @@ from tests.registry.versions import MODEL, begun, registered
 from tests.stages import Connect
 from volano.core.context import Context
 from volano.registry import service
+from volano.registry.series import Told
 from volano.schemas import registry as schemas
 from volano.schemas.accounts import Who
 from volano.schemas.errors import Missing
@@ -89,20 +90,21 @@ async def test_a_comparison_with_what_is_not_there_is_missing(server: Context, b
 async def test_points_come_back_as_one_series_a_metric(server: Context, boss: Who) -> None:
     run = await begun(server, boss)
     for number, points in enumerate((_points(0, 1), _points(1, metric="accuracy"), _points(2)), 1):
-        await service.record_points(server, run, boss.workspace, number, points, Progress(done=1))
+        told = Told(number=number, points=points, progress=Progress(done=1))
+        await service.record(server, boss.workspace, run, told)
     loss, accuracy = await service.run_series(server, boss, run.id)
     assert (loss.metric, loss.steps, loss.at_s) == ("loss", [0, 1, 2], [0.0, 0.1, 0.2])
     assert (accuracy.metric, accuracy.steps) == ("accuracy", [1])
     shown = await service.run(server, boss, run.id)
-    assert (
-        shown.metrics["loss"], shown.metrics["accuracy"], shown.progress.done,
-    ) == (1 / 3, 0.5, 1.0)  # fmt: skip
+    assert shown.metrics == {"loss": 1 / 3, "accuracy": 0.5}
+    assert shown.progress.done == 1.0
 
 
 async def test_points_that_are_recorded_twice_count_once(server: Context, boss: Who) -> None:
     run = await begun(server, boss)
+    told = Told(number=1, points=_points(0), progress=Progress())
     for _ in range(2):
-        await service.record_points(server, run, boss.workspace, 1, _points(0), Progress())
+        await service.record(server, boss.workspace, run, told)
     assert [one.steps for one in await service.run_series(server, boss, run.id)] == [[0]]
 
 
@@ -112,11 +114,35 @@ async def test_an_attempt_that_was_overtaken_changes_nothing_that_is_shown(
     old = await begun(server, boss)
     new = await service.begin_attempt(server, boss.workspace, old.id, 2)
     assert new is not None
-    await service.record_points(server, new, boss.workspace, 1, _points(5), Progress(done=5))
-    await service.record_points(server, old, boss.workspace, 1, _points(9), Progress(done=9))
+    for run, step in ((new, 5), (old, 9)):
+        told = Told(number=1, points=_points(step), progress=Progress(done=step))
+        await service.record(server, boss.workspace, run, told)
     shown = await service.run(server, boss, old.id)
     assert (shown.attempt, shown.progress.done, shown.metrics["loss"]) == (2, 5.0, 1 / 6)
     assert [one.steps for one in await service.run_series(server, boss, old.id)] == [[5]]
+
+
+async def test_what_a_run_prints_and_warns_of_is_shown_while_it_goes_on(
+    server: Context, boss: Who
+) -> None:
+    run = await begun(server, boss)
+    told = Told(number=1, progress=Progress(), warnings=["few"], output=b"half way\n")
+    await service.record(server, boss.workspace, run, told)
+    assert (await service.run(server, boss, run.id)).warnings == ["few"]
+    assert await service.run_log(server, boss, run.id) == b"half way\n"
+    await service.begin_attempt(server, boss.workspace, run.id, 2)
+    assert (await service.run(server, boss, run.id)).warnings == []
+    assert await service.run_log(server, boss, run.id) == b""
+
+
+async def test_once_a_run_is_over_its_whole_log_is_shown(server: Context, boss: Who) -> None:
+    run = await begun(server, boss)
+    told = Told(number=1, progress=Progress(), output=b"the end of it\n")
+    await service.record(server, boss.workspace, run, told)
+    log = await server.blobs.put(boss.workspace, b"all of it\n")
+    async with server.db.begin(boss.workspace) as tx:
+        await service.end_run(tx, run.id, log=log)
+    assert await service.run_log(server, boss, run.id) == b"all of it\n"
 
 
 async def test_a_run_ends_once(server: Context, boss: Who) -> None:

@@ -1,9 +1,9 @@
 """A run in a process of its own: what it leaves is registered once, and every end is told."""
 
 import asyncio
-import textwrap
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from textwrap import dedent, indent
 from typing import Any
 
 import msgspec
@@ -19,11 +19,12 @@ from volano.data import service as data
 from volano.registry import service as registry
 from volano.schemas.accounts import Who
 from volano.schemas.common import new_id, utc_now
-from volano.schemas.data import NewSnapshot, Snapshot
+from volano.schemas.data import NewSnapshot, Snapshot, SplitRule
 from volano.schemas.errors import Missing
 from volano.schemas.harness import BadParam
 from volano.schemas.jobs import LeaseLost
 from volano.schemas.registry import NewRun, Run, RunOver, UnknownRecipe
+from volano.serving import service as serving
 from volano.training import service
 from volano.training.worker import handlers
 
@@ -42,10 +43,8 @@ FOR_EVER = """
 @pytest.fixture
 async def snapshot(server: Context, boss: Who) -> Snapshot:
     """Two shapes by six people, frozen."""
-    people = ["ada", "bob", "eve", "kim", "max", "zoe"]
-    await collect(server, boss, imports(["square", "circle"], people, each=2))
-    async with working(server):
-        return await data.freeze(server, boss, NewSnapshot(name="first"))
+    await collect(server, boss, imports(["square", "circle"], PEOPLE, each=2))
+    return await _frozen(server, boss, "first")
 
 
 Start = Callable[..., Awaitable[Run]]
@@ -86,7 +85,7 @@ def start(server: Context, boss: Who, snapshot: Snapshot) -> Start:
 
 
 def _source(bodies: Iterable[str], figures: str) -> str:
-    train = textwrap.indent("\n".join(map(textwrap.dedent, bodies)).strip(), " " * 8)
+    train = indent("\n".join(map(dedent, bodies)).strip(), " " * 8)
     return (
         "from volano.harness.model import Model\n\n\nclass Tiny(Model):\n"
         f"    def train(self, run):\n{train}\n\n    def evaluate(self, run):\n"
@@ -112,9 +111,10 @@ async def test_the_drawing_recipe_becomes_a_version(
     run = await _carried_out(server, boss, await service.request(server, boss, new))
     assert (run.state, run.failure, run.params["width"]) == ("finished", None, 4)
     version = await registry.version(server, boss, run.version or "")
-    assert ("shapes", 1, run.id, snapshot.id) == (
-        version.model, version.number, version.run, version.snapshot,
-    )  # fmt: skip
+    assert version.model == "shapes"
+    assert version.number == 1
+    assert version.run == run.id
+    assert version.snapshot == snapshot.id
     assert {"model.onnx", "version.json", "evaluation.json"} <= {one.name for one in version.files}
     assert version.artefact.classes == ["circle", "square"]
     assert version.artefact.golden
@@ -131,6 +131,98 @@ async def test_what_a_run_logs_prints_and_measures_is_kept(
     assert b"hello" in await registry.run_log(server, boss, run.id)
     (loss,) = await registry.run_series(server, boss, run.id)
     assert loss.values == [1.0, 0.5, 1 / 3]
+
+
+async def test_the_latest_that_a_run_printed_is_shown_while_it_goes_on(
+    server: Context, boss: Who, start: Start
+) -> None:
+    run = await start("for n in range(10): print('line', n, 'x' * 1990)\n" + dedent(FOR_EVER))
+
+    async def printed() -> bytes:
+        log = await registry.run_log(server, boss, run.id)
+        return log if b"line 9" in log else b""
+
+    async with working(server):
+        shown = await until(printed)
+        assert (await registry.run(server, boss, run.id)).state == "running"
+        assert 16_000 < len(shown) <= 16_384
+        assert b"line 0" not in shown
+        await service.cancel(server, boss, run.id)
+        await until(lambda: _ended(server, boss, run.id))
+    assert b"line 0" in await registry.run_log(server, boss, run.id)
+
+
+async def test_what_a_run_warns_of_is_told_with_it_and_with_its_version(
+    server: Context, boss: Who, start: Start
+) -> None:
+    """Once each, and no more than can be read: user code may tell anything."""
+    forged = """
+    import json, os, sys
+    for n in range(30):
+        told = {"kind": "warning", "at_s": 0, "text": f"warning {n} " + "x" * 9000}
+        os.write(int(sys.argv[2]), json.dumps(told).encode() + b"\\n")
+    """
+    body = "run.warn('few records')\nrun.warn('few records')"
+    run = await _carried_out(server, boss, await start(body, forged, GOOD))
+    assert run.warnings[0] == "few records"
+    assert run.warnings[19].startswith("warning 18 ")
+    assert [len(text) for text in run.warnings] == [11, *[500] * 19]
+    assert (await registry.version(server, boss, run.version or "")).warnings == run.warnings
+
+
+QUICK = {"seconds": 0.5, "width": 4, "epochs": 1}
+
+
+async def _trained_on(ctx: Context, who: Who, snapshot: Snapshot) -> Run:
+    new = NewRun(snapshot=snapshot.id, params=QUICK, seconds=100)
+    return await _carried_out(ctx, who, await service.request(ctx, who, new))
+
+
+async def _frozen(ctx: Context, who: Who, name: str, **facts: Any) -> Snapshot:
+    async with working(ctx):
+        return await data.freeze(ctx, who, NewSnapshot(name=name, **facts))
+
+
+PEOPLE = ["ada", "bob", "eve", "kim", "max", "zoe"]
+
+
+async def test_a_single_class_ends_the_run_and_a_second_one_is_the_remedy(
+    server: Context, boss: Who
+) -> None:
+    await collect(server, boss, imports(["circle"], PEOPLE, each=2))
+    failed = await _trained_on(server, boss, await _frozen(server, boss, "one-class"))
+    assert failed.state == "failed"
+    assert failed.failure is not None
+    assert failed.failure.class_ == "user.data"
+    assert "are of one class, 'circle'" in failed.failure.message
+    assert failed.failure.remedy == (
+        "Freeze a snapshot whose train split has records of at least two classes."
+    )
+    await collect(server, boss, imports(["square"], PEOPLE, each=2))
+    again = await _trained_on(server, boss, await _frozen(server, boss, "two-classes"))
+    assert again.failure is None
+    assert again.state == "finished"
+    assert again.warnings == []
+
+
+async def test_a_class_that_was_never_seen_is_warned_of_from_the_run_to_the_endpoint(
+    server: Context, boss: Who
+) -> None:
+    await collect(server, boss, imports(["square", "circle"], PEOPLE, each=2))
+    await collect(server, boss, imports(["triangle"], ["max"], each=2))
+    rule = SplitRule(test_contributors=["max"])
+    run = await _trained_on(server, boss, await _frozen(server, boss, "first", split=rule))
+    assert run.failure is None
+    (warning,) = run.warnings
+    assert warning.startswith("'triangle' is only in the test split")
+    version = await registry.version(server, boss, run.version or "")
+    assert version.warnings == [warning]
+    assert version.artefact.classes == ["circle", "square"]
+    report = await registry.evaluation(server, boss, version.id)
+    assert report.warnings == [warning]
+    assert report.accuracy <= 4 / 6
+    endpoint = await serving.activate(server, boss, "shapes", version.id)
+    assert endpoint.warnings == [warning]
 
 
 async def test_every_line_about_a_run_carries_its_id(

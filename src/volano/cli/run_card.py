@@ -1,5 +1,6 @@
 """A run as text: its card, its few words in a table, and what to say when it is over."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from volano.cli import errors, render
@@ -32,8 +33,13 @@ def view(run: Run, look: Look) -> str:
         "created": run.created_at,
         "version": run.version,
     }
-    parts = [render.card(facts, look), render.card(run.metrics, look)]
+    parts = [render.card(facts, look), render.card(run.metrics, look), warned(run.warnings, look)]
     return "\n\n".join(part for part in parts if part)
+
+
+def warned(warnings: Sequence[str], look: Look) -> str:
+    """Return warnings as lines of text; empty without any."""
+    return "\n".join(look.ink("yellow", "warning: ") + render.visible(one) for one in warnings)
 
 
 def conclude(terminal: Terminal, run: Run) -> int:
@@ -53,6 +59,8 @@ def tell_failure(terminal: Terminal, failure: Failure) -> int:
     terminal.say(terminal.ink("red", "failed: ") + what)
     if failure.frame:
         terminal.say(f"        at {render.visible(failure.frame)}")
+    if failure.remedy:
+        terminal.say(f"        {render.visible(failure.remedy)}")
     return errors.SYSTEM if failure.class_.startswith("system.") else errors.USER
 
 

@@ -83,7 +83,7 @@ def cancel(id: RunId, /, *, terminal: Here) -> None:
 
 @app.command
 def log(id: RunId, /, *, terminal: Here) -> None:
-    """Print what the run's code printed.
+    """Print what the run's code printed; while it goes on, the latest of it.
 
     Example:
         volano runs log run_0198c5e07d317c4e9a503f1b6f7f2a10
@@ -91,4 +91,4 @@ def log(id: RunId, /, *, terminal: Here) -> None:
     text = terminal.client.runs.log(id).rstrip("\n")
     if text:
         return terminal.print(text)
-    return terminal.say("It has printed nothing, or is not over yet.")
+    return terminal.say("It has printed nothing.")

@@ -11,7 +11,7 @@ from volano.cli.run_card import tell_failure
 from volano.cli.run_progress import Moment, frame
 from volano.cli.terminal import Terminal
 from volano.harness import local
-from volano.schemas.harness import AnyEvent, Failed, Finished, Phase, Points, Reached
+from volano.schemas.harness import AnyEvent, Failed, Finished, Phase, Points, Reached, Warned
 from volano.schemas.registry import Progress
 
 
@@ -34,6 +34,8 @@ def train_here(
             recipe, data, out, params=params, seed=seed, seconds=seconds, on_event=board.hear
         )
         board.draw(last=True)
+    for warning in board.warnings:
+        terminal.say(terminal.ink("yellow", "warning: ") + render.visible(warning))
     if isinstance(end, Finished):
         terminal.show(end, lambda finished, look: render.card(_facts(finished, out), look))
         return 0
@@ -50,6 +52,7 @@ class _Board:
         self._phase = "starting"
         self._progress = Progress()
         self._curves: dict[str, list[float]] = {}
+        self.warnings: list[str] = []
 
     def hear(self, event: AnyEvent) -> None:
         match event:
@@ -61,6 +64,8 @@ class _Board:
                 for point in event.points:
                     for name, value in point.values.items():
                         self._curves.setdefault(name, []).append(value)
+            case Warned():
+                self.warnings.append(event.text)
         self.draw()
 
     def draw(self, *, last: bool = False) -> None:

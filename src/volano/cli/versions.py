@@ -9,6 +9,7 @@ from cyclopts import App
 from volano.cli import render
 from volano.cli.global_options import Misuse
 from volano.cli.render import Columns, Look
+from volano.cli.run_card import warned
 from volano.cli.terminal import Here, Limit, Terminal, note
 from volano.schemas.errors import Invalid, Missing
 
@@ -158,7 +159,8 @@ def view(version: "Version", look: Look) -> str:
         "trained by": version.created_by,
         "created": version.created_at,
     }
-    return f"{render.card(facts, look)}\n\n{render.card(version.metrics, look)}"
+    parts = [render.card(facts, look), render.card(version.metrics, look)]
+    return "\n\n".join([*parts, *filter(None, [warned(version.warnings, look)])])
 
 
 def by_class(report: "ClassificationReport", look: Look) -> str:
@@ -166,6 +168,8 @@ def by_class(report: "ClassificationReport", look: Look) -> str:
     parts = [render.table(report.per_class, CLASSES, look)]
     if report.top_confusions:
         parts.append(render.table(report.top_confusions, CONFUSIONS, look))
+    if report.warnings:
+        parts.append(warned(report.warnings, look))
     return "\n\n".join(parts)
 
 
@@ -215,4 +219,6 @@ def _changed(terminal: Terminal, endpoint: "Endpoint") -> None:
     if terminal.format != "table":
         return terminal.document(endpoint)
     terminal.confirm(f"{endpoint.version} answers on {endpoint.name} now")
+    for warning in endpoint.warnings:
+        terminal.say(terminal.ink("yellow", "warning: ") + render.visible(warning))
     return terminal.then(f"volano predict {endpoint.name} RECORD_ID")

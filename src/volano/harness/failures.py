@@ -61,6 +61,7 @@ def explain(error: BaseException, project: Path) -> Failure:
         message=_message(error),
         frame=_shown(own[-1], project) if own else "",
         signature=_signature(class_, error, own or frames),
+        remedy=writable(error.advice) if isinstance(error, VolanoError) else "",
     )
 
 

@@ -131,6 +131,9 @@ class Run(Protocol):
     def progress(self, done: float, total: float, note: str = "") -> None:
         """Say how far the work is."""
 
+    def warn(self, text: str) -> None:
+        """Tell whoever reads the results what they should know before trusting them."""
+
     def seconds_left(self) -> float:
         """Time until the run is stopped; never negative."""
 

@@ -13,13 +13,24 @@ from types import FrameType
 from volano.harness.events import Events, Outbox
 from volano.harness.failures import writable
 from volano.harness.model import RunCancelled, RunOutOfTime
-from volano.schemas.harness import ContractBroken, MetricNotFinite, Phase, PhaseName, Point, Reached
+from volano.schemas.harness import (
+    ContractBroken,
+    MetricNotFinite,
+    Phase,
+    PhaseName,
+    Point,
+    Reached,
+    Warned,
+)
 from volano.schemas.registry import Progress
 
 Clock = Callable[[], float]
 
 NOTE_LIMIT = 500
-"""Characters of a progress note."""
+"""Characters of a progress note and of a warning."""
+
+WARNINGS_LIMIT = 20
+"""Different warnings of one run; any further ones are left out."""
 
 NAME_LIMIT = 200
 """Characters of a metric's name, which has no control characters either."""
@@ -55,6 +66,7 @@ class LocalRun:
         self._outbox = Outbox(events, clock)
         # Loops may report from several threads; re-entrant, for calls from signal handlers.
         self._lock = threading.RLock()
+        self._warnings: set[str] = set()
         self._cancelled = False
 
     def log(self, step: int, **metrics: float) -> None:
@@ -80,6 +92,18 @@ class LocalRun:
         reached = Progress(done=done, total=total, note=writable(str(note)[:NOTE_LIMIT]))
         with self._lock:
             self._outbox.reached(Reached(at_s=self.at_s(), progress=reached))
+
+    def warn(self, text: str) -> None:
+        """Tell whoever reads the results what they should know; the same words only once.
+
+        Raises: RunCancelled, RunOutOfTime.
+        """
+        self._stop_if_over()
+        told = writable(str(text)[:NOTE_LIMIT])
+        with self._lock:
+            if told not in self._warnings and len(self._warnings) < WARNINGS_LIMIT:
+                self._warnings.add(told)
+                self._events(Warned(at_s=self.at_s(), text=told))
 
     def seconds_left(self) -> float:
         """Time until the run is stopped; never negative, so that a loop may end by itself.

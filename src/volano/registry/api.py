@@ -47,7 +47,7 @@ async def show_series(ctx: Context, who: Who, id: Id) -> list[schemas.Series]:
 
 @runs.get("/{id}/log", allow="read", produces="text/plain; charset=utf-8")
 async def show_log(ctx: Context, who: Who, id: Id) -> Raw:
-    """What the run printed; empty until it is over."""
+    """Show what the run printed; while it goes on, the latest of it (at most 20 lines a second)."""
     return Raw(await service.run_log(ctx, who, id), "text/plain; charset=utf-8")
 
 

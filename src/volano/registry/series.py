@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from volano.schemas.harness import Point
-from volano.schemas.registry import Series
+from volano.schemas.registry import Progress, Series
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Point]).decode
@@ -20,6 +20,21 @@ class Made:
     source: str
     metrics: dict[str, float]
     environment: dict[str, str]
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a running attempt has told."""
+
+    number: int
+    """Goes up by one each time that something is written down."""
+    points: Sequence[Point] = ()
+    """Those since the time before."""
+    progress: Progress
+    warnings: Sequence[str] = ()
+    output: bytes = b""
+    """The latest of what it printed."""
 
 
 def encode(points: Sequence[Point]) -> bytes:

@@ -17,7 +17,6 @@ from volano.schemas.accounts import Who
 from volano.schemas.common import Page, new_id, utc_now
 from volano.schemas.errors import Missing
 from volano.schemas.evaluation import ClassificationReport
-from volano.schemas.harness import Point
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -76,6 +75,8 @@ async def begin_attempt(ctx: Context, workspace: str, id: str, attempt: int) -> 
         "started_at": utc_now(),
         "metrics": {},
         "progress": {},
+        "warnings": [],
+        "output": None,
     }
     async with ctx.db.begin(workspace) as tx:
         if not await store.begin_attempt(tx, id, attempt, values):
@@ -83,17 +84,19 @@ async def begin_attempt(ctx: Context, workspace: str, id: str, attempt: int) -> 
         return _run(await _run_row(tx, id))
 
 
-async def record_points(
-    ctx: Context, run: schemas.Run, workspace: str, number: int, new: Sequence[Point],
-    progress: schemas.Progress,
-) -> None:  # fmt: skip
-    """Keep what a running attempt logged since the last call (`number` goes up by one)."""
+async def record(ctx: Context, workspace: str, run: schemas.Run, told: series.Told) -> None:
+    """Keep what a running attempt has told since the last call."""
     async with ctx.db.begin(workspace) as tx:
-        if new:
-            await store.add_points(tx, run.id, run.attempt, number, series.encode(new))
+        if told.points:
+            points = series.encode(told.points)
+            await store.add_points(tx, run.id, run.attempt, told.number, points)
         row = await _run_row(tx, run.id)
-        values = {"progress": msgspec.to_builtins(progress)}
-        values["metrics"] = row.metrics | series.latest(new)
+        values = {
+            "progress": msgspec.to_builtins(told.progress),
+            "metrics": row.metrics | series.latest(told.points),
+            "warnings": list(told.warnings),
+            "output": told.output,
+        }
         await store.update_run(tx, run.id, values, attempt=run.attempt)
 
 
@@ -118,6 +121,7 @@ async def end_run(
         "metrics": row.metrics | (metrics or {}),
         "version": version,
         "log": log,
+        "output": None,
     }
     if log is not None:
         await references.add(tx, log)
@@ -136,13 +140,13 @@ async def run_series(ctx: Context, who: Who, id: str) -> list[schemas.Series]:
 
 
 async def run_log(ctx: Context, who: Who, id: str) -> bytes:
-    """What the run printed, once it is over; empty before.
+    """Return what the run printed; while it goes on, the latest of it.
 
     Raises: Missing.
     """
     async with ctx.db.read(who.workspace) as tx:
         row = await _run_row(tx, id)
-    return await ctx.blobs.get(who.workspace, row.log) if row.log else b""
+    return await ctx.blobs.get(who.workspace, row.log) if row.log else row.output or b""
 
 
 async def register(
@@ -162,6 +166,7 @@ async def register(
         "digest": comparing.digest(files),
         "params": run.params,
         "metrics": made.metrics,
+        "warnings": list(made.warnings),
         "environment": made.environment,
         "artefact": msgspec.to_builtins(artefact),
         "created_at": utc_now(),

@@ -29,7 +29,9 @@ runs = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("progress", JsonValue, nullable=False),
     sa.Column("metrics", JsonValue, nullable=False),
+    sa.Column("warnings", JsonValue, nullable=False, server_default="[]"),
     sa.Column("failure", JsonValue),
+    sa.Column("output", sa.LargeBinary),  # what it has printed lately; none once it is over
     *blob_column("log", nullable=True),
     sa.Column("version", sa.String(64)),
     sa.Column("created_at", Instant, nullable=False),
@@ -68,6 +70,7 @@ versions = sa.Table(
     sa.Column("digest", sa.String(80), nullable=False),
     sa.Column("params", JsonValue, nullable=False),
     sa.Column("metrics", JsonValue, nullable=False),
+    sa.Column("warnings", JsonValue, nullable=False, server_default="[]"),
     sa.Column("environment", JsonValue, nullable=False),
     sa.Column("artefact", JsonValue, nullable=False),
     sa.Column("created_at", Instant, nullable=False),

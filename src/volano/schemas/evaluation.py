@@ -83,6 +83,8 @@ class ClassificationReport(Struct, frozen=True, kw_only=True):
     """Expected calibration error of the raw probabilities."""
     ece_after: float
     reliability: list[ReliabilityBin]
+    warnings: list[str] = []
+    """What the figures do not show, such as classes that the test set has no record of."""
 
 
 class Difference(Struct, frozen=True, kw_only=True):

@@ -26,6 +26,18 @@ class BadData(Invalid):
     remedy = "Look at the records named in the message, or train on another snapshot."
 
 
+class OneClass(BadData):
+    """All {records} records to learn from are of one class, {name!r}: there is no other."""
+
+    remedy = "Freeze a snapshot whose train split has records of at least two classes."
+
+
+class NoRecords(BadData):
+    """The split {split!r} of the snapshot has no records."""
+
+    remedy = "Freeze a snapshot with records in every split."
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """What one run may use; sizes in bytes."""
 
@@ -96,6 +108,12 @@ class Reached(Event, frozen=True, kw_only=True, tag="progress"):
     progress: Progress
 
 
+class Warned(Event, frozen=True, kw_only=True, tag="warning"):
+    """What whoever reads the results should know; the run goes on."""
+
+    text: str
+
+
 class Line(Event, frozen=True, kw_only=True, tag="log"):
     """A line that the user's code printed, cut at 2,000 characters."""
 
@@ -126,7 +144,7 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     peak_rss: int = 0
 
 
-AnyEvent = Phase | Points | Reached | Line | Failed | Finished
+AnyEvent = Phase | Points | Reached | Warned | Line | Failed | Finished
 
 
 class EventUnreadable(Invalid):

@@ -25,6 +25,8 @@ class Failure(Struct, frozen=True, kw_only=True):
     frame: str = ""
     """Innermost line of the user's own code, `file:line function`."""
     signature: str = ""
+    remedy: str = ""
+    """What to do about it, where that is known."""
 
 
 class NewRun(Input, frozen=True, kw_only=True):
@@ -68,6 +70,8 @@ class Run(Struct, frozen=True, kw_only=True):
     progress: Progress = Progress()
     metrics: dict[str, float] = {}
     """The last value of each metric series, and the figures of the evaluation."""
+    warnings: list[str] = []
+    """What to know before trusting what came out, such as a class that was never seen."""
     failure: Failure | None = None
     version: Id | None = None
 
@@ -130,6 +134,8 @@ class Version(Struct, frozen=True, kw_only=True):
     """Hash over its files: two versions with one digest answer alike."""
     params: Json
     metrics: dict[str, float]
+    warnings: list[str] = []
+    """What its run warned of."""
     environment: dict[str, str]
     files: list[File]
     artefact: Artefact

@@ -43,6 +43,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     version: Id
     sequence: int
     """Goes up with every change of its traffic."""
+    warnings: list[str] = []
+    """What the training of the version warned of; told where one endpoint is shown."""
     history: list[Rollout] = []
 
 

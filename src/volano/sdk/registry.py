@@ -52,7 +52,7 @@ class Runs:
         return self._transport.call("GET", path("runs", id, "series"), list[Series])
 
     def log(self, id: Id) -> str:
-        """What a run has printed so far."""
+        """Return what a run printed; while it goes on, the latest of it."""
         return self._transport.fetch("GET", path("runs", id, "log")).decode("utf-8", "replace")
 
     def cancel(self, id: Id) -> Run:

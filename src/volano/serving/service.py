@@ -198,9 +198,9 @@ async def endpoint(ctx: Context, who: Who, name: str) -> schemas.Endpoint:
     async with ctx.db.read(who.workspace) as tx:
         row = await _row(tx, name)
         history = await store.history(tx, name)
-    return _endpoint(
-        row, [msgspec.convert(r, schemas.Rollout, from_attributes=True) for r in history]
-    )
+    rollouts = [msgspec.convert(r, schemas.Rollout, from_attributes=True) for r in history]
+    version = await registry.version(ctx, who, row.version)
+    return msgspec.structs.replace(_endpoint(row, rollouts), warnings=version.warnings)
 
 
 async def endpoints(ctx: Context, who: Who, *, after: str, limit: int) -> Page[schemas.Endpoint]:

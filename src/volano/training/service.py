@@ -15,21 +15,24 @@ from volano.core.compute import Exit, Handle, ProcessSpec
 from volano.core.process import cores
 from volano.data import service as data
 from volano.harness import artefacts, events, source
+from volano.harness.run import NOTE_LIMIT, WARNINGS_LIMIT
 from volano.registry import service as registry
-from volano.registry.series import Made, scalars
+from volano.registry.series import Made, Told, scalars
 from volano.schemas import registry as schemas
 from volano.schemas.accounts import Who
 from volano.schemas.blobs import BlobMissing
 from volano.schemas.common import new_id, utc_now
-from volano.schemas.errors import Invalid, Missing, TooMuch
+from volano.schemas.errors import Invalid, Missing, TooMuch, Unavailable, VolanoError
 from volano.schemas.harness import (
+    AnyEvent,
     ContractBroken,
-    Finished,
     Limits,
+    Line,
     Point,
     Points,
     Reached,
     RunOrder,
+    Warned,
 )
 from volano.schemas.jobs import JobMissing
 
@@ -49,6 +52,7 @@ _GONE = {
 """How a run ended whose job is in this state."""
 
 _REPORT_S = 0.5  # how often what a run tells is written down
+_OUTPUT_SHOWN = 16_384  # characters of what a run has printed that are shown while it goes on
 
 
 async def request(ctx: Context, who: Who, new: schemas.NewRun) -> schemas.Run:
@@ -106,17 +110,30 @@ async def carry_out(ctx: Context, job: Job) -> None:
     log.info("run.started", run=run.id, attempt=job.attempt)
     folder = ctx.settings.home_path / "runs" / run.id / str(job.attempt)
     staged = folder.with_name(f"data-{job.attempt}")
+    output = None
     try:
         await asyncio.to_thread(staged.mkdir, parents=True)
         await data.stage(ctx, job.workspace, run.snapshot, staged)
-        await _carry_out(ctx, job, run, folder, staged)
+        handle = await ctx.compute.start(_process(ctx, run, folder, staged))
+        report = _Report(ctx, job.workspace, run)
+        ended = await _follow(job, handle, report)
+        output = await ctx.blobs.put(job.workspace, await asyncio.to_thread(_output, ended))
+        if ended.finished is not None:
+            made = Made(
+                source=ended.finished.source,
+                metrics=scalars(ended.finished.figures),
+                environment=ended.finished.environment,
+                warnings=report.warnings,
+            )
+            await _end_finished(ctx, job, run, made, folder / "artefact", output)
+        elif ended.failure is not None and not ended.failure.class_.startswith("system."):
+            await _end_failed(ctx, job, run, ended.failure, output)
+        else:
+            # Not the user's doing: the ledger gives it to another worker, some times.
+            raise schemas.RunInterrupted(id=run.id, reason=ended.failure and ended.failure.message)
     except (Invalid, Missing, TooMuch) as error:
         # It would fail the same way again: the person who asked for the run can change it.
-        lost = isinstance(error, BlobMissing)  # ours to keep, so not a fault of the user's data
-        failure = schemas.Failure(
-            class_="system.storage" if lost else "user.data", message=error.message
-        )
-        await _end_failed(ctx, job, run, failure)
+        await _end_failed(ctx, job, run, _failure(error), output)
     finally:
         await asyncio.to_thread(_remove, folder, staged)
 
@@ -146,19 +163,6 @@ async def _state(ctx: Context, tx: Tx, job: str) -> str:
         return "dead"
 
 
-async def _carry_out(ctx: Context, job: Job, run: schemas.Run, folder: Path, staged: Path) -> None:
-    handle = await ctx.compute.start(_process(ctx, run, folder, staged))
-    ended = await _watch(ctx, job, run, handle)
-    output = await ctx.blobs.put(job.workspace, await asyncio.to_thread(_output, ended))
-    if ended.finished is not None:
-        await _end_finished(ctx, job, run, ended.finished, folder / "artefact", output)
-    elif ended.failure is not None and not ended.failure.class_.startswith("system."):
-        await _end_failed(ctx, job, run, ended.failure, output)
-    else:
-        # Not the user's doing: the ledger gives it to another worker, some times.
-        raise schemas.RunInterrupted(id=run.id, reason=ended.failure and ended.failure.message)
-
-
 def _process(ctx: Context, run: schemas.Run, folder: Path, staged: Path) -> ProcessSpec:
     settings = ctx.settings
     limits = Limits(
@@ -178,28 +182,26 @@ def _process(ctx: Context, run: schemas.Run, folder: Path, staged: Path) -> Proc
     return ProcessSpec(folder=folder, order=order, grace_s=settings.jobs_beat_s / 2)
 
 
-async def _watch(ctx: Context, job: Job, run: schemas.Run, handle: Handle) -> Exit:
-    """Write down what the run tells until it has ended; stop it when its job is cancelled."""
-    stop = asyncio.create_task(_stop_when_cancelled(job, handle))
-    report = _Report(ctx, job.workspace, run)
+async def _follow(job: Job, handle: Handle, report: _Report) -> Exit:
+    """Write down what a run tells until it has ended; stop it when its job is cancelled."""
+
+    async def stop_when_cancelled() -> None:
+        await job.cancelling.wait()
+        handle.cancel()
+
+    stopping = asyncio.create_task(stop_when_cancelled())
+    over = asyncio.Event()
+    writing = asyncio.create_task(report.write_until(over))
     try:
         async for event in handle.events():
-            match event:
-                case Points(points=points):
-                    await report.add(points)
-                case Reached(progress=progress):
-                    await report.reach(progress)
+            report.take(event)
         return await handle.wait()
     finally:
-        stop.cancel()
+        stopping.cancel()
         handle.cancel()  # harmless once it has ended; a lost lease must not leave it running
         await handle.wait()
-        await report.flush()
-
-
-async def _stop_when_cancelled(job: Job, handle: Handle) -> None:
-    await job.cancelling.wait()
-    handle.cancel()
+        over.set()
+        await writing
 
 
 class _Report:
@@ -207,37 +209,70 @@ class _Report:
 
     def __init__(self, ctx: Context, workspace: str, run: schemas.Run) -> None:
         self.ctx, self.workspace, self.run = ctx, workspace, run
-        self.points: list[Point] = []
-        self.progress = schemas.Progress()
-        self.number = 0
-        self._written_at = 0.0
+        self.warnings: list[str] = []
+        self._points: list[Point] = []
+        self._progress = schemas.Progress()
+        self._output = ""
+        self._number = 0
+        self._is_news = False
 
-    async def add(self, points: list[Point]) -> None:
-        """Take points of metrics."""
-        self.points += points
-        await self._flush_when_due()
+    def take(self, event: AnyEvent) -> None:
+        """Take one event of the run; what it prints is kept in full by its log, not here."""
+        self._is_news = True
+        match event:
+            case Points():
+                self._points += event.points
+            case Reached():
+                self._progress = event.progress
+            case Line():
+                self._output = f"{self._output}{event.text}\n"[-_OUTPUT_SHOWN:]
+            case Warned():
+                if event.text not in self.warnings and len(self.warnings) < WARNINGS_LIMIT:
+                    self.warnings.append(event.text[:NOTE_LIMIT])
 
-    async def reach(self, progress: schemas.Progress) -> None:
-        """Take how far the run is."""
-        self.progress = progress
-        await self._flush_when_due()
+    async def write_until(self, over: asyncio.Event) -> None:
+        """Write down what was taken, again and again, for the last time once it is over.
 
-    async def _flush_when_due(self) -> None:
-        if asyncio.get_running_loop().time() - self._written_at >= _REPORT_S:
-            await self.flush()
+        Raises: Unavailable (for the last time; before that it is tried again).
+        """
+        while not over.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REPORT_S):
+                    await over.wait()
+            try:
+                await self._write()
+            except Unavailable:
+                if over.is_set():
+                    raise
+                self._is_news = True
 
-    async def flush(self) -> None:
-        """Write down what was gathered."""
-        points, self.points = self.points, []
-        self.number += 1
-        await registry.record_points(
-            self.ctx, self.run, self.workspace, self.number, points, self.progress
+    async def _write(self) -> None:
+        if not self._is_news:
+            return
+        self._is_news = False
+        self._number += 1
+        told = Told(
+            number=self._number,
+            points=list(self._points),
+            progress=self._progress,
+            warnings=list(self.warnings),
+            output=self._output.encode(errors="replace"),
         )
-        self._written_at = asyncio.get_running_loop().time()
+        await registry.record(self.ctx, self.workspace, self.run, told)
+        del self._points[: len(told.points)]
+
+
+def _failure(error: VolanoError) -> schemas.Failure:
+    class_: schemas.FailureClass = "user.data"
+    if isinstance(error, BlobMissing):  # ours to keep, so not a fault of the user's data
+        class_ = "system.storage"
+    elif isinstance(error, schemas.ArtefactRefused | ContractBroken):
+        class_ = "user.contract"
+    return schemas.Failure(class_=class_, message=error.message, remedy=error.advice)
 
 
 async def _end_failed(
-    ctx: Context, job: Job, run: schemas.Run, failure: schemas.Failure, output: str | None = None
+    ctx: Context, job: Job, run: schemas.Run, failure: schemas.Failure, output: str | None
 ) -> None:
     async with job.finish(ctx) as tx:
         await registry.end_run(tx, run.id, failure=failure, log=output)
@@ -245,15 +280,13 @@ async def _end_failed(
 
 
 async def _end_finished(
-    ctx: Context, job: Job, run: schemas.Run, finished: Finished, folder: Path, output: str
+    ctx: Context, job: Job, run: schemas.Run, made: Made, folder: Path, output: str
 ) -> None:
-    """Files first, then the one transaction that makes the version exist."""
-    try:
-        artefact, names = await asyncio.to_thread(_artefact, folder, ctx.settings.run_max_artefact)
-    except (schemas.ArtefactRefused, ContractBroken) as error:
-        failure = schemas.Failure(class_="user.contract", message=error.message)
-        await _end_failed(ctx, job, run, failure, output)
-        return
+    """Store the files, then make the version exist in one transaction.
+
+    Raises: ArtefactRefused, ContractBroken.
+    """
+    artefact, names = await asyncio.to_thread(_artefact, folder, ctx.settings.run_max_artefact)
     files = [
         schemas.File(
             name=name,
@@ -262,11 +295,9 @@ async def _end_finished(
         )
         for name in names
     ]
-    figures = scalars(finished.figures)
-    made = Made(source=finished.source, metrics=figures, environment=finished.environment)
     async with job.finish(ctx) as tx:
         version = await registry.register(tx, run, artefact, files, made)
-        await registry.end_run(tx, run.id, metrics=figures, version=version, log=output)
+        await registry.end_run(tx, run.id, metrics=made.metrics, version=version, log=output)
     log.info("run.finished", run=run.id, version=version)
 
 

@@ -14,9 +14,8 @@ from tests.training.drawings import SHAPES, stage
 from volano.harness import local
 from volano.harness.model import RunCancelled
 from volano.harness.run import LocalRun
-from volano.schemas.data import EmptySplit
 from volano.schemas.evaluation import ClassificationReport
-from volano.schemas.harness import Finished, Points
+from volano.schemas.harness import Failed, Finished, NoRecords, Points, Warned
 from volano.schemas.registry import Artefact
 from volano.training.recipes.drawing.recipe import Drawing
 
@@ -126,10 +125,43 @@ def test_an_empty_split_is_named(tmp_path: Path, split: str) -> None:
     (tmp_path / "out").mkdir()
     run = LocalRun(data=data, artefact=tmp_path / "out", seconds=60, events=lambda e: None)
     model = Drawing(width=4, epochs=1, threads=1)
-    with pytest.raises(EmptySplit) as caught:
+    with pytest.raises(NoRecords) as caught:
         model.train(run)
-        model.evaluate(run)
     assert caught.value.facts["split"] == split
+
+
+def test_a_class_only_in_test_is_not_answered_and_counts_as_mistakes(tmp_path: Path) -> None:
+    data = stage(tmp_path / "data", {"train": 20, "valid": 4}, ["circle", "cross"])
+    stage(data, {"test": 4}, ["circle", "cross", "star"])
+    events: list = []
+    params = {"width": 4, "epochs": 10, "threads": 1}
+    end = local.train(Drawing, data, tmp_path / "out", params=params, on_event=events.append)
+    assert isinstance(end, Finished), end
+    (warning,) = [event.text for event in events if isinstance(event, Warned)]
+    assert warning.startswith("'star' is only in the test split")
+    assert "4 of the test count as mistakes" in warning
+    facts = msgspec.json.decode((tmp_path / "out" / "version.json").read_bytes(), type=Artefact)
+    assert facts.classes == ["circle", "cross"]
+    assert end.figures["warnings"] == [warning]
+    assert end.figures["classes"] == ["circle", "cross", "star"]
+    assert end.figures["support"] == [4, 4, 4]
+    assert end.figures["accuracy"] <= 8 / 12
+    assert end.figures["per_class"][2]["recall"] == 0.0
+    answered = pq.read_table(tmp_path / "out" / "test_outputs.parquet").to_pylist()
+    assert {row["label"] for row in answered} == {"circle", "cross", "star"}
+    assert {row["predicted"] for row in answered} <= {"circle", "cross"}
+
+
+def test_a_single_class_is_refused_before_anything_is_learned(tmp_path: Path) -> None:
+    data = stage(tmp_path / "data", {"train": 4, "valid": 2, "test": 2}, ["circle"])
+    end = local.train(Drawing, data, tmp_path / "out")
+    assert isinstance(end, Failed)
+    assert end.failure.class_ == "user.data"
+    assert end.failure.message == (
+        "All 6 records to learn from are of one class, 'circle': there is no other."
+    )
+    assert "at least two classes" in end.failure.remedy
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_its_settings_can_be_read_without_torch() -> None:

@@ -9,7 +9,8 @@ import pytest
 from tests.training.drawings import SHAPES, stage
 from volano.data.formats.line_segments import MAX_SEGMENTS, segments
 from volano.data.formats.strokes import decode
-from volano.schemas.data import CodecError, EmptySplit
+from volano.schemas.data import CodecError
+from volano.schemas.harness import NoRecords
 from volano.training.recipes.drawing import staged
 from volano.training.recipes.drawing.staged import Drawings
 
@@ -52,13 +53,16 @@ def test_a_part_of_drawings_is_drawings(data: Path) -> None:
     np.testing.assert_array_equal(valid.truth, whole.truth[-10:])
 
 
-def test_labels_are_those_of_the_split(data: Path) -> None:
-    assert staged.labels(data, "valid") == set(SHAPES)
-    assert staged.labels(data, "test") == set()
+def test_the_labels_of_each_split_are_counted(data: Path) -> None:
+    assert staged.label_counts(data) == {
+        "train": dict.fromkeys(SHAPES, 230),
+        "valid": dict.fromkeys(SHAPES, 2),
+        "test": {},
+    }
 
 
 def test_an_empty_split_is_refused(data: Path) -> None:
-    with pytest.raises(EmptySplit):
+    with pytest.raises(NoRecords):
         next(Drawings.stream(data, "test", CLASSES))
 
 

@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from volano.data.formats import line_segments as form
-from volano.evaluation import calibrate, classify
+from volano.evaluation import calibrate, classify, coverage
 from volano.harness.model import Model, Param, Run
 from volano.harness.phases import peak_rss
 from volano.schemas.registry import Artefact
 from volano.training.recipes.drawing.augment import Hand, augment
-from volano.training.recipes.drawing.staged import READ, SPLITS, Drawings, Rows, labels, size
+from volano.training.recipes.drawing.staged import READ, Drawings, Rows, label_counts, size
 
 if TYPE_CHECKING:
     import torch
@@ -72,10 +72,13 @@ class Drawing(Model):
     def train(self, run: Run) -> None:
         """Write `model.onnx` and `version.json`; every choice is made on train and valid alone.
 
-        Raises: EmptySplit, ArtefactRefused (the graph does not answer as the network does).
+        Raises: NoRecords, OneClass, ArtefactRefused (the graph does not answer as the network).
         """
         run.progress(0, 1, "reading drawings")
-        classes = sorted({label for split in SPLITS for label in labels(run.data, split)})
+        counts = label_counts(run.data)
+        classes = coverage.learnable(counts)
+        for warning in coverage.warnings(counts):
+            run.warn(warning)
         known = Drawings.read(run.data, ("train", "valid"), classes)
         recogniser = self._fit(run, known, len(classes))
         run.progress(1, 1, "exporting")
@@ -85,26 +88,31 @@ class Drawing(Model):
         """Figures of the exported graph on the test split; writes `evaluation.json` and, for each
         record, what was answered, into `test_outputs.parquet`.
 
-        Raises: EmptySplit.
+        Raises: NoRecords.
         """
         from volano.training.recipes.drawing import export
 
         artefact = msgspec.json.decode((run.artefact / "version.json").read_bytes(), type=Artefact)
         graph = export.session(run.artefact / "model.onnx")
+        counts = label_counts(run.data)
+        # What it never saw stands behind what it can answer, with a probability of zero.
+        classes = artefact.classes + sorted(set(counts["test"]) - set(artefact.classes))
         total, truth, logits = size(run.data, "test"), [], []
         with pq.ParquetWriter(run.artefact / "test_outputs.parquet", OUTPUTS) as file:
-            for part in Drawings.stream(run.data, "test", artefact.classes):
+            for part in Drawings.stream(run.data, "test", classes):
                 probabilities, raw = export.scores(graph, part.segments, part.count)
-                file.write_table(_outputs(part, probabilities, artefact.classes))
+                file.write_table(_outputs(part, probabilities, classes))
                 truth.append(part.truth)
                 logits.append(raw)
                 run.progress(sum(map(len, truth)), total, "testing")
+        never_seen = len(classes) - len(artefact.classes)
         report = classify.report(
             np.concatenate(truth),
-            calibrate.softmax(np.concatenate(logits)),
-            artefact.classes,
+            np.pad(calibrate.softmax(np.concatenate(logits)), ((0, 0), (0, never_seen))),
+            classes,
             temperature=artefact.temperature,
         )
+        report = msgspec.structs.replace(report, warnings=coverage.warnings(counts))
         (run.artefact / "evaluation.json").write_bytes(msgspec.json.encode(report))
         run.log(0, accuracy=report.accuracy, macro_f1=report.macro.f1, ece=report.ece_after)
         figures: dict[str, Any] = msgspec.to_builtins(report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from volano.data.formats import line_segments as form
 from volano.data.formats import strokes
-from volano.schemas.data import EmptySplit
+from volano.schemas.harness import NoRecords
 
 SPLITS = ("train", "valid", "test")
 READ = 1024
@@ -50,7 +51,7 @@ class Drawings:
     def read(cls, folder: Path, splits: Sequence[str], classes: Sequence[str]) -> Drawings:
         """Whole splits, one after the other; the system may write them to disk if memory is short.
 
-        Raises: EmptySplit, CodecError.
+        Raises: NoRecords, CodecError.
         """
         sizes = tuple(size(folder, split) for split in splits)
         with tempfile.TemporaryFile() as file:  # the mapping outlives it
@@ -73,7 +74,7 @@ class Drawings:
     def stream(cls, folder: Path, split: str, classes: Sequence[str]) -> Iterator[Drawings]:
         """A split in parts of READ drawings.
 
-        Raises: EmptySplit, CodecError.
+        Raises: NoRecords, CodecError.
         """
         size(folder, split)
         number = {name: index for index, name in enumerate(classes)}
@@ -89,20 +90,24 @@ class Drawings:
 
 
 def size(folder: Path, split: str) -> int:
-    """How many drawings a split has.
+    """Return how many drawings a split has.
 
-    Raises: EmptySplit.
+    Raises: NoRecords.
     """
     rows = int(pq.read_metadata(folder / f"{split}.parquet").num_rows)
     if not rows:
-        raise EmptySplit(split=split, contributors=0)
+        raise NoRecords(split=split)
     return rows
 
 
-def labels(folder: Path, split: str) -> set[str]:
-    """The labels of a split."""
-    column = pq.read_table(folder / f"{split}.parquet", columns=["label"])["label"]
-    return set(column.unique().to_pylist())
+def label_counts(folder: Path) -> dict[str, Counter[str]]:
+    """Count the drawings of each label in each split."""
+    return {
+        split: Counter(
+            pq.read_table(folder / f"{split}.parquet", columns=["label"])["label"].to_pylist()
+        )
+        for split in SPLITS
+    }
 
 
 def padded(drawings: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
