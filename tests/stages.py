@@ -205,7 +205,7 @@ async def connect(
 
 @asynccontextmanager
 async def working(ctx: Context) -> AsyncIterator[None]:
-    """A worker that runs meanwhile, and has drained afterwards."""
+    """Run a worker meanwhile, and have it drain afterwards."""
     stop = asyncio.Event()
     task = asyncio.create_task(app.work(ctx, stop))
     try:
@@ -216,7 +216,7 @@ async def working(ctx: Context) -> AsyncIterator[None]:
 
 
 async def until(fact: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> Any:
-    """The fact's value once it is true."""
+    """Return the fact's value once it is true."""
     async with asyncio.timeout(seconds):
         while not (value := await fact()):
             await asyncio.sleep(0.01)
@@ -224,7 +224,7 @@ async def until(fact: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> An
 
 
 async def work_until(ctx: Context, fact: Callable[[], Awaitable[Any]]) -> Any:
-    """The fact's value once a worker has made it true."""
+    """Return the fact's value once a worker has made it true."""
     async with working(ctx):
         return await until(fact)
 
@@ -232,14 +232,14 @@ async def work_until(ctx: Context, fact: Callable[[], Awaitable[Any]]) -> Any:
 async def claimed(
     ctx: Context, workspace: str, topic: str, payload: dict[str, Any], worker: str = "wrk_test"
 ) -> Job:
-    """A job that a worker of the test has just claimed: it is sent and nobody else is there."""
+    """Send a job and claim it as a worker of the test."""
     async with ctx.db.begin(workspace) as tx:
         sent = await ctx.jobs.send(tx, topic, payload)
     return await claim(ctx, sent, worker)
 
 
 async def claim(ctx: Context, job: str, worker: str = "wrk_test") -> Job:
-    """The job of this id, which must be the next one, as a worker of the test has it."""
+    """Claim the job of this id, which must be the next one, as a worker of the test."""
     async with ctx.db.begin(EVERYWHERE) as tx:
         (taken,) = await fair.claim(tx, worker, [DEFAULT], 1, 60_000)
     assert job == taken.id
@@ -253,7 +253,7 @@ async def ask_for(ctx: Context, boss: Who, *shapes: str) -> None:
 
 
 def drawing(shape: str = "square", *, seed: int = 0, **changes: Any) -> NewDrawing:
-    """A shaky polygon on a canvas of 200 px; equal seeds give equal strokes under new ids."""
+    """Draw a shaky polygon on a canvas of 200 px; equal seeds give equal strokes under new ids."""
     rng, corners = random.Random(seed), CORNERS.get(shape, 5)
     radius, turn = rng.uniform(40, 80), rng.uniform(-0.2, 0.2)
     points, now = [], 0.0
@@ -279,7 +279,7 @@ def drawing(shape: str = "square", *, seed: int = 0, **changes: Any) -> NewDrawi
 def imports(
     shapes: list[str], contributors: list[str], each: int = 1, origin: str = "elsewhere"
 ) -> DrawingImport:
-    """`each` drawings of every shape by every contributor."""
+    """Make `each` drawings of every shape by every contributor."""
     return DrawingImport(
         origin=origin,
         drawings=[

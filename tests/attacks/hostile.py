@@ -98,7 +98,7 @@ class Writer:
         self.names = [name for names in known.values() for name in names]
 
     def value(self, kind: inspect.Type, depth: int = 0, noun: str = "") -> Any:
-        """A JSON value of the type, mostly."""
+        """Make a JSON value, mostly of the type."""
         if self.rng.random() < _WRONG:
             return self.rng.choice(NASTY)
         match kind:
@@ -123,7 +123,7 @@ class Writer:
         return self.rng.choice(NASTY)
 
     def text(self, noun: str) -> str:
-        """The name of something that is there, mostly of what is asked for."""
+        """Choose the name of something that is there, mostly of what is asked for."""
         if self.rng.random() < 0.95:
             known = noun in self.known and self.rng.random() < 0.85
             return self.rng.choice(self.known[noun] if known else self.names)

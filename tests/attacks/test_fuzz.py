@@ -43,7 +43,7 @@ TRIES = 25
 
 @asynccontextmanager
 async def shelving(ctx: Context) -> AsyncIterator[None]:
-    """A worker that moves rows, and trains nothing."""
+    """Run a worker that moves rows and trains nothing meanwhile."""
     worker = Worker(ctx, Handlers(labeling_worker.handlers, serving_worker.handlers), drain_s=1)
     task = asyncio.create_task(worker.run())
     try:
@@ -93,7 +93,7 @@ async def furnished(ctx: Context, boss: Who) -> dict[str, list[str]]:
 
 
 def request(operation: Operation, writer: Writer) -> httpx.Request:
-    """One request to the operation, as the writer makes it."""
+    """Make one request to the operation, as the writer likes."""
     rng, path, query = writer.rng, operation.path, []
     noun = path.split("/")[3]
     for parameter in operation.parameters:
@@ -117,7 +117,7 @@ def request(operation: Operation, writer: Writer) -> httpx.Request:
 
 
 def wrong(operation: Operation, answer: httpx.Response) -> str:
-    """What is wrong with an answer; empty when nothing is."""
+    """Say what is wrong with an answer; return an empty text when nothing is."""
     if answer.status_code >= 500:
         return "it is a failure of ours"
     kind, shape = answer.headers.get("content-type", ""), result_shape(operation)

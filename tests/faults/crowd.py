@@ -35,7 +35,7 @@ class Line:
         )
 
     async def ask(self, method: str, path: str, body: Any = None, *, key: str = "") -> Any:
-        """The answer's document. Raises: Refused (4xx)."""
+        """Ask until there is an answer, and return its document. Raises: Refused (4xx)."""
         headers = {"idempotency-key": key} if key else {}
         while True:
             self.tries += 1
@@ -53,7 +53,7 @@ class Line:
             await asyncio.sleep(TRY_AGAIN_S)
 
     async def pages(self, path: str) -> list[Any]:
-        """All items of a listing."""
+        """Return all items of a listing."""
         items: list[Any] = []
         after = ""
         while True:
@@ -73,16 +73,16 @@ class Journal:
         self.sent: set[str] = set()
 
     def note(self, ids: list[str]) -> None:
-        """These are promised now."""
+        """Write down that these are promised now."""
         self._file.write(b"".join(f"{id}\n".encode() for id in ids))
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Nothing is promised any more."""
+        """Close the file: nothing is promised any more."""
         self._file.close()
 
     def acknowledged(self) -> list[str]:
-        """Every id that was promised, as often as it was."""
+        """Return every id that was promised, as often as it was."""
         return self.path.read_text().split()
 
 
@@ -113,7 +113,7 @@ class Crowd:
         await asyncio.gather(*self._tasks)
 
     def check(self) -> None:
-        """Raises: what a sender met."""
+        """Raise what a sender met."""
         for task in self._tasks:
             if task.done():
                 task.result()

@@ -44,13 +44,13 @@ class Losses:
     reasons: list[str] = field(default_factory=list)
 
     def blame(self, reason: str) -> None:
-        """The database is damaged."""
+        """Count a cut after which the database is damaged."""
         self.corrupt += 1
         self.reasons.append(reason)
 
 
 def compile_shim(folder: Path) -> Path:
-    """power_loss.so. Raises: FileNotFoundError (no compiler)."""
+    """Compile power_loss.so. Raises: FileNotFoundError (no compiler)."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         raise FileNotFoundError("cc")
@@ -95,7 +95,7 @@ class Bench:
 
 
 def power_cuts(bench: Bench, *, lives: int, each: int) -> Losses:
-    """Some lives, each on the disk that the one before left; `each` cuts are looked at in each."""
+    """Live some lives, each on the disk that the one before left; look at `each` cuts of each."""
     losses, promised = Losses(), set[str]()
     root = room(bench.folder / "first")
     for _ in range(lives):
@@ -106,7 +106,7 @@ def power_cuts(bench: Bench, *, lives: int, each: int) -> Losses:
 
 
 def without_sync(bench: Bench, *, lives: int, each: int) -> Losses:
-    """The control: the same on a disk that ignores every sync; each life begins on an empty one."""
+    """Do the same on disks that ignore every sync, as a control; each is empty at first."""
     losses = Losses()
     for number in range(lives):
         _cut(bench, room(bench.folder / f"control-{number}"), set(), each, losses, ignore_sync="1")
@@ -116,7 +116,7 @@ def without_sync(bench: Bench, *, lives: int, each: int) -> Losses:
 def _cut(
     bench: Bench, root: Path, promised: set[str], each: int, losses: Losses, **faults: str
 ) -> Path:
-    """One life and some cuts of it; the folder that the last one left, with its promises."""
+    """Live one life and look at some cuts of it; return the folder that the last one left."""
     disk = Disk(root)
     _, journal = bench.live(root, bench.rng.randrange(2**31), **faults)
     done = list(steps(journal.read_bytes()))
@@ -164,18 +164,18 @@ def _keys_after_kill(disk: Disk, folder: Path) -> Counter[str]:
 
 
 def promises(step: Step) -> list[str]:
-    """What is promised by this step."""
+    """Return what is promised by this step."""
     return step.data.decode().splitlines() if step.op == "A" else []
 
 
 def room(path: Path) -> Path:
-    """A new folder."""
+    """Make a new folder."""
     path.mkdir()
     return path
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """Every file below a folder, but the one that SQLite makes anew."""
+    """Read every file below a folder, but the one that SQLite makes anew."""
     files = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".db-shm")
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
@@ -213,7 +213,7 @@ def _look_at_rows(root: Path, ids: list[str], losses: Losses) -> None:
 
 
 async def _look_at_blobs(root: Path, ids: list[str], losses: Losses) -> None:
-    """Blobs that were promised, and those that rows on the shelf stand in, by their hashes."""
+    """Check the blobs that were promised or that segments are read from by their hashes."""
     async with app.open_context(settings(root)) as ctx:
         with closing(sqlite3.connect(root / "new" / "volano.db")) as connection:
             named = [blob for blob, _ in connection.execute(SEGMENTS)]

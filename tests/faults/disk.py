@@ -27,7 +27,7 @@ class Step(NamedTuple):
 
 
 def steps(journal: bytes) -> Iterator[Step]:
-    """What the process did, in order."""
+    """Yield what the process did, in order."""
     at = 0
     while at < len(journal):
         op, inode, offset, length = _HEAD.unpack_from(journal, at)
@@ -44,13 +44,13 @@ class File:
     pending: list[Step] = field(default_factory=list)
 
     def sync(self) -> None:
-        """Everything so far is on the disk."""
+        """Bring everything so far to the disk."""
         for step in self.pending:
             _apply(self.synced, step)
         self.pending.clear()
 
     def after_cut(self, luck: "Luck") -> bytes:
-        """What is there after a power cut."""
+        """Return what is there after a power cut."""
         there = bytearray(self.synced)
         pieces = [piece for step in self.pending for piece in _pieces(step)]
         reached = luck.versions([piece.offset // PAGE for piece in pieces if piece.op == "W"])
@@ -82,19 +82,19 @@ class Folder:
         self.pending.append((name, node))
 
     def sync(self) -> None:
-        """These names are on the disk."""
+        """Bring these names to the disk."""
         self.synced = dict(self.now)
         self.pending.clear()
 
     def all_now(self) -> Iterator[tuple[str, "Node"]]:
-        """Every name below, without the folders before it."""
+        """Yield every name below, without the folders before it."""
         for name, node in self.now.items():
             yield name, node
             if isinstance(node, Folder):
                 yield from node.all_now()
 
     def after_cut(self, luck: "Luck") -> dict[str, "Node"]:
-        """The names that are there after a power cut."""
+        """Return the names that are there after a power cut."""
         there = dict(self.synced)
         for name, node in self.pending[: luck.prefix(len(self.pending))]:
             _name(there, name, node)
@@ -114,26 +114,26 @@ class Luck:
 
     @classmethod
     def without(cls) -> "Luck":
-        """None at all: exactly what was synced is there."""
+        """Make the luck with which exactly what was synced is there."""
         none = cls(Random(0))
         none.kept, none.truncates = 0.0, False
         return none
 
     def versions(self, pages: list[int]) -> dict[int, int]:
-        """For each page, how many of its changes reached the disk."""
+        """Draw for each page how many of its changes reached the disk."""
         totals: dict[int, int] = {}
         for page in pages:
             totals[page] = totals.get(page, 0) + 1
         return {page: self.prefix(total) for page, total in totals.items()}
 
     def prefix(self, total: int) -> int:
-        """How many of so many changes in order."""
+        """Draw how many of so many changes in order."""
         if self.rng.random() < self.kept:
             return total
         return self.rng.randint(0, total) if self.kept else 0
 
     def torn(self, piece: Step) -> bytes:
-        """The sectors of a change that had been written when the light went out."""
+        """Return the sectors of a change that had been written when the light went out."""
         if not self.kept or self.rng.random() < 0.7:
             return b""
         first = SECTOR - piece.offset % SECTOR
@@ -150,7 +150,7 @@ class Disk:
         self._load(root, self.top)
 
     def take(self, step: Step) -> None:
-        """One more thing has happened."""
+        """Take in one more thing that has happened."""
         if step.op in "WT":
             file = self.by_inode[step.inode]
             assert isinstance(file, File)
@@ -169,7 +169,7 @@ class Disk:
         _write(self.top, luck, target, {}, only)
 
     def name_of(self, inode: int) -> str:
-        """The name that this file or folder has now; empty if it has none."""
+        """Return the name that this file or folder has now; empty if it has none."""
         node = self.by_inode.get(inode)
         return next((name for name, one in self.top.all_now() if one is node), "")
 
@@ -248,7 +248,7 @@ def _apply(content: bytearray, step: Step) -> None:
 
 
 def _pieces(step: Step) -> Iterator[Step]:
-    """A write, page by page."""
+    """Cut a write into its pages."""
     if step.op == "T":
         yield step
         return

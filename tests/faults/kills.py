@@ -73,7 +73,7 @@ class Report:
     seconds: float = 0.0
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the report as JSON values."""
         return asdict(self)
 
 
@@ -150,7 +150,7 @@ class _Storm:
         await asyncio.to_thread(self.server.start)
 
     async def _kinds(self) -> list[Kill]:
-        """Everything, but a run that lost three workers is let live: five end it for good."""
+        """Return all kinds, but spare a run that lost three workers: five end it for good."""
         if self.run_ids:
             run = await self.line.ask("GET", f"/runs/{self.run_ids[-1]}")
             if run["state"] == "running" and run["attempt"] >= 3:
@@ -166,7 +166,7 @@ class _Storm:
             await asyncio.sleep(0.05)
 
     def _no_orphans(self) -> None:
-        """What was below a killed worker ends by itself: a run holds a leash."""
+        """Wait until what was below a killed worker has ended by itself: a run holds a leash."""
         _, alive = psutil.wait_procs(self.below, timeout=ORPHAN_S)
         self.below = []
         for process in alive:

@@ -29,7 +29,7 @@ APPENDERS = 6
 
 
 def settings(folder: Path) -> Settings:
-    """A server whose database and blobs lie in `folder`, and all else beside it."""
+    """Return settings with the database and the blobs in `folder`, all else beside it."""
     return Settings(
         home=str(folder.with_name(f"{folder.name}-home")),
         db=f"sqlite:///{folder / 'new' / 'volano.db'}",
@@ -71,7 +71,7 @@ class Promises:
             self.sent += rows
 
     async def keep(self) -> None:
-        """Blobs of up to some hundred kilobytes."""
+        """Keep blobs of up to some hundred kilobytes."""
         while time.monotonic() < self.until:
             content = self.rng.randbytes(self.rng.choice((10, 5_000, 300_000)))
             self._note([f"blob {await self.ctx.blobs.put(WORKSPACE, content)}"])

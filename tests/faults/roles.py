@@ -39,7 +39,7 @@ IMPATIENT = {
 
 
 def wait_for(fact: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:
-    """The fact's value once it is true."""
+    """Return the fact's value once it is true."""
     until = time.monotonic() + seconds
     while not (value := fact()):
         if time.monotonic() > until:
@@ -74,11 +74,11 @@ class Up:
             self.url = re.findall(r"server at (http://\S+)", self._said())[-1]
 
     def leaves(self) -> list[psutil.Process]:
-        """The processes that play the role."""
+        """Return the processes that play the role."""
         return [leaf for middle in self._tops()[1:] for leaf in middle.children()]
 
     def kill(self, *, whole: bool) -> list[psutil.Process]:
-        """kill -9 the role alone, which its supervisor replaces, or all of it; who was below it."""
+        """Kill the role alone, which its supervisor replaces, or all; return what was below it."""
         tops, leaves = self._tops(), self.leaves()
         below = [process for leaf in leaves for process in leaf.children(recursive=True)]
         # Stopped first, top down, so that nobody notices the death of another and acts on it.
@@ -92,14 +92,14 @@ class Up:
         return below
 
     def everybody(self) -> list[psutil.Process]:
-        """The command and all below it."""
+        """Return the command and all below it."""
         if self._process is None:
             return []
         command = psutil.Process(self._process.pid)
         return [command, *command.children(recursive=True)]
 
     def running(self) -> bool:
-        """Whether the command is up."""
+        """Return whether the command is up."""
         return self._process is not None
 
     def stop(self) -> int | None:
@@ -116,7 +116,7 @@ class Up:
         return code
 
     def _tops(self) -> list[psutil.Process]:
-        """The command and its supervisor."""
+        """Return the command and its supervisor."""
         assert self._process is not None
         command = psutil.Process(self._process.pid)
         return [command, *command.children()]
@@ -162,7 +162,7 @@ class Fleet:
         return {role: up.stop() for role, up in self.roles.items()}
 
     def query(self, sql: str) -> list[Any]:
-        """Rows of the database, read past the product's own code."""
+        """Read rows of the database past the product's own code."""
         url = self.settings.get("VOLANO_DB")
         if url:
             return in_launcher(_query(url, sql))
@@ -175,7 +175,7 @@ class Fleet:
             self._seen |= set(up.everybody())
 
     def processes(self) -> list[psutil.Process]:
-        """Everything that still runs for this home, whoever its parent is."""
+        """Find everything that still runs for this home, whoever its parent is."""
         found = {process for process in self._seen if process.is_running()}
         for process in psutil.process_iter():
             with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
@@ -194,7 +194,7 @@ async def _query(url: str, sql: str) -> list[Any]:
 
 @contextmanager
 def stores(backend: Backend, folder: Path) -> Iterator[dict[str, str]]:
-    """The settings of fresh stores of a kind; PostgreSQL with fsync, as `volano up --real`."""
+    """Start fresh stores of a kind and yield their settings; PostgreSQL with fsync, as in use."""
     if backend == "sqlite":
         yield {}
         return
@@ -209,7 +209,7 @@ def stores(backend: Backend, folder: Path) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def fleet(backend: Backend, folder: Path) -> Iterator[Fleet]:
-    """A server on fresh stores, up; nothing of it is left afterwards."""
+    """Start a server on fresh stores; leave nothing of it afterwards."""
     with stores(backend, folder) as settings:
         made = Fleet(folder, settings)
         try:

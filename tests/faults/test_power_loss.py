@@ -90,7 +90,7 @@ def test_a_full_disk_keeps_what_was_promised_and_works_again_with_room(
 
 
 def _life(bench: Bench, **faults: str) -> tuple[int, Losses]:
-    """One life on a faulty disk, and what is there after the power cut that follows."""
+    """Live one life on a faulty disk; look at what is there after the power cut that follows."""
     root, losses, promised = cuts.room(bench.folder / "faulty"), Losses(), set[str]()
     disk = Disk(root)
     code, journal = bench.live(root, bench.rng.randrange(2**31), **faults)

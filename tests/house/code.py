@@ -34,13 +34,13 @@ class Module:
         return ast.parse(self.text)
 
     def functions(self) -> Iterator[Function]:
-        """Every function and method."""
+        """Yield every function and method."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield node
 
     def imports(self) -> set[str]:
-        """Dotted names of what it imports, wherever the import stands."""
+        """Return the dotted names of what it imports, wherever the import stands."""
         found = set()
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
@@ -51,6 +51,6 @@ class Module:
 
 
 def modules() -> list[Module]:
-    """Every module of the package but the migrations' revisions."""
+    """List every module of the package but the migrations' revisions."""
     paths = sorted(PACKAGE.rglob("*.py"))
     return [Module(path) for path in paths if "versions" not in path.parts]

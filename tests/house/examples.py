@@ -34,14 +34,14 @@ CELLS: dict[type, Any] = {bool: False, int: 1, float: 1.0, object: {}}
 
 
 def body(operation: Operation) -> Any:
-    """The JSON value of the smallest body that means something; every id in it is `ID`."""
+    """Return the JSON value of the smallest body that means something; every id in it is `ID`."""
     if operation.body is None or operation.body.as_is:
         return None
     return _value(inspect.type_info(operation.body.shape))
 
 
 def paths(operation: Operation) -> list[str]:
-    """The path of an operation with `ID` for every name in it, once per choice that it offers."""
+    """Return an operation's path with `ID` for every name in it, once per choice that it offers."""
     found = [operation.path]
     for parameter in operation.parameters:
         if parameter.where == "path":
@@ -51,13 +51,13 @@ def paths(operation: Operation) -> list[str]:
 
 
 def query(operation: Operation) -> dict[str, Any]:
-    """What the query of an operation must have."""
+    """Return the parameters that the query of an operation must have."""
     needed = [p for p in operation.parameters if p.where == "query" and p.required]
     return {p.wire: _value(inspect.type_info(p.type)) for p in needed}
 
 
 def rows(table: sa.Table) -> list[dict[str, Any]]:
-    """A row without its workspace, one per stream of an inbox; where an id fits, it is `ID`."""
+    """Return a row without its workspace, one per stream of an inbox; its ids are `ID`."""
     row = {column.name: _cell(column.type) for column in table.columns if column.name != COLUMN}
     return [row | {"stream": stream.name} for stream in STREAMS] if "stream" in row else [row]
 
@@ -86,7 +86,7 @@ def _value(kind: inspect.Type) -> Any:
 
 
 def _fields(kind: inspect.StructType) -> list[inspect.Field]:
-    """Those that are required, those that may name a thing, and else the first document."""
+    """Choose those that are required or may name a thing, and else the first document."""
     chosen = [field for field in kind.fields if field.required or _holds(field, _is_id)]
     return chosen or [field for field in kind.fields if _holds(field, _is_struct)][:1]
 

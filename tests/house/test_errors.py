@@ -24,7 +24,7 @@ LOADED = (app, client, accounts, data_import, local_server, predict, snapshots, 
 
 
 def errors(cls: type[VolanoError] = VolanoError) -> list[type[VolanoError]]:
-    """The errors of the package; tests define some too."""
+    """List the errors of the package; tests define some too."""
     found = [one for sub in cls.__subclasses__() for one in (sub, *errors(sub))]
     return [one for one in found if one.__module__.startswith("volano.")]
 
@@ -34,12 +34,12 @@ BY_NAME = pytest.mark.parametrize("cls", ERRORS, ids=lambda cls: cls.code)
 
 
 def facts_of(text: str) -> set[str]:
-    """The facts that a message names: those of its first paragraph."""
+    """Return the facts that the first paragraph of a message names."""
     return {name for _, name, _, _ in string.Formatter().parse(text.partition("\n\n")[0]) if name}
 
 
 def made_up(cls: type[VolanoError]) -> VolanoError:
-    """The error with a value for every fact that it names."""
+    """Make the error with a value for every fact that it names."""
     names = facts_of(cls.__doc__ or "") | facts_of(cls.remedy)
     return cls(**{name: f"<{name}>" for name in names})
 

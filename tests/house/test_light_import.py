@@ -10,7 +10,7 @@ HEAVY = {"numpy", "sqlalchemy", "starlette", "torch", "pyarrow", "onnxruntime", 
 
 
 def loaded_by(statement: str) -> set[str]:
-    """Top-level names of the modules that a fresh interpreter has after the statement."""
+    """Return the top-level modules that a fresh interpreter has after the statement."""
     program = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, text=True

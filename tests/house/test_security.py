@@ -44,7 +44,7 @@ def named(operations: list[Operation]) -> list[object]:
 
 
 def too_low(operation: Operation) -> list[Role]:
-    """The roles that may not call it."""
+    """List the roles that may not call it."""
     return [role for role in ROLES if role not in PERMISSIONS[cast("Permission", operation.allow)]]
 
 
@@ -82,7 +82,7 @@ class Site:
         self.elsewhere = str(await service.bootstrap(self.ctx, "elsewhere"))
 
     async def call(self, operation: Operation, path: str, credential: str = "") -> httpx.Response:
-        """The answer to this operation with the smallest body that it reads."""
+        """Call this operation with the smallest body that it reads."""
         return await self.client.request(
             operation.method,
             path,
@@ -117,14 +117,14 @@ class Site:
 
 
 def told(answer: httpx.Response) -> tuple[int, str]:
-    """What an answer says, without the id of its request."""
+    """Return what an answer says, without the id of its request."""
     text = answer.text
     return answer.status_code, text.replace(answer.headers["x-request-id"], "")
 
 
 @asynccontextmanager
 async def opened(url: str, home: Path) -> AsyncIterator[Site]:
-    """A site on the database at `url`."""
+    """Open a site on the database at `url`."""
     settings = Settings(home=str(home), db=url, allowed_hosts="test")
     async with open_context(settings) as ctx:
         site = Site(ctx)

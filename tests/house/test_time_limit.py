@@ -48,7 +48,7 @@ def hanging(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("workers", ["0", "1"])
 def test_a_test_that_hangs_fails_and_the_others_still_run(hanging: Path, workers: str) -> None:
     ours = ["-c", str(code.ROOT / "pyproject.toml"), "--rootdir", str(hanging.parent)]
     ran = subprocess.run(

@@ -94,7 +94,7 @@ async def _call(http: Http, method: str, path: str, body: Any = None) -> Any:
 
 
 async def _draw(url: str, code: str, person: int) -> Json:
-    """Somebody follows the invitation and draws every shape some times; what they have given."""
+    """Follow the invitation and draw every shape some times; return what was counted."""
     async with httpx.AsyncClient() as anonymous:
         made = await anonymous.post(f"{url}/api/v1/sessions", json={"invite": code})
         assert made.status_code == 201, made.text
@@ -200,7 +200,7 @@ async def test_drawings_become_answers_that_lead_back_to_them(up: tuple[str, str
 async def _explained(
     http: Http, prediction: str, version: str, snapshot: str, stats: list[Json]
 ) -> None:
-    """From the answer back to drawings of the people who drew, and from one of them to it."""
+    """Walk from the answer back to drawings of the people who drew, and from one of them to it."""
     async with asyncio.timeout(20):
         while (await http.get(f"/predictions/{prediction}")).status_code == 404:
             await asyncio.sleep(0.05)
