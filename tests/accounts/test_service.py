@@ -480,6 +480,17 @@ async def test_every_session_is_another_contributor(ctx: Context, admin: Who) ->
     assert one.contributor != other.contributor
 
 
+async def test_a_session_lasts_as_many_days_as_the_server_says(ctx: Context, admin: Who) -> None:
+    code = str((await service.create_invite(ctx, admin, NewInvite())).code)
+    before = utc_now()
+
+    session = await service.start_session(ctx, NewSession(invite=code))
+
+    assert ctx.settings.session_days == 30
+    lasts = session.expires_at - before
+    assert timedelta(days=30, seconds=-1) <= lasts < timedelta(days=30, minutes=1)
+
+
 async def test_a_session_needs_no_row_and_no_database(ctx: Context, admin: Who) -> None:
     code = str((await service.create_invite(ctx, admin, NewInvite())).code)
     before = await all_rows(ctx.db)

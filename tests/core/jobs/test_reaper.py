@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import sqlalchemy as sa
 from tests.core.jobs.crew import crew, send, states, until
 from volano.core.db import EVERYWHERE, Database
 from volano.core.jobs import Handlers, Job, Ledger, Worker, reaper
-from volano.core.jobs.ledger import recount
-from volano.core.jobs.tables import jobs
+from volano.core.jobs.ledger import clock, recount
+from volano.core.jobs.tables import duties, jobs
 from volano.schemas.common import DatabaseUnavailable
 
 CODE = """
@@ -136,3 +137,43 @@ async def test_a_worker_that_slept_past_its_lease_has_no_effect(
             await until(is_done, 30)
     assert await effects(ctx.db) == sorted(ids)
     assert await recount(ctx.db) == []
+
+
+async def end(ctx: Any, state: str, days: float) -> str:
+    """Send a job and end it, so many days ago."""
+    (id,) = await send(ctx, "thing.made")
+    async with ctx.db.begin(EVERYWHERE) as tx:
+        ended = {"state": state, "finished_at": await clock(tx) - timedelta(days=days)}
+        await tx.run(tx.update(jobs).where(jobs.c.id == id).values(ended))
+    return id
+
+
+@pytest.mark.parametrize(
+    ("state", "days"),
+    [("done", 7), ("cancelled", 7), ("dead", 28)],
+    ids=["done", "cancelled", "dead"],
+)
+async def test_an_ended_job_is_kept_so_many_days(ctx: Any, state: str, days: int) -> None:
+    kept, _ = await end(ctx, state, days - 0.01), await end(ctx, state, days + 0.01)
+
+    await reaper.sweep(ctx.db, ctx.jobs, every_s=0)
+
+    async with ctx.db.read(EVERYWHERE) as tx:
+        left = [row.id for row in await tx.all(sa.select(jobs.c.id))]
+    assert left == [kept]
+
+
+async def test_old_jobs_are_looked_for_every_ten_minutes(ctx: Any) -> None:
+    async def left_after(minutes: float) -> int:
+        """Sweep so many minutes after the last sweep that removed old jobs."""
+        async with ctx.db.begin(EVERYWHERE) as tx:
+            done_at = await clock(tx) - timedelta(minutes=minutes)
+            await tx.run(tx.update(duties).where(duties.c.name == "forget").values(done_at=done_at))
+        await reaper.sweep(ctx.db, ctx.jobs, every_s=0)
+        return sum((await states(ctx.db)).values())
+
+    await reaper.sweep(ctx.db, ctx.jobs, every_s=0)
+    await end(ctx, "done", days=8)
+
+    assert await left_after(minutes=9.5) == 1
+    assert await left_after(minutes=10.5) == 0

@@ -51,10 +51,10 @@ async def test_many_callers_at_once_share_one_commit(server: Context) -> None:
     assert len(await _batches(server.db, sent)) == 1
 
 
-async def test_a_group_is_no_larger_than_it_may_be(server: Context) -> None:
-    inbox, sent = open_inbox(server, group=10), rows(*range(31))
+async def test_a_group_is_as_large_as_it_may_be_and_no_larger(server: Context) -> None:
+    inbox, sent = open_inbox(server, group=10), rows(*range(30))
     await asyncio.gather(*(inbox.append(HOME, [one], now_ms=1) for one in sent))
-    assert len(await _batches(server.db, sent)) == 4
+    assert len(await _batches(server.db, sent)) == 3
 
 
 async def test_one_caller_with_more_than_a_group_is_one_commit(server: Context) -> None:
@@ -140,6 +140,17 @@ async def test_more_rows_than_may_wait_are_refused_at_once(server: Context) -> N
         await inbox.append(HOME, rows(3, 4), now_ms=1)
     assert len(await accepted) == 2
     assert len(await inbox.append(HOME, rows(3, 4), now_ms=1)) == 2
+
+
+async def test_as_many_rows_as_may_wait_are_accepted_and_not_one_more(server: Context) -> None:
+    inbox = open_inbox(server, queue=3)
+    accepted = [
+        asyncio.create_task(inbox.append(HOME, some, now_ms=1)) for some in (rows(1, 2), rows(3))
+    ]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await inbox.append(HOME, rows(4), now_ms=1)
+    assert [len(await one) for one in accepted] == [2, 1]
 
 
 def _failing(ctx: Context, error: Exception) -> Inbox:
