@@ -9,6 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from volano.core import settings
+from volano.core.blobs import open_blobs
+from volano.core.bus import open_bus
 from volano.core.settings import FILE, SQLITE, BadSetting, Settings
 
 
@@ -59,11 +61,35 @@ def test_the_command_line_is_checked_as_the_environment_is(given: dict[str, Any]
         settings.read({}, **given)
 
 
-def test_the_password_in_a_refused_address_is_not_repeated() -> None:
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"VOLANO_DB": "mysql://me:hunter2@db/x"},
+        {"VOLANO_DB": "mysql://me:hun/hunter2@db/x"},
+        {"VOLANO_SECRTE": "hunter2"},
+    ],
+)
+def test_a_secret_in_a_refused_setting_is_not_repeated(environ: dict[str, str]) -> None:
     with pytest.raises(BadSetting) as refused:
-        settings.read({"VOLANO_DB": "mysql://me:hunter2@db/x"})
+        settings.read(environ)
 
+    assert "hunter2" not in str(refused.value)
     assert "hunter2" not in str(refused.value.problem())
+
+
+def test_a_password_in_another_address_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match="amqp://…@rabbit/") as refused:
+        open_bus("amqp://me:hunter2@rabbit/", folder=tmp_path)
+    assert "hunter2" not in str(refused.value.problem())
+    with pytest.raises(BadSetting, match="VOLANO_BLOBS cannot be 'gs://…@bucket'") as refused:
+        open_blobs("gs://me:hunter2@bucket")
+    assert "hunter2" not in str(refused.value.problem())
+
+
+def test_settings_are_not_written_out_with_their_secrets() -> None:
+    given = Settings(secret="hunter2", s3_secret_key="hunter2", db="postgresql://me:hunter2@db/x")
+
+    assert "hunter2" not in f"{given} {given!r}"
 
 
 def test_a_misspelt_variable_is_refused_and_those_of_clients_are_not() -> None:

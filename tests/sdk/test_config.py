@@ -1,13 +1,14 @@
 """Tests of volano.sdk.config: whose key goes where."""
 
-import json
+import contextlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from volano.sdk import config
-from volano.sdk.config import ConfigUnreadable, NoServerAddress, Profile
+from volano.sdk.config import ConfigUnreadable, KeyUnusable, NoKey, NoServerAddress, Profile
 
 
 @pytest.fixture
@@ -79,31 +80,71 @@ def test_only_its_owner_can_read_the_file(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["config.json"], "no draft is left behind"
 
 
-def test_a_moved_server_keeps_its_key(tmp_path):
-    path = config.write("http://localhost:8000", "key", tmp_path / "client.json")
+@pytest.mark.parametrize("key", ["", " \n", "\ufeff"])
+def test_an_empty_key_is_never_written_over_a_kept_one(tmp_path, key):
+    path = config.write("http://one", "kept", tmp_path / "config.json")
 
-    config.move(path, "http://localhost:9000")
+    with pytest.raises(NoKey):
+        config.write("http://one", key, path)
+    assert config.kept(path) == Profile(url="http://one", key="kept")
 
-    expected = {"url": "http://localhost:9000", "keys": {"http://localhost:9000": "key"}}
-    assert expected == json.loads(path.read_text())
+
+def test_no_text_of_a_key_or_profile_has_the_key_in_it(environ, folder):
+    with pytest.raises(KeyUnusable) as refused:
+        config.clean_key("secret…")
+
+    assert "secret" not in str(refused.value.problem())
+    assert "secret" not in repr(config.read(key="secret", environ=environ, folder=folder))
 
 
-def test_a_file_that_is_not_there_cannot_be_moved(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        config.move(tmp_path / "client.json", "http://localhost:9000")
+def test_secrets_are_cut_out_of_what_is_said():
+    text = "at https://me:pass/w@rd@host/x with vol_0123456789ab_abcdefghijkl in inv_0123 here"
+    code = "inv_" + "0" * 32 + "_secret"
+
+    assert config.without_secrets(text) == "at https://…@host/x with vol_… in inv_0123 here"
+    assert config.without_secrets(f"the code {code}.") == "the code inv_…."
+    assert config.without_secrets("snapshot vol_1") == "snapshot vol_1"
+
+
+def test_a_folder_that_is_shut_or_gone_chooses_no_server(environ, folder):
+    config.write("http://shut", "key", folder / config.PROJECT_FILE)
+    (folder / ".volano").chmod(0)
+    if os.getuid() == 0:
+        os.seteuid(65534)  # root may look into every folder
+    elsewhere = {"XDG_CONFIG_HOME": "/nowhere"}
+    try:
+        assert config.read(environ=elsewhere, folder=folder).url == config.DEFAULT_URL
+    finally:
+        os.seteuid(os.getuid())
+    with contextlib.chdir(folder.parent):
+        shutil.rmtree(folder.parent)
+        assert config.read(environ=environ).url == config.DEFAULT_URL
+
+
+@pytest.mark.parametrize("content", ["\ufeff", "[" * 100_000])
+def test_a_file_with_a_mark_is_read_and_one_without_end_is_not(environ, folder, content):
+    path = config.write("http://one", "key", config.user_file(environ))
+    path.write_text(content + path.read_text())
+
+    if content == "\ufeff":
+        assert config.read(environ=environ, folder=folder).url == "http://one"
+    else:
+        with pytest.raises(ConfigUnreadable):
+            config.read(environ=environ, folder=folder)
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        "localhost:8000", "ftp://host", "http://", "http://a b", "", "http://:80",
-        "http://host:99999", "http://host:abc", "http://[::1", "http://..", "http://a\0b",
-        "http://a\tb", "http://" + "a" * 64,
+        *("localhost:8000", "ftp://host", "http://", "http://:80", "http://a b", ""),
+        *("http://host:99999", "http://host:abc", "http://[::1", "http://..", "http://a\0b"),
+        *("http://a\tb", "http://" + "a" * 64, "http://me:secret@host"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_address_is_refused(url):
-    with pytest.raises(NoServerAddress):
+    with pytest.raises(NoServerAddress) as refused:
         config.clean(url)
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("url", ["HTTP://Host:80", "http://host:80/", " http://host:80 "])
@@ -126,9 +167,11 @@ def test_addresses_of_every_kind_are_kept(url, kept):
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "", "[]", "null", '{"keys": 3}', '{"url": 5}', '{"url": ["x"], "keys": {}}',
-     '{"url": "http://localhost:8000", "keys": {"http://localhost:8000": 5}}'],
-)  # fmt: skip
+    [
+        *("{", "", "[]", "null", '{"keys": 3}', '{"url": 5}', '{"url": ["x"], "keys": {}}'),
+        '{"url": "http://localhost:8000", "keys": {"http://localhost:8000": 5}}',
+    ],
+)
 def test_a_damaged_file_says_which_one_it_is(environ, folder, text):
     path = config.user_file(environ)
     path.parent.mkdir(parents=True)

@@ -7,7 +7,7 @@ from cyclopts import App
 
 from volano.cli import render
 from volano.cli.render import Columns, Look
-from volano.cli.terminal import Here, Limit, Terminal, note
+from volano.cli.terminal import Here, Limit, Terminal, decoded, note
 from volano.sdk import config
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ def login(
     from volano.sdk.client import Client
 
     url = config.clean(server or terminal.url or config.read().url)
-    key = terminal.key or _ask(f"Key for {url}: ")
+    key = config.clean_key(terminal.key or _ask(terminal, f"Key for {url}: "))
+    if not key:
+        raise config.NoKey(url=url)
     with Client(url, key) as client:
         who = client.whoami()
     path = config.write(url, key)
@@ -228,9 +230,14 @@ def _added(terminal: Terminal, member: "Member") -> None:
     return terminal.then(f"volano keys create --member {member.id}")
 
 
-def _ask(prompt: str) -> str:
+def _ask(terminal: Terminal, prompt: str) -> str:
+    """Return the line that is typed unseen or comes through a pipe; an empty text for none."""
     if not sys.stdin.isatty():
-        return sys.stdin.readline().strip()
+        return decoded(sys.stdin.buffer.read()).strip().partition("\n")[0]
     import getpass
 
-    return getpass.getpass(prompt)
+    try:
+        return getpass.getpass(prompt)
+    except EOFError:
+        terminal.say()
+        return ""

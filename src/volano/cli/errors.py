@@ -5,6 +5,7 @@ from typing import Final
 
 from volano.cli.render import Ink, visible
 from volano.schemas.errors import Broken, Invalid, Missing, Unavailable, VolanoError
+from volano.sdk.config import without_secrets
 
 USER: Final = 1
 USAGE: Final = 2
@@ -40,31 +41,36 @@ class FileUnusable(Invalid):
 
 
 def unusable(path: object, error: OSError) -> FileUnusable:
-    """The failure to use a file or folder, in words."""
+    """Return the failure to use a file or folder, in words."""
     return FileUnusable(path=str(path), reason=error.strerror or str(error))
 
 
 def block(error: VolanoError, ink: Ink) -> str:
-    """The failure in a few lines, the last one a command where one helps."""
-    lines = [ink("red", "error: ") + visible(error.message)]
+    """Return the failure in a few lines, the last one a command where one helps."""
+    lines = [ink("red", "error: ") + shown(error.message)]
     if error.advice:
-        lines.append("       " + visible(error.advice))
+        lines.append("       " + shown(error.advice))
     if at := error.facts.get("at"):
-        lines.append(f"       at {visible(str(at))}")
+        lines.append(f"       at {shown(str(at))}")
     if isinstance(error, Broken) and error.facts.get("request_id"):
-        lines.append(f"       request id {visible(str(error.facts['request_id']))}")
+        lines.append(f"       request id {shown(str(error.facts['request_id']))}")
     if command := next_command(error):
         lines.append(ink("dim", "next:  ") + command)
     return "\n".join(lines)
 
 
+def shown(text: str) -> str:
+    """Return what is said of a failure without secrets and control characters in it."""
+    return visible(without_secrets(text))
+
+
 def document(error: VolanoError) -> str:
-    """The failure for programs: its RFC 9457 document on one line."""
-    return json.dumps(error.problem(), default=str, ensure_ascii=False)
+    """Return the failure for programs: its RFC 9457 document on one line, without secrets."""
+    return without_secrets(json.dumps(error.problem(), default=str, ensure_ascii=False))
 
 
 def next_command(error: VolanoError) -> str:
-    """What to type now; empty where the advice says it already or nothing helps."""
+    """Return what to type now; an empty text where the advice says it or nothing helps."""
     if "`volano" in error.advice:
         return ""
     if isinstance(error, Missing):
@@ -73,5 +79,5 @@ def next_command(error: VolanoError) -> str:
 
 
 def exit_code(error: VolanoError) -> int:
-    """1 where the caller can change it, 3 where the system has to."""
+    """Return 1 where the caller can change it, 3 where the system has to."""
     return SYSTEM if isinstance(error, Unavailable | Broken) else USER

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, get_args
 
 from volano.cli.terminal import Format
@@ -54,7 +54,7 @@ class GlobalOptions:
 
     format: Format = "table"
     url: str | None = None
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     help: bool = False
     version: bool = False
 

@@ -159,6 +159,6 @@ def _misused(said: str, argv: Sequence[str]) -> int:
     words = [word for word in argv if not word.startswith("-")]
     chain = app.parse_commands(words)[0] if words and words[0] in app else ()
     terminal = Terminal()
-    terminal.say(terminal.ink("red", "error: ") + said)
+    terminal.say(terminal.ink("red", "error: ") + errors.shown(said))
     terminal.then(" ".join(["volano", *chain, "--help"]))
     return errors.USAGE

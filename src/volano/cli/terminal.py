@@ -1,5 +1,6 @@
 """Where a command's words go, and the server that it talks to."""
 
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -29,7 +30,7 @@ class Terminal:
 
     format: Format = "table"
     url: str | None = None
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     out: TextIO = field(default_factory=lambda: sys.stdout)
     err: TextIO = field(default_factory=lambda: sys.stderr)
 
@@ -120,6 +121,11 @@ class Terminal:
     def _colour(self, stream: TextIO) -> bool:
         environ = config.environment()
         return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
+def decoded(content: bytes) -> str:
+    """Return a text file's content, whether its editor wrote UTF-8, with a mark, or UTF-16."""
+    return content.decode(json.detect_encoding(content), "replace")
 
 
 Here = Annotated[Terminal, Parameter(parse=False)]

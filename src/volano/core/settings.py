@@ -5,6 +5,7 @@ Every setting has a default that works on a laptop, a unit in its help, and a li
 """
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -19,6 +20,11 @@ class BadSetting(Invalid):
     """The setting {name} cannot be {value!r}: {reason}."""
 
     remedy = "`volano settings` lists every setting with its meaning and default."
+
+    def __init__(self, message: str = "", /, **facts: Any) -> None:
+        if isinstance(facts.get("value"), str):  # an address may hold a password
+            facts["value"] = re.sub("(?<=://).*(?=@)", "…", facts["value"])
+        super().__init__(message, **facts)
 
 
 _MOST = sys.float_info.max
@@ -41,7 +47,7 @@ def _setting(
     return field(default=default, metadata={"doc": doc, **bounds})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
     """Five URLs are the whole difference between a laptop and a cluster; the rest are limits."""
 
@@ -173,7 +179,7 @@ def read(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     known = {variable(f): f for f in fields(Settings)}
     unknown = sorted(n for n in environ if n.startswith("VOLANO_") and n not in known)
     if unknown := [n for n in unknown if not n.startswith(CLIENT_VARIABLES)]:
-        raise BadSetting(name=unknown[0], value=environ[unknown[0]], reason="no such setting")
+        raise BadSetting(name=unknown[0], value="…", reason="no such setting")
     values = {f.name: _typed(f, environ[name]) for name, f in known.items() if name in environ}
     values |= {name: value for name, value in overrides.items() if value is not None}
     for setting in fields(Settings):
@@ -204,7 +210,6 @@ def _check(setting: Field[Any], value: Any) -> None:
             reason = f"it is none of {', '.join(bounds['words'])}"
         elif value and bounds["starts"] and not value.startswith(bounds["starts"]):
             reason = f"it begins with neither {' nor '.join(bounds['starts'])}"
-            value = value.partition(":")[0] + ":…"  # the rest of an address may hold a password
     elif not value >= bounds["least"]:  # `not`, so that NaN is refused too
         reason = f"it is not {bounds['least']} or more"
     elif value > bounds["most"]:

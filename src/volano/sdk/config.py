@@ -5,10 +5,12 @@ A key is kept per server and sent to no other: `--url` alone never carries a key
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from volano.schemas.errors import Invalid
@@ -19,16 +21,41 @@ PROJECT_FILE = Path(".volano") / "client.json"
 """What `volano up` leaves beside its data: commands typed in that folder, or below, use it."""
 
 
+_AROUND: Final = " \t\r\n\v\f\ufeff\u200b\xa0"
+"""What files, clipboards and editors put around a key: space, a byte order mark."""
+
+_SECRETS: Final = re.compile(r"(?<=://)\S*(?=@)|(?<=vol_)\w{20,}|(?<=inv_)[0-9a-f]{32}_\w+")
+"""A name and password in an address; keys and codes behind the letters that they begin with."""
+
+
 class ConfigUnreadable(Invalid):
     """The client's configuration {path} cannot be read: {reason}."""
 
     remedy = "Remove it; `volano login URL` writes a new one."
 
 
+class ConfigUnwritable(Invalid):
+    """The client's configuration {path} cannot be written: {reason}."""
+
+    remedy = "Or give the key to each command: VOLANO_URL and VOLANO_KEY, or --url and --key."
+
+
 class NoServerAddress(Invalid):
     """{url!r} is not the address of a server."""
 
-    remedy = "Give it with its scheme, such as http://localhost:8000."
+    remedy = "Give it with its scheme and without a password, such as http://localhost:8000."
+
+
+class KeyUnusable(Invalid):
+    """The key cannot be used: its character number {place} is {character!r}, which no key has."""
+
+    remedy = "Copy it again in one piece; `volano keys create` makes another."
+
+
+class NoKey(Invalid):
+    """No key was given for {url}; what was kept before is as it was."""
+
+    remedy = "`volano up` shows the first key of a server, `volano keys create` makes another."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +63,11 @@ class Profile:
     """One server and the key that is sent to it; an empty key sends none."""
 
     url: str = DEFAULT_URL
-    key: str = ""
+    key: str = field(default="", repr=False)
 
 
 def environment() -> Mapping[str, str]:
-    """The environment of this process, as clients and commands see it."""
+    """Return the environment of this process, as clients and commands see it."""
     return os.environ
 
 
@@ -50,49 +77,39 @@ def read(
     environ: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Profile:
-    """The server to talk to: arguments over VOLANO_URL and VOLANO_KEY over files over the default.
+    """Return the server to talk to: from arguments, else VOLANO_URL and VOLANO_KEY, else files.
 
     Files are the nearest `.volano/client.json` from `folder` (the current one) upwards, then the
-    user's own.
+    user's own; without any it is the server on this machine.
 
-    Raises: ConfigUnreadable, NoServerAddress.
+    Raises: ConfigUnreadable, NoServerAddress, KeyUnusable.
     """
     environ = environment() if environ is None else environ
-    files = [_load(path) for path in _files(environ, folder or Path.cwd())]
+    files = [_load(path) for path in _files(environ, folder)]
     named = [f["url"] for f in files if f.get("url")]
     url = clean(url or environ.get("VOLANO_URL") or (named[0] if named else DEFAULT_URL))
     kept = [f["keys"][url] for f in files if url in f.get("keys", {})]
-    return Profile(url=url, key=key or environ.get("VOLANO_KEY") or (kept[0] if kept else ""))
+    keys = map(clean_key, (key or "", environ.get("VOLANO_KEY", ""), *kept))
+    return Profile(url=url, key=next(filter(None, keys), ""))
 
 
 def write(url: str, key: str, path: Path | None = None) -> Path:
-    """Keep the key of a server and make that server the default; the file it is in.
+    """Keep the key of a server and make that server the default; return the file they are in.
 
     Only its owner can read the file. Other servers' keys stay.
 
-    Raises: ConfigUnreadable, NoServerAddress.
+    Raises: ConfigUnreadable, ConfigUnwritable, NoServerAddress, KeyUnusable, NoKey.
     """
     path = path or user_file(environment())
-    url = clean(url)
+    url, key = clean(url), clean_key(key)
+    if not key:
+        raise NoKey(url=url)
     _save(path, url, _load(path).get("keys", {}) | {url: key})
     return path
 
 
-def move(path: Path, url: str) -> None:
-    """Keep the key of a file's own server under that server's new address.
-
-    Raises: FileNotFoundError, ConfigUnreadable, NoServerAddress.
-    """
-    if not (kept := _load(path)):
-        raise FileNotFoundError(path)
-    keys = dict(kept.get("keys", {}))
-    if (key := keys.pop(kept.get("url"), None)) is not None:
-        keys[clean(url)] = key
-    _save(path, clean(url), keys)
-
-
 def kept(path: Path) -> Profile | None:
-    """The server and key that one file makes the default; None where it has none.
+    """Return the server and key that one file makes the default; None where it has none.
 
     Raises: ConfigUnreadable.
     """
@@ -103,15 +120,32 @@ def kept(path: Path) -> Profile | None:
 
 
 def clean(url: str) -> str:
-    """The address in the one form under which its key is kept.
+    """Return the address in the one form under which its key is kept.
 
     Raises: NoServerAddress.
     """
-    scheme, _, rest = url.strip().rstrip("/").partition("://")
+    scheme, _, rest = url.strip(_AROUND).rstrip("/").partition("://")
     if scheme.lower() not in ("http", "https") or not _is_address(f"http://{rest}"):
-        raise NoServerAddress(url=url)
+        raise NoServerAddress(url=without_secrets(url))
     host, slash, path = rest.partition("/")
     return f"{scheme.lower()}://{host.lower()}{slash}{path}"
+
+
+def clean_key(key: str) -> str:
+    """Return the key without what a file or a clipboard has put around it.
+
+    Raises: KeyUnusable (it does not repeat the key).
+    """
+    key = key.strip(_AROUND)
+    for place, character in enumerate(key, 1):
+        if not "!" <= character <= "~":
+            raise KeyUnusable(place=place, character=character)
+    return key
+
+
+def without_secrets(text: str) -> str:
+    """Return the text with keys, invitation codes and the passwords in addresses left out."""
+    return _SECRETS.sub("…", text)
 
 
 def _is_address(url: str) -> bool:
@@ -121,39 +155,48 @@ def _is_address(url: str) -> bool:
         host = (parts.hostname or "").encode("idna")
     except ValueError:
         return False
-    return bool(host) and url.isprintable() and " " not in url
+    # A name and password would be sent in the place of the key.
+    return bool(host) and "@" not in parts.netloc and url.isprintable() and " " not in url
 
 
 def user_file(environ: Mapping[str, str]) -> Path:
     """Return where the configuration of this user is."""
-    folder = environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    folder = environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return Path(folder, "volano", "config.json")
 
 
-def _files(environ: Mapping[str, str], folder: Path) -> Iterator[Path]:
-    for above in (folder, *folder.parents):
+def _files(environ: Mapping[str, str], folder: Path | None) -> Iterator[Path]:
+    with suppress(FileNotFoundError):  # the current folder has been removed
+        folder = folder or Path.cwd()
+    for above in (folder, *folder.parents) if folder else ():
         path = above / PROJECT_FILE
-        # Somebody else's folder must not choose where this user's data goes.
-        if path.is_file() and path.stat().st_uid == os.getuid():
-            yield path
-            break
+        with suppress(OSError):  # not there, or shut: somebody else's server runs in it
+            # Somebody else's folder must not choose where this user's data goes.
+            if path.stat().st_uid == os.getuid():
+                yield path
+                break
     yield user_file(environ)
 
 
 def _save(path: Path, url: str, keys: Mapping[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.parts[0] == "~":
+        raise ConfigUnwritable(path=str(path), reason="this user has no home; set XDG_CONFIG_HOME")
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump({"url": url, "keys": dict(keys)}, file, indent=2)
-    draft.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump({"url": url, "keys": dict(keys)}, file, indent=2)
+        draft.replace(path)
+    except OSError as error:
+        raise ConfigUnwritable(path=str(path), reason=error.strerror) from None
 
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        document: Any = json.loads(path.read_text("utf-8"))
+        document: Any = json.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigUnreadable(path=str(path), reason=str(error)) from None
     if not _is_configuration(document):
         raise ConfigUnreadable(path=str(path), reason="it is not an object with url and keys")
