@@ -16,7 +16,7 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -95,8 +95,8 @@ def ours() -> Any:
 
     someone = Who(workspace="ws", role="admin")
 
-    async def authorise(ctx: Context, connection: Any, permission: str) -> Who:
-        assert connection.headers["authorization"] == "Bearer bench"
+    async def authorise(ctx: Context, headers: Mapping[bytes, bytes], permission: str) -> Who:
+        assert headers[b"authorization"] == b"Bearer bench"
         return someone
 
     unused: Any = None

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from volano import app
 from volano.accounts import service as accounts
+from volano.accounts.authentication import identify
 from volano.core.blobs.tables import blobs, referring_columns
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE
@@ -132,7 +133,7 @@ async def keys(server: Context) -> dict[Role, str]:
 @pytest.fixture
 async def boss(server: Context, keys: dict[Role, str]) -> Who:
     """The admin of the workspace `home`."""
-    return await accounts.identify(server, keys["admin"])
+    return await identify(server, keys["admin"])
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ async def outsider(server: Context) -> Who:
     """The admin of another workspace."""
     secret = await accounts.bootstrap(server, "elsewhere")
     assert secret is not None
-    return await accounts.identify(server, secret)
+    return await identify(server, secret)
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def hire(server: Context, credential: Callable[[Role], Awaitable[str]]) -> Hire:
     """`await hire("developer")` is somebody with this role in `home`."""
 
     async def hire(role: Role) -> Who:
-        return await accounts.identify(server, await credential(role))
+        return await identify(server, await credential(role))
 
     return hire
 

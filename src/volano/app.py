@@ -15,7 +15,7 @@ import uvloop
 from volano import __version__
 from volano.accounts import api as accounts_api
 from volano.accounts import service as accounts
-from volano.accounts.key_cache import KeyCache
+from volano.accounts.authentication import KeyCache, authorise
 from volano.accounts.secrets import Pepper, pepper
 from volano.core import http, process, telemetry
 from volano.core.blobs import open_blobs
@@ -139,7 +139,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             jobs=Ledger(bus),
             compute=compute,
             metrics=metrics,
-            authorise=accounts_api.authorise,
+            authorise=authorise,
             parts={
                 Pepper: pepper(settings),
                 KeyCache: KeyCache(settings.key_cache_s),
@@ -276,7 +276,8 @@ async def _tidy(ctx: Context) -> None:
 async def _forget(ctx: Context) -> None:
     """What nobody asks for any more."""
     while True:
-        await _unless_refused(idempotency.sweep(ctx.db), "old answers not forgotten")
+        deleted = idempotency.delete_expired(ctx.db)
+        await _unless_refused(deleted, "old answers not deleted")
         await _unless_refused(upkeep.request_sweep(ctx), "sweep not requested")
         await asyncio.sleep(min(_FORGET_EVERY_S, ctx.settings.blob_grace_s))
 

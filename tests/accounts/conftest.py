@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from volano.accounts import service
-from volano.accounts.api import authorise
-from volano.accounts.key_cache import KeyCache
+from volano.accounts.authentication import KeyCache, authorise, identify
 from volano.accounts.secrets import Pepper
 from volano.core.context import Context
 from volano.core.db import Database
@@ -56,7 +55,7 @@ async def admin_secret(ctx: Context) -> str:
 @pytest.fixture
 async def admin(ctx: Context, admin_secret: str) -> Who:
     """The first member of the workspace `home`."""
-    return await service.identify(ctx, admin_secret)
+    return await identify(ctx, admin_secret)
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ async def stranger(ctx: Context) -> Who:
     """The admin of another workspace."""
     secret = await service.bootstrap(ctx, "elsewhere")
     assert secret is not None
-    return await service.identify(ctx, secret)
+    return await identify(ctx, secret)
 
 
 Hire = Callable[[Role], Awaitable[Who]]
@@ -78,6 +77,6 @@ def hire(ctx: Context, admin: Who) -> Hire:
         member = await service.add_member(ctx, admin, NewMember(name=f"a {role}", role=role))
         key = await service.create_key(ctx, admin, NewKey(member=member.id))
         assert key.secret is not None
-        return await service.identify(ctx, key.secret)
+        return await identify(ctx, key.secret)
 
     return hire

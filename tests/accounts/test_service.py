@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tests.accounts.conftest import Hire, context
 from volano.accounts import keys, service, store
-from volano.accounts.key_cache import KeyCache
+from volano.accounts.authentication import KeyCache, identify
 from volano.accounts.roles import ROLES
 from volano.accounts.secrets import Pepper
 from volano.core.context import Context
@@ -69,7 +69,7 @@ async def test_a_workspace_is_made_with_an_admin_whose_key_works(ctx: Context) -
     workspace, key = await service.create_workspace(ctx, "home")
     assert key.secret is not None
 
-    who = await service.identify(ctx, key.secret)
+    who = await identify(ctx, key.secret)
 
     assert (workspace.id, "admin", key.member, key.id) == (
         who.workspace, who.role, who.member, who.key,
@@ -89,7 +89,7 @@ async def test_of_servers_that_start_together_one_is_given_the_key(db: Database)
     secrets = await outcomes(*(service.bootstrap(ctx, "home") for ctx in servers))
 
     (secret,) = [s for s in secrets if s is not None]
-    assert (await service.identify(servers[0], secret)).role == "admin"
+    assert (await identify(servers[0], secret)).role == "admin"
 
 
 async def test_a_second_bootstrap_changes_nothing(ctx: Context, admin: Who) -> None:
@@ -104,7 +104,7 @@ async def test_the_host_can_make_another_admin_key(ctx: Context, admin: Who) -> 
     key = await service.admin_key(ctx, "home")
     assert key.secret is not None
 
-    assert admin.member == (await service.identify(ctx, key.secret)).member
+    assert admin.member == (await identify(ctx, key.secret)).member
     with pytest.raises(Missing):
         await service.admin_key(ctx, "nowhere")
 
@@ -119,13 +119,13 @@ async def test_a_member_is_recognised_with_its_role(ctx: Context, hire: Hire, ro
 async def test_a_key_that_was_just_verified_needs_no_database(
     ctx: Context, admin_secret: str
 ) -> None:
-    admin = await service.identify(ctx, admin_secret)
+    admin = await identify(ctx, admin_secret)
 
-    assert admin == await service.identify(without_database(ctx), admin_secret)
+    assert admin == await identify(without_database(ctx), admin_secret)
 
 
 async def test_who_come_together_share_one_look_up(ctx: Context, admin_secret: str) -> None:
-    asking = [asyncio.create_task(service.identify(ctx, admin_secret)) for _ in range(20)]
+    asking = [asyncio.create_task(identify(ctx, admin_secret)) for _ in range(20)]
     await asyncio.sleep(0)
     assert len(ctx.part(KeyCache).running) == 1
     asking[0].cancel()  # it leaves the look-up to the others
@@ -139,10 +139,10 @@ async def test_who_come_together_share_one_look_up(ctx: Context, admin_secret: s
 async def test_who_comes_after_a_revocation_looks_for_itself(
     ctx: Context, admin_secret: str
 ) -> None:
-    early = asyncio.create_task(service.identify(ctx, admin_secret))
+    early = asyncio.create_task(identify(ctx, admin_secret))
     await asyncio.sleep(0)
     ctx.part(KeyCache).forget(key="any")
-    late = asyncio.create_task(service.identify(ctx, admin_secret))
+    late = asyncio.create_task(identify(ctx, admin_secret))
     await asyncio.sleep(0)
     assert len(ctx.part(KeyCache).running) == 2
     assert await early == await late
@@ -152,7 +152,7 @@ async def test_a_mistyped_key_is_refused_without_the_database(ctx: Context) -> N
     text = keys.mint(bytes(64))
 
     with pytest.raises(KeyRefused):
-        await service.identify(without_database(ctx), text[:-1] + "~")
+        await identify(without_database(ctx), text[:-1] + "~")
 
 
 async def test_unknown_wrong_revoked_and_expired_keys_get_one_answer(
@@ -167,7 +167,7 @@ async def test_unknown_wrong_revoked_and_expired_keys_get_one_answer(
 
     refused = await outcomes(
         *(
-            service.identify(ctx, str(text))
+            identify(ctx, str(text))
             for text in (keys.mint(bytes(64)), wrong, revoked.secret, expired, "nonsense")
         )
     )
@@ -177,11 +177,11 @@ async def test_unknown_wrong_revoked_and_expired_keys_get_one_answer(
 
 
 async def test_a_cached_key_does_not_let_a_wrong_secret_in(ctx: Context, admin_secret: str) -> None:
-    await service.identify(ctx, admin_secret)
+    await identify(ctx, admin_secret)
     prefix, id_, secret, _ = admin_secret.split("_")
 
     with pytest.raises(KeyRefused):
-        await service.identify(ctx, keys.sealed(f"{prefix}_{id_}_{secret[::-1]}"))
+        await identify(ctx, keys.sealed(f"{prefix}_{id_}_{secret[::-1]}"))
 
 
 async def test_a_key_is_not_trusted_beyond_its_expiry(ctx: Context, admin: Who) -> None:
@@ -189,20 +189,20 @@ async def test_a_key_is_not_trusted_beyond_its_expiry(ctx: Context, admin: Who) 
     soon = utc_now() + timedelta(milliseconds=300)
     async with ctx.db.begin(admin.workspace) as tx:
         await tx.run(tx.update(store.keys).where(store.keys.c.id == key.id).values(expires_at=soon))
-    assert key.id == (await service.identify(ctx, str(key.secret))).key
+    assert key.id == (await identify(ctx, str(key.secret))).key
 
     while utc_now() < soon:
         await asyncio.sleep(0.05)
 
     with pytest.raises(KeyRefused):
-        await service.identify(ctx, str(key.secret))
+        await identify(ctx, str(key.secret))
 
 
 async def test_a_stolen_database_makes_no_key(ctx: Context, admin_secret: str) -> None:
     thief = replace(ctx, parts={**ctx.parts, Pepper: Pepper(b"guessed")})
 
     with pytest.raises(KeyRefused):
-        await service.identify(thief, admin_secret)
+        await identify(thief, admin_secret)
 
 
 async def test_no_secret_is_stored(ctx: Context, admin: Who, admin_secret: str) -> None:
@@ -242,12 +242,12 @@ async def test_a_promotion_reaches_the_keys_that_follow_the_member(
     who = await hire("annotator")
     key = await service.create_key(ctx, admin, NewKey(member=who.member))
     pinned = await service.create_key(ctx, admin, NewKey(member=who.member, role="annotator"))
-    await service.identify(ctx, str(key.secret))
+    await identify(ctx, str(key.secret))
 
     await service.change_role(ctx, admin, who.member, "reviewer")
 
-    assert (await service.identify(ctx, str(key.secret))).role == "reviewer"
-    assert (await service.identify(ctx, str(pinned.secret))).role == "annotator"
+    assert (await identify(ctx, str(key.secret))).role == "reviewer"
+    assert (await identify(ctx, str(pinned.secret))).role == "annotator"
 
 
 async def test_a_demotion_lowers_every_key_of_the_member_at_once(
@@ -255,11 +255,11 @@ async def test_a_demotion_lowers_every_key_of_the_member_at_once(
 ) -> None:
     who = await hire("reviewer")
     key = await service.create_key(ctx, admin, NewKey(member=who.member, role="reviewer"))
-    await service.identify(ctx, str(key.secret))
+    await identify(ctx, str(key.secret))
 
     await service.change_role(ctx, admin, who.member, "annotator")
 
-    assert (await service.identify(ctx, str(key.secret))).role == "annotator"
+    assert (await identify(ctx, str(key.secret))).role == "annotator"
 
 
 async def test_a_pinned_key_dies_when_its_member_gets_an_unrelated_role(
@@ -271,7 +271,7 @@ async def test_a_pinned_key_dies_when_its_member_gets_an_unrelated_role(
     await service.change_role(ctx, admin, who.member, "reviewer")
 
     with pytest.raises(KeyRefused):
-        await service.identify(ctx, str(key.secret))
+        await identify(ctx, str(key.secret))
 
 
 async def test_the_last_admin_stays(ctx: Context, admin: Who) -> None:
@@ -326,7 +326,7 @@ async def test_the_last_admin_key_stays(ctx: Context, admin: Who) -> None:
     other = await service.create_key(ctx, admin, NewKey())
     await service.revoke_key(ctx, admin, admin.key)
 
-    assert (await service.identify(ctx, str(other.secret))).role == "admin"
+    assert (await identify(ctx, str(other.secret))).role == "admin"
 
 
 async def test_two_admins_who_revoke_each_others_key_at_once_leave_one(
@@ -355,26 +355,26 @@ async def test_to_rotate_a_key_both_live_until_the_old_one_is_revoked(
     ctx: Context, admin: Who, admin_secret: str
 ) -> None:
     new = await service.create_key(ctx, admin, NewKey(name="new"))
-    assert admin.member == (await service.identify(ctx, admin_secret)).member
-    assert admin.member == (await service.identify(ctx, str(new.secret))).member
+    assert admin.member == (await identify(ctx, admin_secret)).member
+    assert admin.member == (await identify(ctx, str(new.secret))).member
 
     await service.revoke_key(ctx, admin, admin.key)
 
     with pytest.raises(KeyRefused):
-        await service.identify(ctx, admin_secret)
-    assert admin.member == (await service.identify(ctx, str(new.secret))).member
+        await identify(ctx, admin_secret)
+    assert admin.member == (await identify(ctx, str(new.secret))).member
 
 
 async def test_another_process_refuses_a_revoked_key_when_it_looks_again(
     ctx: Context, admin: Who, admin_secret: str, other_process: Context
 ) -> None:
-    assert admin == await service.identify(other_process, admin_secret)
+    assert admin == await identify(other_process, admin_secret)
     await service.create_key(ctx, admin, NewKey())
 
     await service.revoke_key(ctx, admin, admin.key)
 
     with pytest.raises(KeyRefused):
-        await service.identify(other_process, admin_secret)
+        await identify(other_process, admin_secret)
 
 
 async def test_revoking_twice_keeps_the_first_moment(ctx: Context, admin: Who) -> None:
@@ -395,7 +395,7 @@ async def test_a_key_may_be_narrower_than_its_member_but_never_wider(
 
     narrow = await service.create_key(ctx, developer, NewKey(role="contributor"))
 
-    assert (await service.identify(ctx, str(narrow.secret))).role == "contributor"
+    assert (await identify(ctx, str(narrow.secret))).role == "contributor"
     for role in ("admin", "reviewer", "auditor"):
         with pytest.raises(RoleAboveOwn):
             await service.create_key(ctx, developer, NewKey(role=role))
@@ -403,7 +403,7 @@ async def test_a_key_may_be_narrower_than_its_member_but_never_wider(
 
 async def test_a_narrow_key_makes_no_wider_one_and_revokes_none(ctx: Context, admin: Who) -> None:
     key = await service.create_key(ctx, admin, NewKey(role="developer"))
-    narrow = await service.identify(ctx, str(key.secret))
+    narrow = await identify(ctx, str(key.secret))
 
     assert (await service.create_key(ctx, narrow, NewKey())).role == "developer"
     with pytest.raises(RoleAboveOwn):
@@ -467,7 +467,7 @@ async def test_who_is_invited_draws_in_the_workspace_that_invited(ctx: Context, 
 
     session = await service.start_session(ctx, NewSession(invite=str(invite.code)))
 
-    assert await service.identify(ctx, session.token) == Who(
+    assert await identify(ctx, session.token) == Who(
         workspace=admin.workspace, role="contributor", contributor=session.contributor
     )
 
@@ -498,15 +498,13 @@ async def test_a_session_needs_no_row_and_no_database(ctx: Context, admin: Who) 
     session = await service.start_session(ctx, NewSession(invite=code))
 
     assert before == await all_rows(ctx.db)
-    who = await service.identify(without_database(ctx), session.token)
+    who = await identify(without_database(ctx), session.token)
     assert session.contributor == who.contributor
 
 
 async def test_a_session_may_only_draw(ctx: Context, admin: Who) -> None:
     code = str((await service.create_invite(ctx, admin, NewInvite())).code)
-    who = await service.identify(
-        ctx, (await service.start_session(ctx, NewSession(invite=code))).token
-    )
+    who = await identify(ctx, (await service.start_session(ctx, NewSession(invite=code))).token)
 
     service.require(who, "draw")
     with pytest.raises(RoleTooLow) as refused:
@@ -520,7 +518,7 @@ async def test_a_forged_session_is_refused(ctx: Context, admin: Who) -> None:
 
     for forged in (token[:-1], token.replace(admin.workspace, "ws_" + "0" * 32), "v1.", "v1.é"):
         with pytest.raises(KeyRefused):
-            await service.identify(ctx, forged)
+            await identify(ctx, forged)
 
 
 async def test_unknown_revoked_and_expired_invitations_get_one_answer(

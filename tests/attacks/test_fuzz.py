@@ -20,7 +20,7 @@ from tests.serving.graphs import asked, graph
 from tests.stages import Connect, collect, imports
 from volano.app import ROUTES
 from volano.core.context import Context
-from volano.core.http.operation import Operation, result_shape
+from volano.core.http.routes import Operation
 from volano.core.jobs import Handlers, Worker
 from volano.data import service as data
 from volano.labeling import worker as labeling_worker
@@ -120,7 +120,7 @@ def wrong(operation: Operation, answer: httpx.Response) -> str:
     """Say what is wrong with an answer; return an empty text when nothing is."""
     if answer.status_code >= 500:
         return "it is a failure of ours"
-    kind, shape = answer.headers.get("content-type", ""), result_shape(operation)
+    kind, shape = answer.headers.get("content-type", ""), operation.result_shape
     if answer.status_code >= 400:
         document = answer.json() if kind == "application/problem+json" else {}
         return "" if document.get("code") else "it is no problem document"

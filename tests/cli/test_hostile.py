@@ -12,7 +12,7 @@ import pytest
 from tests.cli.test_commands import LISTINGS, SHOWN
 from tests.sdk.scripted import Answer, Script, problem, value
 from volano.app import ROUTES
-from volano.core.http.operation import Operation, result_shape
+from volano.core.http.routes import Operation
 from volano.schemas.errors import Conflict, Missing
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\r\u202e\x9b31m"
@@ -74,7 +74,7 @@ def evil(script: Script) -> Script:
     """The server that has one of everything, with hostile words in all of it."""
     for (method, path), (answer, *_) in list(script._answers.items()):
         operation = answered_by(method, path)
-        shape = operation and result_shape(operation)
+        shape = operation and operation.result_shape
         if shape and answer.body:
             document = poisoned(msgspec.json.decode(answer.body), shape)
             script.on(method, path.removeprefix("/api/v1"), value(document, answer.status))

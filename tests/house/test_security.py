@@ -22,7 +22,7 @@ from volano.core.db import metadata
 from volano.core.db.scope import COLUMN
 from volano.core.http import PUBLIC, server
 from volano.core.http.app import served_at
-from volano.core.http.operation import Operation
+from volano.core.http.routes import Operation
 from volano.core.http.server import About
 from volano.core.settings import Settings
 from volano.schemas.accounts import (

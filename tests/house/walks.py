@@ -20,7 +20,7 @@ from tests.house.code import PACKAGE, STAGES
 from tests.serving.graphs import asked, version
 from tests.stages import QUICK, ask_for, drawing
 from volano import app
-from volano.accounts import service as accounts
+from volano.accounts.authentication import identify
 from volano.core import telemetry
 from volano.core.http.app import Api
 from volano.core.settings import Settings
@@ -67,7 +67,7 @@ async def walks(home: Path) -> list[Walk]:
     key = await app.prepare(settings)
     assert key is not None
     async with _traced() as tracer, app.open_context(settings) as ctx:
-        boss = await accounts.identify(ctx, key)
+        boss = await identify(ctx, key)
         await ask_for(ctx, boss, "square")
         api = app.build_api(ctx)
 

@@ -10,7 +10,7 @@ from tests.stages import Connect, collect, imports, working
 from volano import app
 from volano.core.context import Context
 from volano.core.http import openapi
-from volano.core.http.operation import Operation
+from volano.core.http.routes import Operation
 from volano.schemas.accounts import Who
 
 OPERATIONS = [operation for routes in app.ROUTES for operation in routes.operations]

@@ -1,21 +1,20 @@
-"""Accounts over HTTP: who is calling, `/members`, `/keys`, `/invites`, `/sessions`, `/whoami`."""
+"""Accounts over HTTP: `/members`, `/keys`, `/invites`, `/sessions`, `/whoami`."""
 
 from typing import Annotated
 
 from msgspec import Meta
-from starlette.requests import HTTPConnection
 
-from volano.accounts import service, sessions
+from volano.accounts import service
+from volano.accounts.authentication import COOKIE, PLAIN_COOKIE
 from volano.core.context import Context
 from volano.core.http import PUBLIC, Answer, Header, Routes
 from volano.core.http.page import After, Limit
 from volano.schemas import accounts as schemas
-from volano.schemas.accounts import Permission, Who
+from volano.schemas.accounts import Who
 from volano.schemas.common import (
     CursorRefused,
     Id,
     IdempotencyKeyReused,
-    NotAuthenticated,
     Page,
     RoleTooLow,
 )
@@ -27,22 +26,6 @@ Once = Annotated[
     Annotated[str, Meta(min_length=1, max_length=200)] | None, Header("idempotency-key")
 ]
 """These answers hold secrets, which the table of stored answers must not: see service._entropy."""
-
-COOKIE = "__Host-volano"
-"""Browsers take this name only over TLS, for this very host and all of its paths."""
-
-PLAIN_COOKIE = "volano"
-"""For a server without TLS: development on one machine."""
-
-
-async def authorise(ctx: Context, connection: HTTPConnection, permission: Permission) -> Who:
-    """Who is calling, if they may: what core/http asks before every operation that is not public.
-
-    Raises: NotAuthenticated, KeyRefused, RoleTooLow.
-    """
-    who = await service.identify(ctx, _credential(connection))
-    service.require(who, permission)
-    return who
 
 
 @accounts.get("/whoami", allow="whoami")
@@ -148,23 +131,6 @@ async def start_session(
 
 
 routes = (accounts,)
-
-
-def _credential(connection: HTTPConnection) -> str:
-    """The key or token of `Authorization: Bearer …`, else the token of the session cookie.
-
-    Raises: NotAuthenticated.
-    """
-    if authorization := connection.headers.get("authorization"):
-        scheme, _, credential = authorization.partition(" ")
-        if scheme.lower() == "bearer":
-            return credential.strip()
-        raise NotAuthenticated
-    cookies = connection.cookies
-    token = cookies.get(COOKIE) or cookies.get(PLAIN_COOKIE, "")
-    if not token.startswith(sessions.PREFIX):
-        raise NotAuthenticated
-    return token
 
 
 def _cookie(origin: str, token: str, seconds: int) -> str:

@@ -1,24 +1,20 @@
-"""The verbs of accounts: who is calling, and the members, keys and invitations of a workspace."""
+"""The verbs of accounts: workspaces, their members, keys and invitations, anonymous sessions."""
 
-import asyncio
-import hmac
 import secrets
-import time
 import uuid
 from datetime import timedelta
 
 from volano.accounts import invites, keys, roles, rows, sessions, store
-from volano.accounts.key_cache import KeyCache
+from volano.accounts.authentication import KeyCache, require
 from volano.accounts.secrets import Pepper
 from volano.accounts.sessions import Ticket
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE, Tx
 from volano.schemas import accounts as schemas
-from volano.schemas.accounts import PERMISSIONS, Permission, Role, Who
+from volano.schemas.accounts import Role, Who
 from volano.schemas.common import (
     IdempotencyKeyReused,
     Page,
-    RoleTooLow,
     new_id,
     utc_now,
 )
@@ -26,83 +22,11 @@ from volano.schemas.errors import Missing
 
 FIRST_MEMBER = "admin"
 
-_NO_HASH = bytes(32)
-"""Compared with where there is no key: an unknown id costs what a wrong secret costs."""
-
-
-async def identify(ctx: Context, credential: str) -> Who:
-    """Whose key or session token this is; a key that was verified a moment ago needs no database.
-
-    Raises: KeyRefused (mistyped, unknown, expired or revoked: the answer does not say which).
-    """
-    if credential.startswith(sessions.PREFIX):
-        return _visitor(ctx, credential)
-    key_cache = ctx.part(KeyCache)
-    mark = key_cache.mark(credential)
-    known = key_cache.find(mark, time.monotonic())
-    return known or await _looked_up(ctx, credential, mark)
-
 
 async def workspaces(ctx: Context) -> list[str]:
     """The ids of all workspaces of this server: for its upkeep, not for a caller."""
     async with ctx.db.read(EVERYWHERE) as tx:
         return await store.workspace_ids(tx)
-
-
-def require(who: Who, permission: Permission) -> None:
-    """Nothing, if the caller may.
-
-    Raises: RoleTooLow.
-    """
-    if not who.may(permission):
-        allowed = ", ".join(sorted(PERMISSIONS[permission]))
-        raise RoleTooLow(
-            role=who.role, permission=permission, meaning=roles.MEANINGS[permission], roles=allowed
-        )
-
-
-def _visitor(ctx: Context, token: str) -> Who:
-    ticket = sessions.verify(ctx.part(Pepper), token, utc_now())
-    if ticket is None:
-        raise schemas.KeyRefused
-    return Who(workspace=ticket.workspace, role="contributor", contributor=ticket.contributor)
-
-
-async def _looked_up(ctx: Context, credential: str, mark: bytes) -> Who:
-    """Who come while a look-up of theirs runs wait for it, unless a key was revoked since.
-
-    All requests of a busy client find its verdict expired at the same moment.
-    """
-    parts = keys.parse(credential)
-    if parts is None:
-        raise schemas.KeyRefused
-    key_cache = ctx.part(KeyCache)
-    moment = (mark, key_cache.revocations)
-    running = key_cache.running.get(moment)
-    if running is None:
-        running = asyncio.create_task(_verified(ctx, parts, mark))
-        key_cache.running[moment] = running
-        running.add_done_callback(lambda _: key_cache.running.pop(moment))
-    # Whoever gives up waiting leaves it to the others.
-    return await asyncio.shield(running)
-
-
-async def _verified(ctx: Context, parts: keys.Parts, mark: bytes) -> Who:
-    key_cache = ctx.part(KeyCache)
-    revocations, now, clock = key_cache.revocations, utc_now(), time.monotonic()
-    digest = keys.stored(ctx.part(Pepper), parts)
-    async with ctx.db.read(EVERYWHERE) as tx:
-        row = await store.key(tx, parts.id)
-    is_right = hmac.compare_digest(row.hash if row else _NO_HASH, digest)
-    role = rows.role(row) if row else None
-    if not (row and is_right and role and rows.is_live(row, now)):
-        raise schemas.KeyRefused
-    who = Who(
-        workspace=row.workspace, role=role, member=row.member, key=row.id, contributor=row.member
-    )
-    trusted = min(key_cache.seconds, (row.expires_at - now).total_seconds())
-    key_cache.keep(mark, who, until=clock + trusted, revocations=revocations)
-    return who
 
 
 async def create_workspace(ctx: Context, name: str) -> tuple[schemas.Workspace, schemas.Key]:

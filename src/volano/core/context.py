@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from starlette.requests import HTTPConnection
-
     from volano.core.blobs import Blobs
     from volano.core.bus import Bus
     from volano.core.compute import Compute
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from volano.core.settings import Settings
     from volano.schemas.accounts import Permission, Who
 
-    Authorise = Callable[["Context", HTTPConnection, Permission], Awaitable[Who]]
+    Authorise = Callable[["Context", Mapping[bytes, bytes], Permission], Awaitable[Who]]
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from volano.core.context import Context
-from volano.core.http import Raw, Routes, Stream
+from volano.core.http import ByteStream, Response, Routes
 from volano.core.http.page import After, Limit
 from volano.data import service
 from volano.data.formats import drawings, render
@@ -78,10 +78,10 @@ async def export(
     without_flag: Words = (),
     min_quality: Quality | None = None,
     received_before: Moment | None = None,
-) -> Stream:
+) -> ByteStream:
     """Every record of the filter with its strokes, one JSON document a line."""
     wanted = _filter(label, origin, contributor, without_flag, min_quality, received_before)
-    return Stream(_lines(ctx, who, wanted), "application/jsonl")
+    return ByteStream(_lines(ctx, who, wanted), "application/jsonl")
 
 
 async def _lines(ctx: Context, who: Who, wanted: schemas.RecordFilter) -> AsyncIterator[bytes]:
@@ -104,14 +104,15 @@ async def show_drawing(ctx: Context, who: Who, id: Id) -> schemas.Drawing:
 @records.get("/{id}/image", allow="read", produces="image/png", errors=(schemas.BadImageSize,))
 async def show_image(
     ctx: Context, who: Who, id: Id, *, format: Literal["png", "svg"] = "png", size: int = 256
-) -> Raw:
+) -> Response:
     """A drawing, 16 to 1,024 px a side as PNG, to 10,000 as SVG; the same bytes each time."""
     _, payload = await service.payload(ctx, who, id)
     if format == "svg":
         headers = _IMMUTABLE | {"content-security-policy": "sandbox"}
-        return Raw(render.svg(payload, size), "image/svg+xml", headers)
+        return Response(render.svg(payload, size), 200, headers, "image/svg+xml")
     # In a thread: a large picture of a full drawing takes long enough to hold up everybody else.
-    return Raw(await asyncio.to_thread(render.png, payload, size), "image/png", _IMMUTABLE)
+    png = await asyncio.to_thread(render.png, payload, size)
+    return Response(png, 200, _IMMUTABLE, "image/png")
 
 
 def _drawing(one: Content) -> schemas.Drawing:
@@ -166,10 +167,10 @@ async def list_snapshot_records(
 
 
 @snapshots.get("/{id}/splits/{split}", allow="export", produces="application/vnd.apache.parquet")
-async def download_split(ctx: Context, who: Who, id: Id, split: schemas.Split) -> Stream:
+async def download_split(ctx: Context, who: Who, id: Id, split: schemas.Split) -> ByteStream:
     """One split as a Parquet file: what a run reads, for training without a server."""
     chunks = await service.split_file(ctx, who, id, split)
-    return Stream(chunks, "application/vnd.apache.parquet")
+    return ByteStream(chunks, "application/vnd.apache.parquet")
 
 
 routes = (records, snapshots)

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from volano.core.context import Context
-from volano.core.http import Raw, Routes
+from volano.core.http import Response, Routes
 from volano.core.http.page import After, Limit
 from volano.registry import service
 from volano.schemas import registry as schemas
@@ -46,9 +46,9 @@ async def show_series(ctx: Context, who: Who, id: Id) -> list[schemas.Series]:
 
 
 @runs.get("/{id}/log", allow="read", produces="text/plain; charset=utf-8")
-async def show_log(ctx: Context, who: Who, id: Id) -> Raw:
+async def show_log(ctx: Context, who: Who, id: Id) -> Response:
     """Show what the run printed; while it goes on, the latest of it (at most 20 lines a second)."""
-    return Raw(await service.run_log(ctx, who, id), "text/plain; charset=utf-8")
+    return Response(await service.run_log(ctx, who, id), media_type="text/plain")
 
 
 @versions.get(allow="read", errors=(CursorRefused,))
@@ -85,10 +85,11 @@ async def show_evaluation(ctx: Context, who: Who, id: Id) -> ClassificationRepor
 
 
 @versions.get("/{id}/files/{name}", allow="read")
-async def download(ctx: Context, who: Who, id: Id, name: FileName) -> Raw:
+async def download(ctx: Context, who: Who, id: Id, name: FileName) -> Response:
     """One file of the version, as it is."""
     headers = {"content-disposition": "attachment"}
-    return Raw(await service.file(ctx, who, id, name), "application/octet-stream", headers)
+    content = await service.file(ctx, who, id, name)
+    return Response(content, 200, headers, "application/octet-stream")
 
 
 routes = (runs, versions)

@@ -9,7 +9,7 @@ from starlette.types import Message
 
 from tests.core.http.things import NewThing, Thing
 from volano.core.context import Context
-from volano.core.http import PUBLIC, Limits, Routes
+from volano.core.http import PUBLIC, RequestLimits, Routes
 from volano.core.http.app import Api
 from volano.schemas.accounts import Who
 from volano.schemas.common import Overloaded
@@ -17,11 +17,11 @@ from volano.schemas.common import Overloaded
 
 @pytest.fixture
 def making(routes: Routes) -> Routes:
-    @routes.post(allow="train", limits=Limits(body=50_000, body_s=0.3))
+    @routes.post(allow="train", limits=RequestLimits(body=50_000, body_s=0.3))
     async def make(ctx: Context, who: Who, body: NewThing) -> Thing:
         return Thing(name=body.name)
 
-    @routes.put(allow="train", natural=True, limits=Limits(body=10 * 2**20))
+    @routes.put(allow="train", natural=True, limits=RequestLimits(body=10 * 2**20))
     async def upload(ctx: Context, who: Who, body: AsyncIterator[bytes]) -> Thing:
         return Thing(name="upload", points=sum([len(piece) async for piece in body]))
 

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from tests.core.http.things import NewThing, Thing, things
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE, Database
-from volano.core.http import PUBLIC, Answer, Raw, Routes
-from volano.core.http.idempotency import KEPT, Keys, Once, keys, sweep
+from volano.core.http import PUBLIC, Answer, Response, Routes
+from volano.core.http.idempotency import KEPT, IdempotencyStore, KeyedRequest, delete_expired, keys
 from volano.schemas.accounts import Who
 from volano.schemas.common import IdempotencyKeyReused, StillRunning
 from volano.schemas.errors import Conflict
@@ -186,47 +186,48 @@ async def test_keys_older_than_seven_days_are_forgotten(
         older = tx.update(keys).where(keys.c.key == "old").values(created_at=row.created_at - age)
         await tx.run(older)
 
-    assert await sweep(ctx.db) == 1
-    assert await sweep(ctx.db) == 0
+    assert await delete_expired(ctx.db) == 1
+    assert await delete_expired(ctx.db) == 0
     assert (await post(one, "new", "b")).headers["idempotency-replayed"] == "true"
     assert "idempotency-replayed" not in (await post(one, "old")).headers
 
 
-ONCE = Once("ws_1", "mem_1", "k", "f")
+ONCE = KeyedRequest("ws_1", "mem_1", "k", "f")
 
 
-async def answer() -> Raw:
-    return Raw(b"{}", "application/json", {"x": "y"}, 201)
+async def answer() -> Response:
+    return Response(b"{}", 201, {"x": "y"}, "application/json")
 
 
 async def test_two_processes_with_one_key_have_one_effect(db: Database) -> None:
-    """Two `Keys` are two processes: neither knows what the other is running."""
+    """Two stores are two processes: neither knows what the other is running."""
     ran: list[int] = []
 
-    async def effect() -> Raw:
+    async def effect() -> Response:
         ran.append(1)
         await asyncio.sleep(0.05)
         return await answer()
 
-    here, there = Keys(db), Keys(db)
-    first, second = await asyncio.gather(here.run(ONCE, 201, effect), there.run(ONCE, 201, effect))
+    here, there = IdempotencyStore(db), IdempotencyStore(db)
+    first, second = await asyncio.gather(here.run(ONCE, effect), there.run(ONCE, effect))
 
     assert len(ran) == 1
-    assert (b"{}", 201) == (first.body, first.status) == (second.body, second.status)
+    assert [one.body for one in (first, second)] == [b"{}", b"{}"]
+    assert [one.status_code for one in (first, second)] == [201, 201]
     assert sorted(
         (one.headers.get("idempotency-replayed") for one in (first, second)), key=str
     ) == [None, "true"]
 
 
 async def test_the_rules_hold_on_both_databases(db: Database) -> None:
-    here = Keys(db)
-    await here.run(ONCE, 201, answer)
+    here = IdempotencyStore(db)
+    await here.run(ONCE, answer)
     here.running.add(("ws_1", "mem_1", "other"))
 
     with pytest.raises(IdempotencyKeyReused):
-        await here.run(Once("ws_1", "mem_1", "k", "another"), 201, answer)
+        await here.run(KeyedRequest("ws_1", "mem_1", "k", "another"), answer)
     with pytest.raises(StillRunning):
-        await here.run(Once("ws_1", "mem_1", "other", "f"), 201, answer)
+        await here.run(KeyedRequest("ws_1", "mem_1", "other", "f"), answer)
     async with db.read(EVERYWHERE) as tx:
         assert await tx.scalar(tx.select(sa.func.count()).select_from(keys)) == 1
-    assert await sweep(db) == 0
+    assert await delete_expired(db) == 0

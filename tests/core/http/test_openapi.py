@@ -8,7 +8,7 @@ import pytest
 
 from tests.core.http.things import NewThing, Thing
 from volano.core.context import Context
-from volano.core.http import PUBLIC, Answer, Header, Raw, Routes
+from volano.core.http import PUBLIC, Answer, Header, Response, Routes
 from volano.schemas.accounts import Who
 from volano.schemas.common import Id, Input, Page
 from volano.schemas.errors import Conflict
@@ -57,7 +57,7 @@ def described(routes: Routes) -> Routes:
         raise AssertionError
 
     @routes.get("/{id}/image", allow=PUBLIC, produces="image/png")
-    async def image(ctx: Context, who: None, id: Id) -> Raw:
+    async def image(ctx: Context, who: None, id: Id) -> Response:
         raise AssertionError
 
     @routes.put("/{id}", allow="train", natural=True, reads={"application/x-t": bytes})

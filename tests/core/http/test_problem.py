@@ -8,7 +8,7 @@ import pytest
 
 from tests.core.http.things import Thing
 from volano.core.context import Context
-from volano.core.http import PUBLIC, Routes, Stream
+from volano.core.http import PUBLIC, ByteStream, Routes
 from volano.schemas.accounts import Who
 from volano.schemas.common import Id, Overloaded
 from volano.schemas.errors import Missing, from_problem
@@ -113,8 +113,8 @@ async def test_a_stream_that_breaks_is_cut_and_not_completed(live: Any, routes: 
         raise RuntimeError("half way")
 
     @routes.get(allow=PUBLIC, produces="text/plain")
-    async def stream(ctx: Context, who: None) -> Stream:
-        return Stream(broken(), "text/plain")
+    async def stream(ctx: Context, who: None) -> ByteStream:
+        return ByteStream(broken(), "text/plain")
 
     reader, writer = await asyncio.open_connection("127.0.0.1", await live())
     writer.write(b"GET /api/things HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")

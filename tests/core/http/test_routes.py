@@ -9,7 +9,7 @@ import pytest
 
 from tests.core.http.things import NewThing, Thing
 from volano.core.context import Context
-from volano.core.http import PUBLIC, Answer, Header, Raw, Routes, Stream
+from volano.core.http import PUBLIC, Answer, ByteStream, Header, Response, Routes
 from volano.schemas.accounts import Who
 from volano.schemas.common import Id, Input, Name
 
@@ -356,19 +356,21 @@ async def test_raw_and_streamed_answers(client: Any, routes: Routes) -> None:
             yield b"%d" % number
 
     @routes.get("/raw", allow="read")
-    async def raw(ctx: Context, who: Who) -> Raw:
-        return Raw(b"\x00\x01", "image/png", {"etag": '"x"'})
+    async def raw(ctx: Context, who: Who) -> Response:
+        return Response(b"\x00\x01", 200, {"etag": '"x"'}, "image/png")
 
     @routes.get("/stream", allow="read", produces="text/event-stream")
-    async def stream(ctx: Context, who: Who) -> Stream:
-        return Stream(count(), "text/event-stream")
+    async def stream(ctx: Context, who: Who) -> ByteStream:
+        return ByteStream(count(), "text/event-stream")
 
     one = client()
     image, numbers = await one.get("/api/things/raw"), await one.get("/api/things/stream")
 
-    assert (image.content, image.headers["etag"]) == (b"\x00\x01", '"x"')
+    assert image.content == b"\x00\x01"
+    assert image.headers["etag"] == '"x"'
     assert image.headers["content-type"] == "image/png"
-    assert (numbers.content, numbers.headers["content-type"]) == (b"012", "text/event-stream")
+    assert numbers.content == b"012"
+    assert numbers.headers["content-type"] == "text/event-stream; charset=utf-8"
 
 
 async def test_head_is_get_without_its_body(client: Any, routes: Routes) -> None:

@@ -1,10 +1,10 @@
 """The things of a small API, their table, and who may touch them."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
 import sqlalchemy as sa
-from starlette.requests import HTTPConnection
 
 from volano.core.context import Context
 from volano.schemas.accounts import PERMISSIONS, Permission, Who
@@ -39,9 +39,9 @@ class Thing(Struct, frozen=True, kw_only=True):
     points: int = 0
 
 
-async def authorise(ctx: Context, connection: HTTPConnection, permission: Permission) -> Who:
-    """Whose key it is, out of three."""
-    who = KEYS.get(connection.headers.get("authorization", "").encode())
+async def authorise(ctx: Context, headers: Mapping[bytes, bytes], permission: Permission) -> Who:
+    """Return whose key it is, out of three."""
+    who = KEYS.get(headers.get(b"authorization", b""))
     if who is None:
         raise NotAuthenticated
     if not who.may(permission):

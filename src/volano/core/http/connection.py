@@ -8,10 +8,10 @@ from asyncio import TimerHandle, Transport
 from http import HTTPStatus
 
 import structlog
+from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from volano.core.http import problem
-from volano.core.http.answer import Raw
 from volano.schemas.common import HeadTooLarge, NotHttp
 from volano.schemas.errors import VolanoError
 
@@ -120,15 +120,9 @@ class Connection(HttpToolsProtocol):
             self._timer = None
 
 
-def _whole(answer: Raw) -> bytes:
-    """An answer as it is on the wire, the last one of its connection."""
-    assert answer.status is not None
-    headers = {
-        "content-type": answer.media_type,
-        "content-length": str(len(answer.body)),
-        "connection": "close",
-        **answer.headers,
-    }
-    lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + answer.body
+def _whole(answer: Response) -> bytes:
+    """Return an answer as it is on the wire, the last one of its connection."""
+    status = answer.status_code
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "connection: close"]
+    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + bytes(answer.body)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -15,7 +15,6 @@ from volano.schemas.common import (
     InvalidValues,
     OriginRefused,
 )
-from volano.schemas.errors import VolanoError
 
 LONGEST_DEADLINE_MS = 600_000
 """No request may ask for more time than this."""
@@ -29,7 +28,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class RequestLimits:
     """What one request may take; 0 leaves the server's own limit."""
 
     body: int = 0
@@ -38,9 +37,9 @@ class Limits:
     deadline_ms: int = 0
     """Time for the answer, from the arrival of the body, where the client asks for none."""
 
-    def over(self, default: "Limits") -> "Limits":
-        """These limits, and `default` where they say nothing."""
-        return Limits(
+    def over(self, default: "RequestLimits") -> "RequestLimits":
+        """Return these limits, and `default` where they say nothing."""
+        return RequestLimits(
             body=self.body or default.body,
             body_s=self.body_s or default.body_s,
             deadline_ms=self.deadline_ms or default.deadline_ms,
@@ -56,17 +55,22 @@ class Hosts:
         self._seen: dict[bytes, bool] = {}
 
     def check(self, host: bytes) -> None:
-        """Raises: HostRefused."""
+        """Refuse a host that is not ours.
+
+        Raises: HostRefused.
+        """
         if self.any or self._seen.get(host):
             return
         name = host.decode("latin-1").lower()
-        if _without_port(name) not in self.allowed:
+        is_ipv6 = name.startswith("[")
+        without_port = name[: name.find("]") + 1] if is_ipv6 else name.partition(":")[0]
+        if without_port not in self.allowed:
             raise HostRefused(host=name[:100])
         # At most one entry per port of an allowed name.
         self._seen[host] = True
 
 
-def check_origin(method: str, headers: dict[bytes, bytes]) -> None:
+def check_origin(method: str, headers: Mapping[bytes, bytes]) -> None:
     """Refuse an unsafe request that another site's page has sent with this user's browser.
 
     Raises: OriginRefused (from another site; or with a cookie and no sign of where from).
@@ -112,12 +116,14 @@ class Deadline:
     """How long one request may take: first for its body to arrive, then for its answer.
 
     What takes longer is cancelled.
-    Raises: BodyTooSlow, DeadlinePassed on leaving.
+    Raises: BodyTooSlow, DeadlinePassed on leaving; InvalidValues (`asked` is no time).
     """
 
     __slots__ = ("_cancelling", "_clock", "_reading", "_task", "body_s", "due", "loop", "ms")
 
-    def __init__(self, clock: Clock, asked: bytes | None, limits: Limits, *, body: bool) -> None:
+    def __init__(
+        self, clock: Clock, asked: bytes | None, limits: RequestLimits, *, body: bool
+    ) -> None:
         self.ms = limits.deadline_ms if asked is None else _asked_ms(asked)
         self.body_s = limits.body_s
         self.loop = asyncio.get_running_loop()
@@ -137,10 +143,12 @@ class Deadline:
         # As asyncio.timeout does it: a cancellation that somebody else asked for goes on.
         expired = self.due == 0.0 and self._task.uncancel() <= self._cancelling
         if expired and kind is asyncio.CancelledError:
-            raise self._error() from None
+            if self._reading:
+                raise BodyTooSlow(seconds=self.body_s) from None
+            raise DeadlinePassed(deadline_ms=self.ms) from None
 
     def body_arrived(self) -> None:
-        """The body is complete: from now on it is our time."""
+        """Begin to count the time for the answer: the body is complete."""
         self._reading = False
         self.due = self.loop.time() + self.ms / 1000
 
@@ -149,11 +157,6 @@ class Deadline:
         self._clock.running.discard(self)
         self.due = 0.0
         self._task.cancel()
-
-    def _error(self) -> VolanoError:
-        if self._reading:
-            return BodyTooSlow(seconds=self.body_s)
-        return DeadlinePassed(deadline_ms=self.ms)
 
 
 def _asked_ms(text: bytes) -> int:
@@ -171,7 +174,3 @@ async def drain(receive: Receive) -> None:
             while more:
                 message = await receive()
                 more = message["type"] == "http.request" and message.get("more_body", False)
-
-
-def _without_port(host: str) -> str:
-    return host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]

@@ -9,21 +9,21 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from starlette.responses import Response
 
 from volano.core.db import EVERYWHERE, now_ms
-from volano.core.http.answer import Raw, Stream
 from volano.core.http.tables import LONGEST_KEY, keys
 from volano.schemas.common import IdempotencyKeyReused, InvalidValues, StillRunning
 
 if TYPE_CHECKING:
-    from volano.core.db import Database, Tx
+    from volano.core.db import Database
     from volano.schemas.accounts import Who
 
 KEPT = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
+class KeyedRequest:
     """One request with a key: whose it is, and a digest of everything that it asks for."""
 
     workspace: str
@@ -32,8 +32,10 @@ class Once:
     fingerprint: str
 
 
-def once(who: Who, key: bytes, asks: Sequence[str], query: bytes, body: bytes) -> Once:
-    """A request whose method, operation and values of the path are `asks`.
+def keyed_request(
+    who: Who, key: bytes, asks: Sequence[str], query: bytes, body: bytes
+) -> KeyedRequest:
+    """Make the request with a key whose method, operation and values of the path are `asks`.
 
     Not the address as it was sent: every operation has two of them.
 
@@ -44,21 +46,22 @@ def once(who: Who, key: bytes, asks: Sequence[str], query: bytes, body: bytes) -
         raise InvalidValues(
             reason=f"not 1 to {LONGEST_KEY} printable characters", at="header.idempotency-key"
         )
-    digest = _fingerprint(*(part.encode() for part in asks), query, body)
-    return Once(who.workspace, who.member or who.contributor, text, digest)
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (*(ask.encode() for ask in asks), query, body):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return KeyedRequest(who.workspace, who.member or who.contributor, text, digest.hexdigest())
 
 
-class Keys:
-    """Runs keyed requests; knows which ones are running in this process."""
+class IdempotencyStore:
+    """The answers to requests with keys; knows which of them are running in this process."""
 
     def __init__(self, db: Database) -> None:
         self.db = db
         self.running: set[tuple[str, str, str]] = set()
 
-    async def run(
-        self, request: Once, status: int, call: Callable[[], Awaitable[Raw | Stream]]
-    ) -> Raw:
-        """The answer of `call`, or the stored one of the first time.
+    async def run(self, request: KeyedRequest, call: Callable[[], Awaitable[Response]]) -> Response:
+        """Return the answer of `call`, or the stored one of the first time.
 
         The key and the effect are one transaction, which `call` joins: either both are there
         after a crash or neither. An error is not stored; its repetition runs again. Of the same
@@ -70,22 +73,24 @@ class Keys:
         if mark in self.running:
             raise StillRunning(key=request.key)
         self.running.add(mark)
+        its_row = keys.c.member == request.member, keys.c.key == request.key
         try:
             async with self.db.begin(request.workspace) as tx:
-                if not await _claim(tx, request):
-                    row = await tx.one(tx.select(keys).where(*_is(request)))
+                claim = tx.upsert(keys, keys=["workspace", "member", "key"]).values(_row(request))
+                # On PostgreSQL this waits for a first request that has not committed.
+                if not await tx.run(claim):
+                    row = await tx.one(tx.select(keys).where(*its_row))
                     assert row is not None
                     return _replayed(row, request)
                 answer = await call()
-                assert isinstance(answer, Raw), "routes that stream are natural"
-                await _keep(tx, request, answer, status)
+                await tx.run(tx.update(keys).where(*its_row).values(_kept(answer)))
                 return answer
         finally:
             self.running.discard(mark)
 
 
-async def sweep(db: Database) -> int:
-    """Forget the keys that are older than seven days; how many those were."""
+async def delete_expired(db: Database) -> int:
+    """Delete the answers that are older than seven days and return how many those were."""
     age = int(KEPT.total_seconds() * 1000)
     async with db.begin(EVERYWHERE) as tx:
         return await tx.run(
@@ -93,9 +98,9 @@ async def sweep(db: Database) -> int:
         )
 
 
-async def _claim(tx: Tx, request: Once) -> bool:
-    """Whether this is the first time; on PostgreSQL it waits for a first that has not committed."""
-    row = {
+def _row(request: KeyedRequest) -> dict[str, Any]:
+    """Return the row of a request that has no answer yet."""
+    return {
         "member": request.member,
         "key": request.key,
         "fingerprint": request.fingerprint,
@@ -105,34 +110,25 @@ async def _claim(tx: Tx, request: Once) -> bool:
         "body": b"",
         "created_at": now_ms(),
     }
-    statement = tx.upsert(keys, keys=["workspace", "member", "key"]).values(row)
-    return await tx.run(statement) == 1
 
 
-def _replayed(row: sa.Row[Any], request: Once) -> Raw:
+def _kept(answer: Response) -> dict[str, Any]:
+    """Return what is stored of an answer."""
+    headers = dict(answer.headers)
+    return {
+        "status": answer.status_code,
+        "media_type": headers.pop("content-type", ""),
+        "headers": {name: value for name, value in headers.items() if name != "content-length"},
+        "body": bytes(answer.body),
+    }
+
+
+def _replayed(row: sa.Row[Any], request: KeyedRequest) -> Response:
+    """Return the stored answer.
+
+    Raises: IdempotencyKeyReused (it is that of another request).
+    """
     if row.fingerprint != request.fingerprint:
         raise IdempotencyKeyReused(key=request.key)
     headers = row.headers | {"idempotency-replayed": "true"}
-    return Raw(row.body, row.media_type, headers, row.status)
-
-
-async def _keep(tx: Tx, request: Once, answer: Raw, status: int) -> None:
-    values = {
-        "status": answer.status or status,
-        "media_type": answer.media_type,
-        "headers": dict(answer.headers),
-        "body": answer.body,
-    }
-    await tx.run(tx.update(keys).where(*_is(request)).values(values))
-
-
-def _is(request: Once) -> tuple[sa.ColumnElement[bool], ...]:
-    return keys.c.member == request.member, keys.c.key == request.key
-
-
-def _fingerprint(*parts: bytes) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.hexdigest()
+    return Response(row.body, row.status, headers, row.media_type or None)

@@ -9,10 +9,9 @@ from typing import Any, get_args
 
 import msgspec
 
-from volano.core.http.body import JSON
-from volano.core.http.operation import PUBLIC, Handler, Operation, result_media_type, result_shape
-from volano.core.http.parameters import Parameter
 from volano.core.http.problem import Problem
+from volano.core.http.request import JSON, Parameter
+from volano.core.http.routes import PUBLIC, Handler, Operation
 from volano.core.http.schemas import Schemas, field_notes
 from volano.schemas.accounts import PERMISSIONS
 from volano.schemas.common import (
@@ -67,7 +66,7 @@ Json = dict[str, Any]
 
 
 def document(operations: Iterable[Operation], *, title: str, version: str, about: str) -> Json:
-    """The OpenAPI document of these operations, in their order.
+    """Make the OpenAPI document of these operations, in their order.
 
     Raises: TypeError (two operations have one id).
     """
@@ -96,14 +95,14 @@ def document(operations: Iterable[Operation], *, title: str, version: str, about
 
 
 def _types(operations: Iterable[Operation]) -> Iterator[Any]:
-    """Every type that the operations name."""
+    """Yield every type that the operations name."""
     yield Problem
     for operation in operations:
         yield from (parameter.type for parameter in operation.parameters)
         if operation.body and not operation.body.as_is:
             yield operation.body.shape
-        if (result := result_shape(operation)) is not None:
-            yield result
+        if operation.result_shape is not None:
+            yield operation.result_shape
 
 
 def _operation(operation: Operation, schemas: Schemas) -> Json:
@@ -131,7 +130,7 @@ def _operation(operation: Operation, schemas: Schemas) -> Json:
 
 
 def _words(handler: Handler) -> tuple[str, str]:
-    """The first sentence of a docstring, and the rest of it."""
+    """Split a docstring into its first sentence and the rest of it."""
     paragraphs = (inspect.getdoc(handler) or "").split("\n\n")
     first, *rest = [" ".join(paragraph.split()) for paragraph in paragraphs]
     summary, _, more = first.partition(". ")
@@ -174,9 +173,9 @@ def _responses(operation: Operation, schemas: Schemas) -> Json:
     status = HTTPStatus(operation.status)
     fine: Json = {"description": status.phrase}
     if status is not HTTPStatus.NO_CONTENT:
-        shape = result_shape(operation)
+        shape = operation.result_shape
         schema = {} if shape is None else schemas.of(shape)
-        fine["content"] = {result_media_type(operation): {"schema": schema}}
+        fine["content"] = {operation.produces: {"schema": schema}}
     by_status: defaultdict[int, list[type[VolanoError]]] = defaultdict(list)
     for error in may_raise(operation):
         by_status[error.status].append(error)
@@ -185,7 +184,7 @@ def _responses(operation: Operation, schemas: Schemas) -> Json:
 
 
 def may_raise(operation: Operation) -> list[type[VolanoError]]:
-    """Every error that the operation declares, and those that its parts bring with them."""
+    """List every error that the operation declares, and those that its parts bring with them."""
     errors = list(operation.errors)
     if operation.allow != PUBLIC:
         errors += WITH_PERMISSION
@@ -209,7 +208,7 @@ def _problem(errors: Sequence[type[VolanoError]]) -> Json:
 
 
 def _tags(operations: Sequence[Operation]) -> list[Json]:
-    """The tags in order of first use, each with the first line of its module."""
+    """List the tags in order of first use, each with the first line of its module."""
     modules = {operation.tag: operation.handler.__module__ for operation in reversed(operations)}
     order = dict.fromkeys(operation.tag for operation in operations)
     return [{"name": tag, "description": _first_line(modules[tag])} for tag in order]

@@ -34,7 +34,7 @@ class Keyset:
     descending: bool = False
 
     def slice(self, statement: sa.Select[Any], after: str, limit: int) -> sa.Select[Any]:
-        """The statement for one page and one row more, which tells whether there is another.
+        """Return the statement for one page and one row more, which tells whether there is another.
 
         Raises: CursorRefused (`after` is not of this listing).
         """
@@ -47,7 +47,7 @@ class Keyset:
     def page(
         self, rows: Sequence[sa.Row[Any]], limit: int, shape: Callable[[sa.Row[Any]], T]
     ) -> Page[T]:
-        """The page that the rows of `slice` make."""
+        """Make a page of the rows of `slice`."""
         shown = rows[:limit]
         following = self._cursor(shown[-1]) if len(rows) > limit else None
         return Page(items=[shape(row) for row in shown], next=following)
@@ -57,7 +57,7 @@ class Keyset:
         return base64.urlsafe_b64encode(msgspec.json.encode(values)).rstrip(b"=").decode()
 
     def _last(self, cursor: str) -> list[sa.BindParameter[Any]]:
-        """The last row of the page before, as the cursor names it."""
+        """Read the last row of the page before from its cursor."""
         try:
             text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
             values = msgspec.json.decode(text, type=list[Any])

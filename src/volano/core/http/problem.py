@@ -4,8 +4,8 @@ import math
 from http import HTTPStatus
 
 import msgspec
+from starlette.responses import Response
 
-from volano.core.http.answer import Raw
 from volano.schemas.common import (
     Json,
     MethodNotAllowed,
@@ -35,18 +35,21 @@ class Problem(Struct, frozen=True, kw_only=True):
     """Finds the request in the logs."""
 
 
+MEDIA_TYPE = PROBLEM_MEDIA_TYPE.encode()
+
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
 def known(error: Exception) -> VolanoError:
-    """The error that a caller is told: itself if it is ours, else Broken without its text."""
+    """Return what a caller is told: the error if it is ours, else Broken without its text."""
     return error if isinstance(error, VolanoError) else Broken()
 
 
-def answer(error: VolanoError, *, path: str, request_id: str) -> Raw:
-    """The problem document of an error, with the headers that its status asks for."""
+def answer(error: VolanoError, *, path: str, request_id: str) -> Response:
+    """Make the problem document of an error, with the headers that its status asks for."""
     document = error.shortened().problem(instance=shorten(path)) | {"request_id": request_id}
-    return Raw(_encoder.encode(document), PROBLEM_MEDIA_TYPE, _headers(error), error.status)
+    body = _encoder.encode(document)
+    return Response(body, error.status, _headers(error), PROBLEM_MEDIA_TYPE)
 
 
 def _headers(error: VolanoError) -> dict[str, str]:

@@ -28,16 +28,16 @@ class Schemas:
         self._by_type = dict(zip(types, schemas, strict=True))
         self.components = dict(sorted(components.items()))
         for struct in structs_in(types):
-            if schema := components.get(_name(struct)):
+            if schema := components.get(struct.__name__):
                 _complete(schema, struct)
 
     def of(self, shape: Any) -> Json:
-        """A copy of the schema of a type; bytes have none."""
+        """Return a copy of the schema of a type; bytes have none."""
         return dict(self._by_type.get(shape, {}))
 
 
 def structs_in(types: Iterable[Any]) -> set[type[msgspec.Struct]]:
-    """The structs that these types name, and those that they name in turn."""
+    """Find the structs that these types name, and those that they name in turn."""
     found: set[type[msgspec.Struct]] = set()
     left = list(types)
     while left:
@@ -66,7 +66,7 @@ def _complete(schema: Json, struct: type[msgspec.Struct]) -> None:
 
 
 def field_notes(struct: type) -> Iterator[tuple[str, str]]:
-    """(field, what the text below it says) of a class and of those that it is made from."""
+    """Yield each field of a class and of its bases with what the text below it says."""
     for base in reversed(struct.__mro__):
         body = _classes(base.__module__).get(base.__name__, ())
         for field, text in pairwise(body):
@@ -80,13 +80,9 @@ def field_notes(struct: type) -> Iterator[tuple[str, str]]:
 
 @cache
 def _classes(module: str) -> dict[str, list[ast.stmt]]:
-    """The bodies of a module's classes; none where its source is not there."""
+    """Parse the bodies of a module's classes; none where its source is not there."""
     try:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
     except (OSError, TypeError):
         return {}
     return {node.name: node.body for node in tree.body if isinstance(node, ast.ClassDef)}
-
-
-def _name(struct: type) -> str:
-    return struct.__name__

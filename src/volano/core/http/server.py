@@ -10,13 +10,12 @@ from string import Template
 from typing import Generic, TypeVar
 
 import msgspec
+from starlette.responses import Response
 
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE, now_ms
 from volano.core.http import openapi
-from volano.core.http.answer import Answer, Raw
-from volano.core.http.operation import PUBLIC, Operation
-from volano.core.http.routes import Routes
+from volano.core.http.routes import PUBLIC, Answer, Operation, Routes
 from volano.core.metrics import Level
 from volano.schemas.common import Name, Struct, UnknownPath
 from volano.schemas.errors import Unavailable, VolanoError
@@ -29,11 +28,7 @@ Levels = Callable[[Context], Awaitable[Sequence[Level]]]
 Check = Callable[[Context], Awaitable[object]]
 
 _PAGES = files("volano.core.http") / "pages"
-_TYPES = {
-    "css": "text/css; charset=utf-8",
-    "html": "text/html; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-}
+_TYPES = {"css": "text/css", "html": "text/html", "js": "text/javascript"}
 _PAGE_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -58,7 +53,7 @@ async def _no_levels(_ctx: Context) -> Sequence[Level]:
 
 
 async def database_answers(ctx: Context) -> object:
-    """The check that every server needs: a read of the database."""
+    """Read the database: the check that every server needs."""
     async with ctx.db.read(EVERYWHERE) as tx:
         return await tx.scalar(tx.select(now_ms()))
 
@@ -90,7 +85,7 @@ class Health(Struct, frozen=True, kw_only=True):
 
 
 def routes(operations: Sequence[Operation], about: About) -> Routes:
-    """The operations that describe `operations`, and themselves."""
+    """Make the operations that describe `operations`, and themselves."""
     own = Routes("", tag="server", root="")
     _add_health(own, about)
     _add_pages(own, about)
@@ -100,13 +95,13 @@ def routes(operations: Sequence[Operation], about: About) -> Routes:
     )
 
     @own.get("/api/openapi.json", allow=PUBLIC, hidden=True)
-    async def description(ctx: Context, who: None) -> Raw:
-        return Raw(text, "application/json", {"cache-control": "no-cache"})
+    async def description(ctx: Context, who: None) -> Response:
+        return Response(text, 200, {"cache-control": "no-cache"}, "application/json")
 
     return own
 
 
-class _Looked(Generic[T]):
+class Cached(Generic[T]):
     """What a look-up gave, for some seconds; while the database is away, what it gave before."""
 
     def __init__(self, look: Callable[[Context], Awaitable[T]], first: T, kept_s: float) -> None:
@@ -114,8 +109,8 @@ class _Looked(Generic[T]):
         self._found = first
         self._due = 0.0
 
-    async def now(self, ctx: Context) -> T:
-        """It, at most `kept_s` old where the database answers."""
+    async def value(self, ctx: Context) -> T:
+        """Return the value, at most `kept_s` old where the database answers."""
         if (now := time.monotonic()) >= self._due:
             self._due = now + self._kept_s
             with suppress(Unavailable):
@@ -124,24 +119,24 @@ class _Looked(Generic[T]):
 
 
 def _add_health(own: Routes, about: About) -> None:
-    levels: _Looked[Sequence[Level]] = _Looked(about.levels, (), LEVELS_S)
+    levels: Cached[Sequence[Level]] = Cached(about.levels, (), LEVELS_S)
 
     @own.get("/healthz", allow=PUBLIC)
     async def health(ctx: Context, who: None) -> Answer[Health]:
-        """Whether this server can do its work: 200 when ready, else 503."""
+        """Tell whether this server can do its work: 200 when ready, else 503."""
         checks = {name: await _outcome(check, ctx) for name, check in about.checks.items()}
         ready = all(outcome == "ok" for outcome in checks.values())
         return Answer(Health(live=True, ready=ready, checks=checks), 200 if ready else 503)
 
     @own.get("/healthz/live", allow=PUBLIC)
     async def live(ctx: Context, who: None) -> None:
-        """Whether this server runs at all; it asks nobody else."""
+        """Tell whether this server runs at all; nobody else is asked."""
 
     @own.get("/metrics", allow=PUBLIC, produces="text/plain; version=0.0.4; charset=utf-8")
-    async def metrics(ctx: Context, who: None) -> Raw:
-        """The figures of all processes of this server, for Prometheus."""
-        text = ctx.metrics.exposition(await levels.now(ctx)).encode()
-        return Raw(text, "text/plain; version=0.0.4; charset=utf-8")
+    async def metrics(ctx: Context, who: None) -> Response:
+        """Show the figures of all processes of this server, for Prometheus."""
+        text = ctx.metrics.exposition(await levels.value(ctx))
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 async def _outcome(check: Check, ctx: Context) -> str:
@@ -154,49 +149,42 @@ async def _outcome(check: Check, ctx: Context) -> str:
 
 def _add_pages(own: Routes, about: About) -> None:
     page = Template(_text("home.html"))
-    counts: _Looked[Mapping[str, int]] = _Looked(about.counts, {}, PAGE_S)
-    roles: _Looked[Sequence[str]] = _Looked(about.roles, (), PAGE_S)
+    counts: Cached[Mapping[str, int]] = Cached(about.counts, {}, PAGE_S)
+    roles: Cached[Sequence[str]] = Cached(about.roles, (), PAGE_S)
 
     @own.get("", allow=PUBLIC, hidden=True)
-    async def home(ctx: Context, who: None) -> Raw:
-        facts = await _facts(ctx, about, await counts.now(ctx), await roles.now(ctx))
-        return _file("html", page.substitute(facts).encode())
+    async def home(ctx: Context, who: None) -> Response:
+        checks = {name: await _outcome(check, ctx) for name, check in about.checks.items()}
+        wrong = [f"{name}: {outcome}" for name, outcome in checks.items() if outcome != "ok"]
+        tiles = [
+            f"<li><b>{n:,}</b> {html.escape(name)}</li>"
+            for name, n in (await counts.value(ctx)).items()
+        ]
+        facts = {
+            "title": about.title,
+            "text": about.text,
+            "version": about.version,
+            "roles": " · ".join(await roles.value(ctx)),
+            "state": "down" if wrong else "up",
+            "health": ", ".join(wrong) or "Ready",
+        }
+        safe = {name: html.escape(text) for name, text in facts.items()}
+        return _page("html", page.substitute(safe, counts="".join(tiles)))
 
     @own.get("/api/docs", allow=PUBLIC, hidden=True)
-    async def docs(ctx: Context, who: None) -> Raw:
-        return _file("html", _text("docs.html").encode())
+    async def docs(ctx: Context, who: None) -> Response:
+        return _page("html", _text("docs.html"))
 
     @own.get("/api/docs/{name}", allow=PUBLIC, hidden=True)
-    async def docs_part(ctx: Context, who: None, name: Name) -> Raw:
+    async def docs_part(ctx: Context, who: None, name: Name) -> Response:
         if name not in ("docs.js", "style.css"):
             raise UnknownPath(path=f"/api/docs/{name}")
-        return _file(name.rpartition(".")[2], _text(name).encode())
-
-
-async def _facts(
-    ctx: Context, about: About, counts: Mapping[str, int], roles: Sequence[str]
-) -> dict[str, str]:
-    checks = {name: await _outcome(check, ctx) for name, check in about.checks.items()}
-    wrong = [f"{name}: {outcome}" for name, outcome in checks.items() if outcome != "ok"]
-    tiles = [f"<li><b>{n:,}</b> {_safe(name)}</li>" for name, n in counts.items()]
-    return {
-        "title": _safe(about.title),
-        "text": _safe(about.text),
-        "version": _safe(about.version),
-        "roles": _safe(" · ".join(roles)),
-        "state": "down" if wrong else "up",
-        "health": _safe(", ".join(wrong) or "Ready"),
-        "counts": "".join(tiles),
-    }
+        return _page(name.rpartition(".")[2], _text(name))
 
 
 def _text(name: str) -> str:
     return (_PAGES / name).read_text(encoding="utf-8")
 
 
-def _file(kind: str, body: bytes) -> Raw:
-    return Raw(body, _TYPES[kind], _PAGE_HEADERS)
-
-
-def _safe(text: str) -> str:
-    return html.escape(text, quote=True)
+def _page(kind: str, text: str) -> Response:
+    return Response(text, 200, _PAGE_HEADERS, _TYPES[kind])

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from volano.accounts.key_cache import KeyCache
+from volano.accounts.authentication import KeyCache
 from volano.schemas.accounts import Who
 
 
