@@ -13,6 +13,7 @@ from tests.stages import collect, imports, until, work_until, working
 from volano.core.blobs.address import key
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE
+from volano.core.jobs.ledger import clock
 from volano.core.jobs.tables import jobs, queues
 from volano.core.segments import compact, inbox, merge
 from volano.core.settings import Settings
@@ -147,6 +148,18 @@ async def test_a_worker_sweeps_once_in_a_while(server: Context, boss: Who, outsi
         await until(done)
 
 
+async def test_a_sweep_is_asked_for_once_in_each_time_of_grace(server: Context, boss: Who) -> None:
+    async with server.db.read(EVERYWHERE) as tx:
+        now_s = (await clock(tx)).timestamp()
+    about_a_minute = now_s / (round(now_s / 60) + 0.5)  # now is in the middle of a turn
+    settings = replace(server.settings, blob_grace_s=about_a_minute)
+    for _ in range(40):
+        await upkeep.request_sweep(replace(server, settings=settings))
+    async with server.db.read(EVERYWHERE) as tx:
+        asked = await tx.all(sa.select(jobs.c.id).where(jobs.c.topic == upkeep.SWEEP))
+    assert len(asked) == 1
+
+
 async def test_a_sound_server_is_healthy(server: Context, boss: Who) -> None:
     await _frozen(server, boss)
     found = await upkeep.examine(server)
@@ -174,6 +187,17 @@ async def test_damage_is_found_and_told(server: Context, boss: Who) -> None:
     assert line.startswith(f"{boss.workspace}/segments {segment.id}: There is no blob")
     assert [one.topic for one in found.dead[boss.workspace]] == ["no.such.topic"]
     assert found.miscounted == [f"{boss.workspace}/default"]
+
+
+async def test_damage_in_one_workspace_does_not_hide_that_in_another(
+    server: Context, boss: Who, outsider: Who
+) -> None:
+    for who in (boss, outsider):
+        made = await registered(server, who, {"model.onnx": b"graph"})
+        await server.blobs.delete(who.workspace, made.files[0].blob)
+    found = await upkeep.examine(server)
+    damaged = {line.partition("/")[0] for line in found.unreadable}
+    assert damaged == {boss.workspace, outsider.workspace}
 
 
 async def test_every_blob_that_a_row_names_is_read_and_checked(server: Context, boss: Who) -> None:
