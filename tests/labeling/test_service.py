@@ -13,6 +13,7 @@ from volano.data.service import COMPACT
 from volano.data.store import records
 from volano.labeling import service, store
 from volano.schemas.accounts import NameTaken, Who
+from volano.schemas.common import uuid7
 from volano.schemas.data import Point, Stroke
 from volano.schemas.labeling import DrawingIdReused, NewShape, Shape, UnknownShape
 
@@ -80,6 +81,18 @@ async def test_stats_know_what_was_acknowledged_a_moment_ago(server: Context, ad
     assert found.first_at <= (found.last_at or found.first_at)
 
 
+async def test_stats_count_only_what_the_caller_has_drawn(
+    server: Context, ada: Who, boss: Who
+) -> None:
+    """Of two people in one workspace, before and after the drawings have moved."""
+    await service.submit(server, ada, drawing("square"))
+    assert (await service.stats(server, boss)).total_drawings == 0
+    await _compact(server, ada)
+    await service.submit(server, ada, drawing("circle"))
+    assert (await service.stats(server, boss)).total_drawings == 0
+    assert (await service.stats(server, ada)).by_shape == {"circle": 1, "square": 1}
+
+
 async def test_stats_stay_the_same_while_drawings_move(server: Context, ada: Who) -> None:
     for _ in range(3):
         await service.submit(server, ada, drawing("square"))
@@ -90,6 +103,25 @@ async def test_stats_stay_the_same_while_drawings_move(server: Context, ada: Who
     assert (await service.stats(server, ada)).total_drawings == 4
     await _compact(server, ada)
     assert (await service.stats(server, ada)).total_drawings == 4
+
+
+async def test_stats_span_from_the_first_drawing_to_the_last_in_whatever_order_they_move(
+    server: Context, ada: Who
+) -> None:
+    new, (stroke,) = drawing("square"), drawing("square").strokes
+    for ms in (1_500_000_000_000, 1_600_000_000_000, 1_400_000_000_000):
+        points = [
+            msgspec.structs.replace(point, timestamp=ms + point.timestamp)
+            for point in stroke.points
+        ]
+        moment = msgspec.structs.replace(new, id=str(uuid7()), strokes=[Stroke(points=points)])
+        await service.submit(server, ada, moment)
+        await _compact(server, ada)
+    found = await service.stats(server, ada)
+    assert found.first_at is not None
+    assert found.last_at is not None
+    assert found.first_at.timestamp() == pytest.approx(1_400_000_000, abs=1)
+    assert found.last_at.timestamp() == pytest.approx(1_600_000_000, abs=1)
 
 
 async def test_a_drawing_sent_twice_counts_once_before_and_after_it_moved(

@@ -454,6 +454,17 @@ async def test_predictions_beyond_the_bound_are_counted_not_kept(
         assert len(await of_subject(tx, log.STREAM, "ver_1")) == log._LIMIT
 
 
+async def test_a_prediction_is_logged_with_the_time_at_which_it_was_made(
+    server: Context, boss: Who
+) -> None:
+    predictions = server.part(PredictionLog)
+    predictions.add(boss.workspace, _head("ver_1"), str(uuid7()), b"\x01")
+    await predictions.flush()
+    async with server.db.read(boss.workspace) as tx:
+        (row,) = await of_subject(tx, log.STREAM, "ver_1")
+    assert row.received_ms == datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000
+
+
 def _head(version: str) -> log.Head:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     return log.Head(NAME, version, at, "square", 1.0, {"square": 1.0})

@@ -11,6 +11,7 @@ from tests.core.http.things import NewThing, Thing
 from volano.core.context import Context
 from volano.core.http import PUBLIC, RequestLimits, Routes
 from volano.core.http.app import Api
+from volano.core.http.guard import Clock, Deadline
 from volano.schemas.accounts import Who
 from volano.schemas.common import Overloaded
 
@@ -240,3 +241,10 @@ async def test_what_comes_before_refuses_without_reading_the_body(
     }  # fmt: skip
     await app()(scope, receive, send)
     assert (sent[0]["status"], dict(sent[0]["headers"])[b"retry-after"]) == (503, b"3")
+
+
+async def test_no_request_is_given_more_than_ten_minutes() -> None:
+    limits = Limits(body=1, body_s=1, deadline_ms=1000)
+    asked = (None, b"1", b"600000", b"600001", b"999999999")
+    given = [Deadline(Clock(), ms, limits, body=False).ms for ms in asked]
+    assert given == [1000, 1, 600_000, 600_000, 600_000]
