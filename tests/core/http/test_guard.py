@@ -244,7 +244,7 @@ async def test_what_comes_before_refuses_without_reading_the_body(
 
 
 async def test_no_request_is_given_more_than_ten_minutes() -> None:
-    limits = Limits(body=1, body_s=1, deadline_ms=1000)
+    limits = RequestLimits(body=1, body_s=1, deadline_ms=1000)
     asked = (None, b"1", b"600000", b"600001", b"999999999")
     given = [Deadline(Clock(), ms, limits, body=False).ms for ms in asked]
     assert given == [1000, 1, 600_000, 600_000, 600_000]
