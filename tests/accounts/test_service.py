@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tests.accounts.conftest import Hire, context
 from volano.accounts import keys, service, store
-from volano.accounts.authentication import KeyCache, identify
+from volano.accounts.authentication import KeyCache, identify, require
 from volano.accounts.roles import ROLES
 from volano.accounts.secrets import Pepper
 from volano.core.context import Context
@@ -506,9 +506,9 @@ async def test_a_session_may_only_draw(ctx: Context, admin: Who) -> None:
     code = str((await service.create_invite(ctx, admin, NewInvite())).code)
     who = await identify(ctx, (await service.start_session(ctx, NewSession(invite=code))).token)
 
-    service.require(who, "draw")
+    require(who, "draw")
     with pytest.raises(RoleTooLow) as refused:
-        service.require(who, "label")
+        require(who, "label")
     assert refused.value.facts["roles"] == "admin, annotator, reviewer"
 
 

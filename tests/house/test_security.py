@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from tests.house import examples
 from volano.accounts import service
+from volano.accounts.authentication import identify
 from volano.accounts.roles import ROLES
 from volano.app import ROUTES, build_api, open_context
 from volano.core.context import Context
@@ -93,7 +94,7 @@ class Site:
 
     async def credentials(self) -> dict[Role, list[str]]:
         """A key of every role in `home`, and a session for contributors."""
-        admin = await service.identify(self.ctx, self.home)
+        admin = await identify(self.ctx, self.home)
         async with self.ctx.db.begin(admin.workspace):
             found = {role: [await self._hired(admin, role)] for role in ROLES}
             invite = await service.create_invite(self.ctx, admin, NewInvite())
@@ -103,7 +104,7 @@ class Site:
 
     async def fill_home(self) -> None:
         """Put a row into every table; whatever can be asked for by id is there as `ID`."""
-        who = await service.identify(self.ctx, self.home)
+        who = await identify(self.ctx, self.home)
         async with self.ctx.db.begin(who.workspace) as tx:
             for table in metadata.sorted_tables:
                 if COLUMN in table.c:
