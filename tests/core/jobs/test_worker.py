@@ -212,13 +212,14 @@ async def test_several_handlers_of_a_topic_each_get_a_job(ctx: Any) -> None:
 
 
 async def test_a_running_job_that_is_cancelled_is_told_and_ends_cancelled(ctx: Any) -> None:
-    started = asyncio.Event()
+    started, has_tidied_up = asyncio.Event(), asyncio.Event()
     handlers = Handlers()
 
     @handlers.on("thing.made")
     async def work(ctx: Any, job: Job) -> None:
         started.set()
         await job.cancelling.wait()
+        has_tidied_up.set()
 
     (job_id,) = await send(ctx, "thing.made")
     async with working(ctx, handlers):
@@ -226,6 +227,7 @@ async def test_a_running_job_that_is_cancelled_is_told_and_ends_cancelled(ctx: A
         async with ctx.db.begin(WS) as tx:
             assert not await ctx.jobs.cancel(tx, job_id)
         await all_in(ctx, cancelled=1)
+    assert has_tidied_up.is_set(), "it is not ended before it could hear that it is to end"
 
 
 async def test_a_job_that_does_not_listen_is_ended(ctx: Any) -> None:
