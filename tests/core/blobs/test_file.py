@@ -111,13 +111,14 @@ async def test_no_put_comes_between_the_look_and_the_deletion_of_a_sweeper(tmp_p
     await delete
 
 
-async def test_abandoned_temporary_files_are_swept_at_the_next_start(tmp_path: Path) -> None:
+async def test_temporary_files_older_than_a_day_are_swept_at_the_next_start(tmp_path: Path) -> None:
     open_blobs(f"file://{tmp_path}")
     abandoned, current = (tmp_path / ".incoming" / name for name in ("1-old", "2-new"))
     for path in (abandoned, current):
         path.write_bytes(b"half of it")
-    two_days_ago = time.time() - 2 * 86_400
-    os.utime(abandoned, (two_days_ago, two_days_ago))
+    for path, hours in ((abandoned, 24.5), (current, 23.5)):
+        written_at = time.time() - hours * 3600
+        os.utime(path, (written_at, written_at))
     open_blobs(f"file://{tmp_path}")
     assert [current] == list((tmp_path / ".incoming").iterdir())
 
