@@ -14,13 +14,13 @@ versions = Routes("/versions", tag="loop")
 
 @explanations.get("/{kind}/{id}", allow="read", errors=(UnknownKind,))
 async def explain(ctx: Context, who: Who, kind: Name, id: Id) -> Explanation:
-    """What something was made from, and what was made from it."""
+    """Tell what something was made from, and what was made from it."""
     return await service.explain(ctx, who, kind, id)
 
 
 @versions.get("/{id}/against/{other}", allow="read", errors=(AnswersUnreadable, NothingShared))
 async def compare_answers(ctx: Context, who: Who, id: Id, other: Id) -> Difference:
-    """How much more accurate a version is than another one, on the records of both tests."""
+    """Measure how much more accurate a version is than another, on the records of both tests."""
     return await service.difference(ctx, who, other, id)
 
 

@@ -5,37 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal
 
-Name = tuple[str, str]
-"""Kind and id."""
+from volano.schemas.loop import Edge, Fact, Kind, Link
 
+Way = Literal["up", "down"]
+"""To what something was made from, or to what was made from it."""
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One thing: what it is, in words and facts."""
-
-    name: Name
-    title: str
-    facts: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """How the node that was asked leads to another one; `more` stand behind it unlisted."""
-
-    to: Name
-    relation: str
-    more: int = 0
-
-
-Describe = Callable[[str], Awaitable[Node]]
+Describe = Callable[[str], Awaitable[Fact]]
 Step = Callable[[str], Awaitable[Sequence[Edge]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """What a stage tells about one kind of noun: what it is, what made it, what it made."""
+class Noun:
+    """How to ask about things of one kind, by id: what one is, and where it leads on each way."""
 
     describe: Describe
     up: Step
@@ -44,32 +27,36 @@ class Kind:
 
 @dataclass(slots=True)
 class Walk:
-    """What a walk found, in the order it was found; links are (from, to, relation)."""
+    """What a walk found, in the order in which it was found."""
 
-    nodes: list[Node] = field(default_factory=list)
-    links: list[tuple[Name, Name, str]] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
     omitted: Counter[str] = field(default_factory=Counter)
+    """By kind, how many more there are."""
 
 
-async def walk(kinds: Mapping[str, Kind], start: Name, way: str, *, limit: int) -> Walk:
-    """Everything that `start` leads to on one way (`up` or `down`), at most `limit` nodes.
+async def walk(nouns: Mapping[Kind, Noun], start: Fact, way: Way, *, limit: int) -> Walk:
+    """Find what `start` leads to on one way, at most `limit` things, each once, the nearest first.
 
-    Breadth first, each node once; what is beyond the limit is counted by kind.
+    Return it with the links between the things, each from what was made to what it was made from.
     """
-    found, seen, waiting = Walk(), {start}, [start]
+    found, waiting = Walk(), [(start.kind, start.id)]
+    seen = set(waiting)
     while waiting:
-        here = waiting.pop(0)
-        edges = await getattr(kinds[here[0]], way)(here[1])
-        for edge in edges:
-            found.omitted[edge.to[0]] += edge.more
-            found.links.append((here, edge.to, edge.relation))
-            if edge.to in seen:
+        kind, id = waiting.pop(0)
+        step = nouns[kind].up if way == "up" else nouns[kind].down
+        for edge in await step(id):
+            made, origin = (id, edge.id) if way == "up" else (edge.id, id)
+            found.links.append(Link(source=made, target=origin, relation=edge.relation))
+            found.omitted[edge.kind] += edge.more
+            to = (edge.kind, edge.id)
+            if to in seen:
                 continue
-            seen.add(edge.to)
-            if len(found.nodes) >= limit:
-                found.omitted[edge.to[0]] += 1
+            seen.add(to)
+            if len(found.facts) == limit:
+                found.omitted[edge.kind] += 1
                 continue
-            found.nodes.append(await kinds[edge.to[0]].describe(edge.to[1]))
-            waiting.append(edge.to)
-    found.omitted = Counter({kind: count for kind, count in found.omitted.items() if count})
+            found.facts.append(await nouns[edge.kind].describe(edge.id))
+            waiting.append(to)
+    found.omitted = +found.omitted  # without the zeros
     return found

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from volano.data import service as data
 from volano.evaluation import answers
 from volano.evaluation.intervals import paired_bootstrap
-from volano.loop.lineage import Edge, Kind, Name, Node, Walk, walk
+from volano.loop.lineage import Noun, walk
 from volano.registry import service as registry
 from volano.schemas import loop as schemas
 from volano.schemas.accounts import Who
 from volano.schemas.evaluation import Difference, NothingShared
+from volano.schemas.loop import Edge, Fact
 from volano.serving import service as serving
 
 if TYPE_CHECKING:
@@ -40,32 +42,33 @@ _ENDS = frozenset({"contributor"})
 async def explain(
     ctx: Context, who: Who, kind: str, id: str, *, searched: int = SEARCHED
 ) -> schemas.Explanation:
-    """What `id` was made from and what was made from it.
+    """Tell what something was made from and what was made from it.
 
     Of the snapshots that may hold a record, the latest `searched` are looked into.
 
     Raises: UnknownKind, Missing.
     """
-    teller = _Teller(ctx, who, searched)
-    kinds = _kinds(teller)
-    askable = [name for name in kinds if name not in _ENDS]
-    if kind not in askable:
+    unsearched = Counter[str]()
+    nouns = _nouns(_Lineage(ctx, who, searched, unsearched))
+    askable = {name: noun for name, noun in nouns.items() if name not in _ENDS}
+    noun = askable.get(cast("schemas.Kind", kind))
+    if noun is None:
         raise schemas.UnknownKind(kind=kind, known=", ".join(askable))
-    about = await kinds[kind].describe(id)
-    up = await walk(kinds, about.name, "up", limit=_LIMIT)
-    down = await walk(kinds, about.name, "down", limit=_LIMIT)
+    about = await noun.describe(id)
+    up = await walk(nouns, about, "up", limit=_LIMIT)
+    down = await walk(nouns, about, "down", limit=_LIMIT)
     return schemas.Explanation(
-        about=_fact(about),
-        up=[_fact(node) for node in up.nodes],
-        down=[_fact(node) for node in down.nodes],
-        links=_links(up, down),
+        about=about,
+        up=up.facts,
+        down=down.facts,
+        links=up.links + down.links,
         omitted=dict(up.omitted + down.omitted),
-        unsearched=dict(+teller.unsearched),
+        unsearched=dict(+unsearched),
     )
 
 
 async def difference(ctx: Context, who: Who, first: str, second: str) -> Difference:
-    """How much more accurate the second version is than the first, on the records of both tests.
+    """Measure how much more accurate the second version is, on the records of both tests.
 
     Raises: Missing (a version, or its answers), AnswersUnreadable, NothingShared.
     """
@@ -81,36 +84,37 @@ def _difference(ids: tuple[str, str], written: Sequence[bytes]) -> Difference:
     return paired_bootstrap(before, after, np.random.default_rng(0))
 
 
-def _kinds(teller: _Teller) -> Mapping[str, Kind]:
-    """What each stage tells about its nouns, bound to the caller's workspace."""
-    names = get_args(schemas.Kind)
+def _nouns(of: _Lineage) -> dict[schemas.Kind, Noun]:
     return {
-        name: Kind(*(getattr(teller, f"{name}_{part}") for part in ("is", "up", "down")))
-        for name in names
+        "prediction": Noun(of.prediction, of.prediction_up, _nowhere),
+        "version": Noun(of.version, of.version_up, of.version_down),
+        "run": Noun(of.run, of.run_up, of.run_down),
+        "snapshot": Noun(of.snapshot, of.snapshot_up, of.snapshot_down),
+        "record": Noun(of.record, of.record_up, of.record_down),
+        "contributor": Noun(of.contributor, _nowhere, _nowhere),
     }
 
 
-class _Teller:
+@dataclass(frozen=True, slots=True)
+class _Lineage:
     """The edges between the stages' nouns; each stage tells its own facts through its service."""
 
-    def __init__(self, ctx: Context, who: Who, searched: int) -> None:
-        self.ctx, self.who, self.searched = ctx, who, searched
-        self.unsearched = Counter[str]()
+    ctx: Context
+    who: Who
+    searched: int
+    unsearched: Counter[str]
 
-    async def prediction_is(self, id: str) -> Node:
+    async def prediction(self, id: str) -> Fact:
         made = await serving.prediction(self.ctx, self.who, id)
         facts = {"confidence": round(made.confidence, 4), "at": made.at.isoformat()}
         title = f"{made.label} on endpoint {made.endpoint}"
-        return Node(("prediction", id), title, facts)
+        return Fact(kind="prediction", id=id, title=title, facts=facts)
 
-    async def prediction_up(self, id: str) -> Sequence[Edge]:
+    async def prediction_up(self, id: str) -> list[Edge]:
         made = await serving.prediction(self.ctx, self.who, id)
-        return [Edge(("version", made.version), "answered by")]
+        return [Edge(kind="version", id=made.version, relation="answered by")]
 
-    async def prediction_down(self, id: str) -> Sequence[Edge]:
-        return []
-
-    async def version_is(self, id: str) -> Node:
+    async def version(self, id: str) -> Fact:
         version = await registry.version(self.ctx, self.who, id)
         rollouts = await serving.rollouts_of(self.ctx, self.who, id)
         facts: dict[str, Any] = {
@@ -120,31 +124,35 @@ class _Teller:
             "metrics": version.metrics,
             "answered_on": sorted({endpoint for endpoint, _ in rollouts}),
         }
-        return Node(("version", id), f"{version.model} version {version.number}", facts)
+        title = f"{version.model} version {version.number}"
+        return Fact(kind="version", id=id, title=title, facts=facts)
 
-    async def version_up(self, id: str) -> Sequence[Edge]:
+    async def version_up(self, id: str) -> list[Edge]:
         version = await registry.version(self.ctx, self.who, id)
-        return [Edge(("run", version.run), "made by")]
+        return [Edge(kind="run", id=version.run, relation="made by")]
 
-    async def version_down(self, id: str) -> Sequence[Edge]:
+    async def version_down(self, id: str) -> list[Edge]:
         found = await serving.latest_of(self.ctx, self.who, id, limit=SHOWN)
         more = max(0, found.total - len(found.ids))
-        return _some("prediction", found.ids, "answered", more)
+        return _edges("prediction", found.ids, "answered", more)
 
-    async def run_is(self, id: str) -> Node:
+    async def run(self, id: str) -> Fact:
         run = await registry.run(self.ctx, self.who, id)
         facts = {"state": run.state, "seed": run.seed, "params": run.params, "by": run.created_by}
-        return Node(("run", id), f"training of {run.model} by recipe {run.recipe}", facts)
+        title = f"training of {run.model} by recipe {run.recipe}"
+        return Fact(kind="run", id=id, title=title, facts=facts)
 
-    async def run_up(self, id: str) -> Sequence[Edge]:
+    async def run_up(self, id: str) -> list[Edge]:
         run = await registry.run(self.ctx, self.who, id)
-        return [Edge(("snapshot", run.snapshot), "trained on")]
+        return [Edge(kind="snapshot", id=run.snapshot, relation="trained on")]
 
-    async def run_down(self, id: str) -> Sequence[Edge]:
+    async def run_down(self, id: str) -> list[Edge]:
         run = await registry.run(self.ctx, self.who, id)
-        return [Edge(("version", run.version), "registered")] if run.version else []
+        if run.version is None:
+            return []
+        return [Edge(kind="version", id=run.version, relation="registered")]
 
-    async def snapshot_is(self, id: str) -> Node:
+    async def snapshot(self, id: str) -> Fact:
         snapshot = await data.frozen(self.ctx, self.who, id)
         facts = {
             "hash": snapshot.hash,
@@ -152,22 +160,21 @@ class _Teller:
             "by_split": snapshot.by_split,
             "contributors": snapshot.contributors,
         }
+        title = f"{snapshot.name}: {snapshot.records} records"
         # Its id, also where it was asked for by name: runs know it by that alone.
-        return Node(
-            ("snapshot", snapshot.id), f"{snapshot.name}: {snapshot.records} records", facts
-        )
+        return Fact(kind="snapshot", id=snapshot.id, title=title, facts=facts)
 
-    async def snapshot_up(self, id: str) -> Sequence[Edge]:
+    async def snapshot_up(self, id: str) -> list[Edge]:
         snapshot = await data.frozen(self.ctx, self.who, id)
         page = await data.snapshot_records(self.ctx, self.who, id, after=None, limit=SHOWN)
         ids = [line.id for line in page.items]
-        return _some("record", ids, "contains", snapshot.records - len(ids))
+        return _edges("record", ids, "contains", snapshot.records - len(ids))
 
-    async def snapshot_down(self, id: str) -> Sequence[Edge]:
+    async def snapshot_down(self, id: str) -> list[Edge]:
         runs = await registry.runs_on(self.ctx, self.who, id)
-        return [Edge(("run", run.id), "trained") for run in runs]
+        return [Edge(kind="run", id=run.id, relation="trained") for run in runs]
 
-    async def record_is(self, id: str) -> Node:
+    async def record(self, id: str) -> Fact:
         record = await data.record(self.ctx, self.who, id)
         facts = {
             "content": record.content,
@@ -176,47 +183,34 @@ class _Teller:
             "flags": record.flags,
             "received_at": record.received_at.isoformat(),
         }
-        return Node(("record", id), f"a drawing of {record.label}", facts)
+        return Fact(kind="record", id=id, title=f"a drawing of {record.label}", facts=facts)
 
-    async def record_up(self, id: str) -> Sequence[Edge]:
+    async def record_up(self, id: str) -> list[Edge]:
         record = await data.record(self.ctx, self.who, id)
-        return [Edge(("contributor", record.contributor), "drawn by")] if record.contributor else []
+        if not record.contributor:
+            return []
+        return [Edge(kind="contributor", id=record.contributor, relation="drawn by")]
 
-    async def record_down(self, id: str) -> Sequence[Edge]:
+    async def record_down(self, id: str) -> list[Edge]:
         found = await data.snapshots_with(self.ctx, self.who, id, limit=self.searched)
         self.unsearched["snapshot"] += found.unsearched
         return [
-            Edge(("snapshot", snapshot.id), f"frozen into the {split} split of")
+            Edge(kind="snapshot", id=snapshot.id, relation=f"frozen into the {split} split of")
             for snapshot, split in found.snapshots
         ]
 
-    async def contributor_is(self, id: str) -> Node:
-        return Node(("contributor", id), id, {})
-
-    async def contributor_up(self, id: str) -> Sequence[Edge]:
-        return []
-
-    async def contributor_down(self, id: str) -> Sequence[Edge]:
-        return []
+    async def contributor(self, id: str) -> Fact:
+        return Fact(kind="contributor", id=id, title=id)
 
 
-def _some(kind: str, ids: Sequence[str], relation: str, more: int) -> list[Edge]:
-    """Edges to the ids that are shown; the last one says how many are not."""
-    edges = [Edge((kind, id), relation) for id in ids[:-1]]
-    return edges + [Edge((kind, id), relation, more) for id in ids[-1:]]
+async def _nowhere(id: str) -> list[Edge]:
+    return []
 
 
-def _fact(node: Node) -> schemas.Fact:
-    kind, id = node.name
-    return schemas.Fact(kind=kind, id=id, title=node.title, facts=dict(node.facts))  # type: ignore[arg-type] # a key of the table of kinds
-
-
-def _links(up: Walk, down: Walk) -> list[schemas.Link]:
-    upward = [(source, target, relation) for source, target, relation in up.links]
-    # Downwards the walk goes from what was used to what was made of it: turned, to read alike.
-    downward = [(target, source, relation) for source, target, relation in down.links]
-    return [_link(source, target, relation) for source, target, relation in upward + downward]
-
-
-def _link(source: Name, target: Name, relation: str) -> schemas.Link:
-    return schemas.Link(source=source[1], target=target[1], relation=relation)
+def _edges(kind: schemas.Kind, ids: Sequence[str], relation: str, more: int) -> list[Edge]:
+    """Return an edge to each id; the last one says how many more there are."""
+    counts = [0] * (len(ids) - 1) + [more]
+    return [
+        Edge(kind=kind, id=id, relation=relation, more=count)
+        for id, count in zip(ids, counts[: len(ids)], strict=True)
+    ]

@@ -23,7 +23,7 @@ _PAGE = 500
 
 
 async def request_sweep(ctx: Context) -> int:
-    """Ask for a sweep of every workspace, once per `blob_grace_s`; how many asked for."""
+    """Request a sweep of every workspace, once per `blob_grace_s`; return their number."""
     found = await accounts.workspaces(ctx)
     for workspace in found:
         async with ctx.db.begin(workspace) as tx:

@@ -9,5 +9,5 @@ handlers = Handlers()
 
 @handlers.on(upkeep.SWEEP)
 async def sweep(ctx: Context, job: Job) -> None:
-    """Idempotent by the blobs: what was deleted is not there any more."""
+    """Delete what nothing refers to. Idempotent by the blobs: what was deleted is gone."""
     await upkeep.sweep(ctx, job.workspace)

@@ -11,7 +11,7 @@ Kind = Literal["prediction", "version", "run", "snapshot", "record", "contributo
 
 
 class Fact(Struct, frozen=True, kw_only=True):
-    """One thing in an explanation; `up` leads to what it was made from."""
+    """One thing in an explanation: what it is, in words and facts."""
 
     kind: Kind
     id: Id
@@ -19,8 +19,18 @@ class Fact(Struct, frozen=True, kw_only=True):
     facts: Json = {}
 
 
+class Edge(Struct, frozen=True, kw_only=True):
+    """How the thing that was asked leads to another one."""
+
+    kind: Kind
+    id: Id
+    relation: str
+    more: int = 0
+    """How many more things of this kind stand behind it unlisted."""
+
+
 class Link(Struct, frozen=True, kw_only=True):
-    """`source` was made from `target`: how, and of how many this is one."""
+    """`source` was made from `target`; `relation` says how."""
 
     source: Id
     target: Id
