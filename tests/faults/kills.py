@@ -166,7 +166,7 @@ class _Storm:
             await asyncio.sleep(0.05)
 
     def _no_orphans(self) -> None:
-        """Wait until what was below a killed worker has ended by itself: a run holds a leash."""
+        """Wait until what was below a killed worker has ended by itself, as a run does."""
         _, alive = psutil.wait_procs(self.below, timeout=ORPHAN_S)
         self.below = []
         for process in alive:

@@ -9,8 +9,8 @@ import pytest
 
 HOLD = """
 import os, subprocess, sys
-from volano.harness.confine import leash
-leash(int(sys.argv[1]), linux=sys.argv[2] == "linux")
+from volano.harness.confine import die_with_parent
+die_with_parent(int(sys.argv[1]), linux=sys.argv[2] == "linux")
 subprocess.Popen(["sleep", "600"])
 os.write(1, b"held\\n")
 while True:
@@ -33,7 +33,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_when_the_leash_is_let_go_the_whole_group_dies(kind: str):
+def test_the_whole_group_dies_with_the_parent(kind: str):
     read, write = os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(read), kind],
@@ -52,7 +52,7 @@ def test_when_the_leash_is_let_go_the_whole_group_dies(kind: str):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_leash_that_was_let_go_before_it_was_held_kills_too(kind: str):
+def test_a_child_whose_parent_died_before_it_began_dies_too(kind: str):
     read, write = os.pipe()
     os.close(write)
     process = subprocess.Popen(

@@ -38,7 +38,7 @@ class Context:
     """State objects of stages (inboxes, the serving runtime), by their class."""
 
     def part(self, cls: type[T]) -> T:
-        """The state object of this class that app.py built.
+        """Return the state object of this class that app.py built.
 
         Raises: KeyError (app.py did not build one: a bug, not an input).
         """

@@ -9,7 +9,7 @@ _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 
 
 def sync(descriptor: int) -> None:
-    """To the platter: fsync alone stops at the drive's cache on macOS."""
+    """Write a file's bytes to the disk itself: on macOS fsync alone stops at the drive's cache."""
     if _FULL_SYNC is None:
         os.fsync(descriptor)
     else:
@@ -26,7 +26,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it that are missing, durably."""
+    """Make a folder, and those above it that are missing, durably."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     # The folder's own name even if it was there: whoever made it may have been killed before.

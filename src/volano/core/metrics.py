@@ -49,7 +49,7 @@ class Family:
     series: dict[Labels, int] = field(default_factory=dict)
 
     def cell(self, values: Labels) -> int:
-        """Index of the first cell of a series."""
+        """Return the index of the first cell of a series."""
         at = self.series.get(values)
         return self._new(values) if at is None else at
 
@@ -77,7 +77,7 @@ class Gauge(Family):
     kind: ClassVar[Kind] = "gauge"
 
     def set(self, value: float, *labels: str) -> None:
-        """Put the level of this process."""
+        """Set the level of this process."""
         self.cells.values[self.cell(labels)] = value
 
     def add(self, *labels: str, by: float = 1.0) -> None:
@@ -116,7 +116,7 @@ class Cells:
         self._used[1] = max(self._used[1], _WIDTH["histogram"])
 
     def allocate(self, family: Family, values: Labels) -> int:
-        """Cells for a new series; the spill cells when there is no room left."""
+        """Return the first cell of a new series; the spill cells when there is no room left."""
         with self._lock:
             used, at = self._used
             key = _Key(family.name, family.kind, family.help, family.labels, values, at)
@@ -165,7 +165,7 @@ class _Key(msgspec.Struct, frozen=True, array_like=True):
         return _Series(self.name, self.kind, self.help, self.labels, self.values)
 
     def of(self, name: str, kind: Kind, labels: Labels) -> bool:
-        """Whether it is a series of this family."""
+        """Return whether this is a series of the family."""
         return (self.name, self.kind, self.labels) == (name, kind, labels)
 
 
@@ -182,19 +182,19 @@ class Metrics:
         self._inherited = self._resume()
 
     def counter(self, name: str, help: str, labels: Labels = ()) -> Counter:
-        """The counter of this name, made on first use; names end in `_total`."""
+        """Return the counter of this name, made on first use; names end in `_total`."""
         return self._family(Counter, name, help, labels)
 
     def gauge(self, name: str, help: str, labels: Labels = ()) -> Gauge:
-        """The gauge of this name, made on first use."""
+        """Return the gauge of this name, made on first use."""
         return self._family(Gauge, name, help, labels)
 
     def histogram(self, name: str, help: str, labels: Labels = ()) -> Histogram:
-        """The histogram of this name, made on first use; names end in `_seconds`."""
+        """Return the histogram of this name, made on first use; names end in `_seconds`."""
         return self._family(Histogram, name, help, labels)
 
     def exposition(self, levels: Iterable[Level] = ()) -> str:
-        """The sums over all processes, and `levels`, in the text format of Prometheus."""
+        """Return the sums over all processes, and `levels`, in the text format of Prometheus."""
         of_all = {
             _Series(one.name, one.kind, one.help, tuple(one.labels), tuple(one.labels.values())): [
                 one.value
@@ -204,7 +204,7 @@ class Metrics:
         return "".join(_render(self._sums() | of_all))
 
     def close(self) -> None:
-        """Give the file back; what was counted stays in it."""
+        """Close the file; what was counted stays in it."""
         if self.cells.file:
             self.cells.file.close()
 
@@ -216,7 +216,7 @@ class Metrics:
         return known
 
     def _resume(self) -> "list[_Key]":
-        """What the last owner of the file counted, to go on from; its levels died with it."""
+        """Return the series of the file's last owner, to go on counting; set its levels to 0."""
         keys = _keys(self.cells.memory)
         for key in keys:
             if key.kind == "gauge":
@@ -235,12 +235,12 @@ class Metrics:
         return sums
 
     def _fits(self, key: "_Key") -> bool:
-        """Whether it is this version's figure, not one of the same name from before an upgrade."""
+        """Return False for a figure of the same name from before an upgrade."""
         known = self.families.get(key.name)
         return known is None or key.of(known.name, known.kind, known.labels)
 
     def _memories(self) -> Iterator[tuple[mmap.mmap, bool]]:
-        """The cells of every process, and whether it is still running."""
+        """Yield the cells of every process, and whether it is still running."""
         yield self.cells.memory, True
         own = self.cells.file.name if self.cells.file else ""
         for path in sorted(self.folder.glob("*.cells")) if self.folder else ():
@@ -254,7 +254,7 @@ class Metrics:
 
 
 def _own_file(folder: Path) -> IO[bytes]:
-    """The first file of the folder that no running process holds."""
+    """Open the first file of the folder that no running process holds."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in count():
         path = folder / f"{number}.cells"

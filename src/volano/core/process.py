@@ -37,14 +37,14 @@ async def measure(metrics: Metrics, role: str, *, every_s: float = EVERY_S) -> N
 
 
 def cores() -> int:
-    """Cores that this process may use: on Linux those it is pinned to, elsewhere all."""
+    """Return how many cores this process may use: on Linux those it is pinned to, else all."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def resident_bytes() -> int:
-    """Physical memory of this process; 0 where the system does not tell it in a file."""
+    """Return the physical memory of this process; 0 where the system tells it in no file."""
     try:
         return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:

@@ -11,9 +11,9 @@ LONGEST_ADDRESS = 100
 
 
 def socket_folder(wanted: Path, *, longest_name: int, owner: int | None = None) -> Path:
-    """`wanted`, or a short folder of its own in the temp folder where `wanted` is too long.
+    """Return `wanted`, or a short folder of its own in the temp folder if `wanted` is too long.
 
-    The folder is there when this returns and only `owner` (a user id, else ours) may enter it.
+    The folder is there then and only `owner` (a user id, else ours) may enter it.
     Every process that asks for the same `wanted` gets the same folder.
     """
     path = wanted.absolute()
@@ -25,7 +25,10 @@ def socket_folder(wanted: Path, *, longest_name: int, owner: int | None = None) 
 
 
 def _make_private(path: Path, owner: int) -> None:
-    """Names in the temp folder can be guessed: somebody else's folder must not become ours."""
+    """Make a folder that only its owner may enter.
+
+    Names in the temp folder can be guessed, so a folder that somebody else made is refused.
+    """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = path.lstat()
     if found.st_uid not in {owner, os.geteuid()} or not stat.S_ISDIR(found.st_mode):

@@ -38,7 +38,7 @@ Event = MutableMapping[str, Any]
 
 
 def configure(level: str = "info", *, pretty: bool | None = None) -> None:
-    """Send the logs of this process to standard error; pretty None: if that is a terminal."""
+    """Send the logs of this process to standard error; `pretty` None: where that is a terminal."""
     pretty = sys.stderr.isatty() if pretty is None else pretty
     chain: list[Any] = [
         structlog.stdlib.add_log_level,
@@ -92,5 +92,5 @@ def only_listed(_logger: Any, _method: str, event: Event) -> Event:
 
 
 def render_json(_logger: Any, _method: str, event: Event) -> str:
-    """A line as JSON."""
+    """Render a line as JSON."""
     return msgspec.json.encode(event, enc_hook=str).decode()

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 async def to_its_end(call: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
-    """`asyncio.to_thread`, but a cancellation is raised only once the thread has returned.
+    """Call in a thread like `asyncio.to_thread`, but wait for the thread when cancelled.
 
     For calls that use what the caller closes: a thread cannot be stopped, and a file that is closed
     under the hands of native code takes the whole process with it.

@@ -17,7 +17,7 @@ LARGEST = 512 * 2**20
 
 
 def read(id: str, data: bytes) -> pa.Table:
-    """`record_id`, each once, and whether version `id` was `right`, from its FILE.
+    """Return, from the FILE of version `id`, each `record_id` once and whether it was `right`.
 
     Raises: AnswersUnreadable (a user's code wrote the file: it may be anything).
     """
@@ -37,9 +37,9 @@ def read(id: str, data: bytes) -> pa.Table:
 
 
 def paired(first: pa.Table, second: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """1 where the first was right and 0 elsewhere, and the same of the second: (n,) each.
+    """Return, for each of two versions, 1 where it was right and 0 elsewhere: (n,) each.
 
-    In the order of the ids of the records that both have answered.
+    Both are in the order of the ids of the records that both versions have answered.
     """
     both = first.join(second, "record_id", join_type="inner", right_suffix=" by the second")
     both = both.sort_by("record_id")

@@ -12,7 +12,7 @@ COLDEST, HOTTEST = 0.05, 20.0
 
 
 def softmax(logits: Scores, temperature: float = 1.0) -> Scores:
-    """Probabilities, rows summing to 1, of logits (n, classes) divided by a temperature."""
+    """Return probabilities, rows summing to 1, of logits (n, classes) divided by a temperature."""
     scaled = np.asarray(logits, np.float64) / temperature
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     shares: Scores = powers / powers.sum(axis=1, keepdims=True)
@@ -20,16 +20,16 @@ def softmax(logits: Scores, temperature: float = 1.0) -> Scores:
 
 
 def soften(probabilities: Scores, temperature: float) -> Scores:
-    """What the probabilities would have been with their logits divided by a temperature."""
+    """Return what the probabilities would be with their logits divided by a temperature."""
     if temperature == 1:
         return probabilities  # not nearly: a rounded confidence could fall into another bin
     return softmax(np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)), temperature)
 
 
 def fit_temperature(logits: Scores, truth: Indices) -> float:
-    """The temperature from 0.05 to 20 that makes logits (n, classes) likeliest; ranks do not move.
+    """Return the temperature from 0.05 to 20 that makes logits (n, classes) likeliest.
 
-    Fit it on records that neither trained nor test the model.
+    It moves no rank. Fit it on records that neither trained nor test the model.
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2; solved
     by bisection, since the slope of the loss over the inverse temperature only rises.
     """
@@ -49,7 +49,7 @@ def fit_temperature(logits: Scores, truth: Indices) -> float:
 
 
 def ece(probabilities: Scores, truth: Indices, bins: int = 15) -> float:
-    """The expected calibration error in [0, 1]: the mean gap of confidence and accuracy.
+    """Return the expected calibration error in [0, 1]: the mean gap of confidence and accuracy.
 
     Source: Naeini et al., AAAI 2015, with `bins` bins of equal width, closed above.
     """
@@ -59,7 +59,10 @@ def ece(probabilities: Scores, truth: Indices, bins: int = 15) -> float:
 
 
 def reliability(probabilities: Scores, truth: Indices, bins: int = 15) -> list[ReliabilityBin]:
-    """Mean confidence and accuracy for each of `bins` equally wide ranges of confidence."""
+    """Return mean confidence and accuracy for each of `bins` equal ranges of confidence.
+
+    A range holds the confidences above its lower end and up to its upper one.
+    """
     probabilities = checked_probabilities(probabilities)
     truth = checked_truth(truth, probabilities)
     confidence = probabilities.max(axis=1)
@@ -82,7 +85,7 @@ def reliability(probabilities: Scores, truth: Indices, bins: int = 15) -> list[R
 
 
 def checked_scores(scores: Scores) -> Scores:
-    """The scores as float64 (n, classes), at least one by one.
+    """Return the scores as float64 (n, classes), at least one by one.
 
     Raises: NothingToEvaluate, BadScores (not a table, not finite).
     """
@@ -96,7 +99,7 @@ def checked_scores(scores: Scores) -> Scores:
 
 
 def checked_probabilities(probabilities: Scores) -> Scores:
-    """The probabilities as float64 (n, classes).
+    """Return the probabilities as float64 (n, classes).
 
     Raises: NothingToEvaluate, BadScores (also where a row does not sum to 1 within 0.001).
     """
@@ -106,7 +109,7 @@ def checked_probabilities(probabilities: Scores) -> Scores:
 
 
 def checked_truth(truth: Indices, scores: Scores) -> Indices:
-    """The classes of the rows of `scores` (n, classes) as int64 (n,).
+    """Return the classes of the rows of `scores` (n, classes) as int64 (n,).
 
     Raises: BadTruth (a class out of range, or not one for each row).
     """

@@ -28,7 +28,7 @@ def report(
     *,
     temperature: float = 1.0,
 ) -> ClassificationReport:
-    """All figures for `truth` (n,), positions in `classes`, and `probabilities` (n, classes).
+    """Return all figures of `probabilities` (n, classes) for `truth` (n,), positions in `classes`.
 
     The most probable class counts as predicted, the first of equals. `temperature` is the one
     fitted on other records; it moves `ece_after` and nothing else. Memory O(n x classes).
@@ -63,13 +63,13 @@ def report(
 
 
 def confusion(truth: Counts, predicted: Counts, classes: int) -> Counts:
-    """How many records of each class (rows) were taken for which (columns)."""
+    """Count the records of each class (rows) by the class they were taken for (columns)."""
     cells = np.bincount(truth * classes + predicted, minlength=classes * classes)
     return cells.reshape(classes, classes)
 
 
 def per_class(table: Counts, classes: Sequence[str]) -> list[ClassFigures]:
-    """Precision, recall and F1 of each class of a confusion table."""
+    """Return precision, recall and F1 of each class of a confusion table."""
     columns = zip(
         classes,
         table.diagonal().tolist(),
@@ -81,7 +81,7 @@ def per_class(table: Counts, classes: Sequence[str]) -> list[ClassFigures]:
 
 
 def average(figures: list[ClassFigures], *, weighted: bool) -> Averages:
-    """The mean over the classes that have support, each by its support or all alike."""
+    """Return the mean over the classes with support, weighted by it or all alike."""
     present = [f for f in figures if f.support]
     weights = [f.support if weighted else 1 for f in present]
 
@@ -98,7 +98,7 @@ def average(figures: list[ClassFigures], *, weighted: bool) -> Averages:
 def top_confusions(
     table: Counts, classes: Sequence[str], most: int = TOP_CONFUSIONS
 ) -> list[Confusion]:
-    """The most frequent mistakes; equally frequent ones in the order of the classes."""
+    """Return the most frequent mistakes; equally frequent ones in the order of the classes."""
     mistakes = table - np.diag(table.diagonal())
     worst = np.argsort(-mistakes, axis=None, kind="stable")[:most]
     support = table.sum(axis=1)

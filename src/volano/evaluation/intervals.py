@@ -9,7 +9,7 @@ from volano.schemas.evaluation import Difference, Interval, NothingToEvaluate, U
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
-    """Where the true share lies after `successes` of `n`; stays inside [0, 1] and off its ends.
+    """Return where the true share lies after `successes` of `n`, always within [0, 1].
 
     Source: E. B. Wilson, "Probable inference", JASA 22 (1927), without continuity correction.
     """
@@ -31,7 +31,7 @@ def paired_bootstrap(
     rounds: int = 2000,
     level: float = 0.95,
 ) -> Difference:
-    """The mean of `second - first`, both (n,), with its percentile interval over records.
+    """Return the mean of `second - first`, both (n,), with its percentile interval over records.
 
     For accuracies pass 0 and 1. Costs O(rounds x distinct differences).
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.

@@ -24,10 +24,10 @@ from volano.schemas.registry import Failure
 ORDER_FILE = "run.json"
 
 
-def main(folder: str, events_fd: str, leash_fd: str) -> int:
+def main(folder: str, events_fd: str, parent_fd: str) -> int:
     """Carry out the order in `folder`; the exit code."""
     os.set_inheritable(int(events_fd), False)
-    confine.leash(int(leash_fd))
+    confine.die_with_parent(int(parent_fd))
     events = PipeEvents(int(events_fd))
     try:
         order = msgspec.json.decode(Path(folder, ORDER_FILE).read_bytes(), type=RunOrder)

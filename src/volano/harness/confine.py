@@ -1,4 +1,4 @@
-"""What a child process does to itself before any user code runs: limits, and a leash to its parent.
+"""What a child process does before any user code runs: set limits, arrange to die with its parent.
 
 Stops accidents and orphans; it is no security boundary against code that wants out.
 """
@@ -28,21 +28,21 @@ def limit(limits: Limits) -> None:
     _offer_to_the_oom_killer()
 
 
-def leash(fd: int, *, linux: bool = sys.platform == "linux") -> None:
+def die_with_parent(fd: int, *, linux: bool = sys.platform == "linux") -> None:
     """Die, with the whole process group, when the other end of the pipe `fd` is closed.
 
     That is when the parent dies, however it dies. On Linux the kernel itself sends the SIGKILL to
     the group, so code that hangs with the GIL held dies too; elsewhere a thread does it.
 
     PR_SET_PDEATHSIG is left alone on purpose: it kills this process only, and as soon as the one
-    thread that started it ends. With a SIGKILL from there the leash is gone before it is pulled,
-    and helpers (data loaders) survive: seen in each of 3 trials.
+    thread that started it ends. With a SIGKILL from there this process is gone before it can tell
+    its group, and helpers (data loaders) survive: seen in each of 3 trials.
     """
     os.set_inheritable(fd, False)
     if linux:
-        _kernel_leash(fd)
+        _kill_by_signal(fd)
     else:
-        threading.Thread(target=_wait_and_kill, args=(fd,), daemon=True, name="leash").start()
+        threading.Thread(target=_wait_and_kill, args=(fd,), daemon=True).start()
 
 
 def _offer_to_the_oom_killer() -> None:
@@ -52,7 +52,7 @@ def _offer_to_the_oom_killer() -> None:
         score.write_text("1000")
 
 
-def _kernel_leash(fd: int) -> None:
+def _kill_by_signal(fd: int) -> None:
     fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpgrp())
     fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)

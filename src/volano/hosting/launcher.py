@@ -68,9 +68,9 @@ def serve(
     beside: Sequence[Program] = (),
     on_ready: Callable[[int], None] = lambda port: None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code.
+    """Serve until SIGTERM or SIGINT; return the exit code.
 
-    `make_app` is called in each API process; `beside` are programs that live and die with them;
+    `make_app` is called in each API process; `beside` are programs that start and end with them;
     `on_ready` is called with the port once all of them are ready (port 0 takes a free one; with no
     API process at all there is none, and it is 0).
 
@@ -91,7 +91,7 @@ def serve(
 
 @contextlib.contextmanager
 def reserved(host: str, port: int) -> Iterator[int]:
-    """Keep a port for the processes to come; which one it is.
+    """Keep a port for the processes to come; yield its number.
 
     Raises: AddressTaken.
     """
@@ -109,7 +109,7 @@ def reserved(host: str, port: int) -> Iterator[int]:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket of this process's own; it takes connections once a server listens on it."""
+    """Bind a socket of this process's own; it takes connections once a server listens on it."""
     # The protocol is named because asyncio leaves Nagle's algorithm on where it is 0: +43 ms on
     # every request of a kept connection (measured).
     listener = socket.socket(_family(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -139,7 +139,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn does it, but a drained process ends with 0 and not by its signal."""
+        """Take signals as uvicorn does, but let a drained process end with 0, not by its signal."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.handle_exit)
         yield
@@ -184,7 +184,7 @@ class Supervisor:
         self._ready_read, self._ready_write = os.pipe()
 
     def run(self, on_ready: Callable[[], None]) -> int:
-        """Start all, replace what dies, until a signal; the exit code.
+        """Start all programs and replace those that die until a signal comes; return the exit code.
 
         A program that fails before it was ever ready ends the server: it would fail again.
         """
@@ -202,12 +202,12 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """Signals become bytes in a socket, so that waiting for them has no race."""
+        """Turn signals into bytes in a socket, so that waiting for them has no race."""
         self._wake.setblocking(False)
         self._woken.setblocking(False)
         wakeup = signal.set_wakeup_fd(self._woken.fileno(), warn_on_full_buffer=False)
         numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-        before = {number: signal.signal(number, _noted) for number in numbers}
+        before = {number: signal.signal(number, _ignore) for number in numbers}
         try:
             yield
         finally:
@@ -231,10 +231,10 @@ class Supervisor:
         sys.stderr.flush()
         pid = os.fork()
         if not pid:
-            self._become(slot, parent)
+            self._run_child(slot, parent)
         return pid
 
-    def _become(self, slot: _Slot, parent: int) -> NoReturn:
+    def _run_child(self, slot: _Slot, parent: int) -> NoReturn:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -255,7 +255,7 @@ class Supervisor:
             os._exit(code)
 
     def _wait(self) -> tuple[bool, bool]:
-        """Wait for the next thing to do: (asked to stop, a program cannot start)."""
+        """Wait for a signal, an end or a start; return (asked to stop, a program cannot start)."""
         due = [slot.due for slot in self.slots if not slot.pid]
         pause = max(0.0, min(due) - time.monotonic()) if due else None
         wake, ready = self._wake.fileno(), self._ready_read
@@ -264,7 +264,7 @@ class Supervisor:
         if ready in readable:
             for number in os.read(self._ready_read, 4096):
                 self.slots[number].ready = True
-        failed = [not self._bury(slot, code) for slot, code in self._ended()]
+        failed = [not self._plan_restart(slot, code) for slot, code in self._ended()]
         return signal.SIGTERM in signals or signal.SIGINT in signals, any(failed)
 
     def _ended(self) -> list[tuple[_Slot, int]]:
@@ -276,8 +276,8 @@ class Supervisor:
                     ended.append((slot, os.waitstatus_to_exitcode(status)))
         return ended
 
-    def _bury(self, slot: _Slot, code: int) -> bool:
-        """Note the end of a process and plan its successor; False where there is no point."""
+    def _plan_restart(self, slot: _Slot, code: int) -> bool:
+        """Log the end of a process and plan its successor; return False if it never was ready."""
         lived = time.monotonic() - slot.started
         slot.failures = slot.failures + 1 if lived < HEALTHY_S else 0
         pause = min(0.1 * 2**slot.failures, LONGEST_PAUSE_S) if slot.failures > 1 else 0.0
@@ -289,7 +289,7 @@ class Supervisor:
         return slot.ready
 
     def _stop(self) -> None:
-        """Ask all to end, wait for them to drain, then insist."""
+        """Ask all processes to end, wait for them to drain, then kill what is left."""
         self._signal(signal.SIGTERM)
         until = time.monotonic() + self.drain_s + 2.0
         while any(slot.pid for slot in self.slots):
@@ -309,7 +309,7 @@ class Supervisor:
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel send this process SIGTERM when `parent` ends (Linux; else nothing)."""
+    """Ask the kernel to send this process SIGTERM when `parent` ends (on Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         # The parent may have ended before the call.
@@ -321,5 +321,5 @@ def _tell(pipe: int, mark: bytes) -> None:
     os.write(pipe, mark)
 
 
-def _noted(_number: int, _frame: Any) -> None:
-    """A handler that does nothing: the signal's byte in the socket says all."""
+def _ignore(_number: int, _frame: Any) -> None:
+    """Ignore a signal: its byte in the socket says all."""

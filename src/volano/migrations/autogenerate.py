@@ -40,7 +40,7 @@ async def autogenerate(number: str, stage: str) -> None:
 
 
 def frozen(kind: str, thing: Any, context: Any) -> str | Literal[False]:
-    """Types of ours as what they are stored as: a revision must not change with the code."""
+    """Render our types as what they are stored as: a revision must not change with the code."""
     if kind != "type":
         return False
     if isinstance(thing, Instant):

@@ -1,4 +1,4 @@
-"""Brings a database to a revision, one process at a time, all of it or nothing."""
+"""Bringing a database to a revision, one process at a time, all of it or nothing."""
 
 import asyncio
 import sqlite3

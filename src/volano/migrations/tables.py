@@ -13,7 +13,7 @@ _ROOMS = ("store", "tables", "idempotency")
 
 
 def all_tables() -> sa.MetaData:
-    """The metadata with the tables of every stage's store and of the core's own parts."""
+    """Return the metadata with the tables of every stage's store and of the core's own parts."""
     for module in pkgutil.walk_packages(volano.__path__, "volano."):
         folder, _, room = module.name.rpartition(".")
         if room in _ROOMS and folder != "volano.migrations":
@@ -22,7 +22,7 @@ def all_tables() -> sa.MetaData:
 
 
 def tables_of(stage: str) -> frozenset[str]:
-    """The names of the tables that modules of one stage define."""
+    """Return the names of the tables that modules of one stage define."""
     all_tables()
     modules = [m for name, m in sys.modules.items() if name.startswith(f"volano.{stage}.")]
     values = [value for module in modules for value in vars(module).values()]

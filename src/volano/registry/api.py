@@ -29,19 +29,19 @@ async def list_runs(
     after: After = "",
     limit: Limit = 50,
 ) -> Page[schemas.Run]:
-    """Runs, newest first."""
+    """List runs, newest first."""
     return await service.runs(ctx, who, state=state, model=model, after=after, limit=limit)
 
 
 @runs.get("/{id}", allow="read")
 async def show_run(ctx: Context, who: Who, id: Id) -> schemas.Run:
-    """One run: how far it is, what it measured, why it failed."""
+    """Return one run: how far it is, what it measured, why it failed."""
     return await service.run(ctx, who, id)
 
 
 @runs.get("/{id}/series", allow="read")
 async def show_series(ctx: Context, who: Who, id: Id) -> list[schemas.Series]:
-    """Every point that the run's latest attempt logged."""
+    """Return every point that the run's latest attempt logged."""
     return await service.run_series(ctx, who, id)
 
 
@@ -60,7 +60,7 @@ async def list_versions(
     after: After = "",
     limit: Limit = 50,
 ) -> Page[schemas.Version]:
-    """Versions, newest first."""
+    """List versions, newest first."""
     return await service.versions(ctx, who, model=model, after=after, limit=limit)
 
 
@@ -68,25 +68,25 @@ async def list_versions(
 async def compare(
     ctx: Context, who: Who, *, id: Annotated[list[Id], Meta(min_length=2, max_length=10)]
 ) -> schemas.Comparison:
-    """Two to ten versions side by side."""
+    """Compare two to ten versions."""
     return await service.compare(ctx, who, id)
 
 
 @versions.get("/{id}", allow="read")
 async def show_version(ctx: Context, who: Who, id: Id) -> schemas.Version:
-    """One version with everything that made it."""
+    """Return one version with everything that made it."""
     return await service.version(ctx, who, id)
 
 
 @versions.get("/{id}/evaluation", allow="read", errors=(schemas.EvaluationUnreadable,))
 async def show_evaluation(ctx: Context, who: Who, id: Id) -> ClassificationReport:
-    """How the version did on its test split."""
+    """Return how the version did on its test split."""
     return await service.evaluation(ctx, who, id)
 
 
 @versions.get("/{id}/files/{name}", allow="read")
 async def download(ctx: Context, who: Who, id: Id, name: FileName) -> Response:
-    """One file of the version, as it is."""
+    """Return one file of the version, as it is."""
     headers = {"content-disposition": "attachment"}
     content = await service.file(ctx, who, id, name)
     return Response(content, 200, headers, "application/octet-stream")

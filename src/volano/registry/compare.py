@@ -1,4 +1,4 @@
-"""What a version is worth beside others. Values in, values out."""
+"""Comparing versions: by their files, figures and parameters. Values in, values out."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from volano.schemas.registry import Comparison, File, Version
 
 
 def digest(files: Sequence[File]) -> str:
-    """blake3 over the names and contents of a version's files: equal digests answer alike."""
+    """Return the blake3 of names and contents of files: versions with equal ones answer alike."""
     hasher = blake3()
     for file in sorted(files, key=lambda file: file.name):
         hasher.update(f"{file.name}\0{file.blob}\n".encode())
@@ -17,7 +17,7 @@ def digest(files: Sequence[File]) -> str:
 
 
 def side_by_side(versions: Sequence[Version]) -> Comparison:
-    """Every metric of any of them, and the parameters in which they differ."""
+    """Return every metric of any of the versions, and the parameters in which they differ."""
     metrics = sorted({name for version in versions for name in version.metrics})
     params = sorted({name for version in versions for name in version.params})
     values = {name: [version.params.get(name) for version in versions] for name in params}

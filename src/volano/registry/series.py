@@ -38,12 +38,12 @@ class Told:
 
 
 def encode(points: Sequence[Point]) -> bytes:
-    """Points as the store keeps them (MessagePack)."""
+    """Encode points as the store keeps them (MessagePack)."""
     return _encode(points)
 
 
 def latest(points: Iterable[Point]) -> dict[str, float]:
-    """The last value of each metric."""
+    """Return the last value of each metric."""
     found: dict[str, float] = {}
     for point in points:
         found |= point.values
@@ -51,7 +51,7 @@ def latest(points: Iterable[Point]) -> dict[str, float]:
 
 
 def by_metric(chunks: Iterable[bytes]) -> list[Series]:
-    """One series a metric, in the order in which the metrics first appeared."""
+    """Return a series for each metric, in the order in which they first appeared."""
     columns: dict[str, tuple[list[int], list[float], list[float]]] = {}
     for chunk in chunks:
         for point in _decode(chunk):
@@ -67,7 +67,7 @@ def by_metric(chunks: Iterable[bytes]) -> list[Series]:
 
 
 def scalars(figures: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers among what `evaluate` returned, those one level down as `outer_inner`."""
+    """Return the numbers among what `evaluate` returned, those one level down as `outer_inner`."""
     found: dict[str, float] = {}
     for name, value in figures.items():
         if isinstance(value, Mapping):

@@ -32,7 +32,7 @@ async def add_run(tx: Tx, run: schemas.Run, job: str) -> None:
 
 
 async def run(ctx: Context, who: Who, id: str) -> schemas.Run:
-    """One run.
+    """Return one run.
 
     Raises: Missing.
     """
@@ -43,7 +43,7 @@ async def run(ctx: Context, who: Who, id: str) -> schemas.Run:
 async def runs(
     ctx: Context, who: Who, *, state: str | None, model: str | None, after: str, limit: int
 ) -> Page[schemas.Run]:
-    """Runs, newest first.
+    """List runs, newest first.
 
     Raises: CursorRefused.
     """
@@ -53,7 +53,7 @@ async def runs(
 
 
 async def job_of(tx: Tx, id: str) -> tuple[schemas.Run, str]:
-    """A run and the id of the job that executes it.
+    """Return a run and the id of the job that executes it.
 
     Raises: Missing.
     """
@@ -62,13 +62,16 @@ async def job_of(tx: Tx, id: str) -> tuple[schemas.Run, str]:
 
 
 async def open_runs(ctx: Context) -> list[tuple[str, str, str]]:
-    """(workspace, run, job) of every run that is not over, of all workspaces."""
+    """Return (workspace, run, job) of every run that is not over, of all workspaces."""
     async with ctx.db.read(EVERYWHERE) as tx:
         return [(row.workspace, row.id, row.job) for row in await store.open_runs(tx)]
 
 
 async def begin_attempt(ctx: Context, workspace: str, id: str, attempt: int) -> schemas.Run | None:
-    """Mark a run as running; None when it is over, or at a later attempt (a message came twice)."""
+    """Mark a run as running and return it.
+
+    Return None where it is over or at a later attempt: a message came twice.
+    """
     values = {
         "state": "running",
         "attempt": attempt,
@@ -109,7 +112,7 @@ async def end_run(
     version: str | None = None,
     log: str | None = None,
 ) -> bool:
-    """Mark a run as over, in the caller's transaction; False when it already was."""
+    """Mark a run as over, in the caller's transaction; return False where it already was."""
     state: schemas.RunState = "finished"
     if failure is not None:
         state = "cancelled" if failure.class_ == "cancelled" else "failed"
@@ -129,7 +132,7 @@ async def end_run(
 
 
 async def run_series(ctx: Context, who: Who, id: str) -> list[schemas.Series]:
-    """What the run's latest attempt logged, a series a metric.
+    """Return what the run's latest attempt logged, a series for each metric.
 
     Raises: Missing.
     """
@@ -177,7 +180,7 @@ async def register(
 
 
 async def version(ctx: Context, who: Who, id: str) -> schemas.Version:
-    """One version.
+    """Return one version.
 
     Raises: Missing.
     """
@@ -188,7 +191,7 @@ async def version(ctx: Context, who: Who, id: str) -> schemas.Version:
 async def versions(
     ctx: Context, who: Who, *, model: str | None, after: str, limit: int
 ) -> Page[schemas.Version]:
-    """Versions, newest first.
+    """List versions, newest first.
 
     Raises: CursorRefused.
     """
@@ -199,7 +202,7 @@ async def versions(
 
 
 async def compare(ctx: Context, who: Who, ids: Sequence[str]) -> schemas.Comparison:
-    """Versions side by side.
+    """Compare versions.
 
     Raises: Missing.
     """
@@ -209,7 +212,7 @@ async def compare(ctx: Context, who: Who, ids: Sequence[str]) -> schemas.Compari
 
 
 async def file(ctx: Context, who: Who, id: str, name: str) -> bytes:
-    """One file of a version, checked against its hash.
+    """Return one file of a version, checked against its hash.
 
     Raises: Missing.
     """
@@ -221,7 +224,7 @@ async def file(ctx: Context, who: Who, id: str, name: str) -> bytes:
 
 
 async def evaluation(ctx: Context, who: Who, id: str) -> ClassificationReport:
-    """How a version did on its test split, as its recipe wrote it down.
+    """Return how a version did on its test split, as its recipe wrote it down.
 
     Raises: Missing, EvaluationUnreadable (a recipe may write anything).
     """
@@ -233,7 +236,7 @@ async def evaluation(ctx: Context, who: Who, id: str) -> ClassificationReport:
 
 
 async def servable(ctx: Context, workspace: str, id: str) -> tuple[schemas.Artefact, bytes]:
-    """What a runtime needs of a version: the artefact's facts and the exported graph.
+    """Return what a runtime needs of a version: the artefact's facts and the exported graph.
 
     Raises: Missing, ArtefactRefused.
     """
@@ -246,12 +249,12 @@ async def servable(ctx: Context, workspace: str, id: str) -> tuple[schemas.Artef
 
 
 async def run_states(tx: Tx) -> dict[str, int]:
-    """How many runs are in each state, in every workspace that the transaction sees."""
+    """Count the runs in each state, in every workspace that the transaction sees."""
     return await store.run_states(tx)
 
 
 async def runs_on(ctx: Context, who: Who, snapshot: str) -> list[schemas.Run]:
-    """The runs on a snapshot, newest first."""
+    """Return the runs on a snapshot, newest first."""
     async with ctx.db.read(who.workspace) as tx:
         return [_run(row) for row in await store.runs_on(tx, snapshot)]
 

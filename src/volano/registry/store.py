@@ -102,14 +102,14 @@ async def add_run(tx: Tx, row: dict[str, Any]) -> None:
 
 
 async def run(tx: Tx, id: str) -> sa.Row[Any] | None:
-    """One run's row."""
+    """Return one run's row."""
     return await tx.one(tx.select(runs).where(runs.c.id == id))
 
 
 async def run_page(
     tx: Tx, *, state: str | None, model: str | None, after: str, limit: int
 ) -> Sequence[sa.Row[Any]]:
-    """Runs, newest first (their ids sort by time)."""
+    """Return runs, newest first (their ids sort by time)."""
     query = tx.select(runs)
     if state is not None:
         query = query.where(runs.c.state == state)
@@ -121,7 +121,7 @@ async def run_page(
 async def update_run(
     tx: Tx, id: str, values: dict[str, Any], *, attempt: int | None = None
 ) -> bool:
-    """Change a run that is not over (and, where given, still at this attempt); whether it was."""
+    """Change a run that is not over, and still at this attempt if given; return whether it was."""
     change = tx.update(runs).where(runs.c.id == id, runs.c.state.in_(OPEN))
     if attempt is not None:
         change = change.where(runs.c.attempt == attempt)
@@ -129,25 +129,25 @@ async def update_run(
 
 
 async def begin_attempt(tx: Tx, id: str, attempt: int, values: dict[str, Any]) -> bool:
-    """Change a run that is not over and at no later attempt; whether it was."""
+    """Change a run that is not over and at no later attempt; return whether it was."""
     change = tx.update(runs).where(runs.c.id == id, runs.c.state.in_(OPEN))
     return await tx.run(change.where(runs.c.attempt < attempt).values(**values)) == 1
 
 
 async def open_runs(tx: Tx) -> Sequence[sa.Row[Any]]:
-    """The runs that are not over."""
+    """Return the runs that are not over."""
     columns = (runs.c.workspace, runs.c.id, runs.c.job)
     return await tx.all(tx.select(*columns).where(runs.c.state.in_(OPEN)))
 
 
 async def run_states(tx: Tx) -> dict[str, int]:
-    """How many runs are in each state."""
+    """Count the runs in each state."""
     query = tx.select(runs.c.state, sa.func.count().label("n")).group_by(runs.c.state)
     return {row.state: row.n for row in await tx.all(query)}
 
 
 async def runs_on(tx: Tx, snapshot: str) -> Sequence[sa.Row[Any]]:
-    """The runs on a snapshot, newest first."""
+    """Return the runs on a snapshot, newest first."""
     query = tx.select(runs).where(runs.c.snapshot == snapshot)
     return await tx.all(query.order_by(runs.c.id.desc()))
 
@@ -159,7 +159,7 @@ async def add_points(tx: Tx, run_id: str, attempt: int, number: int, encoded: by
 
 
 async def points_of(tx: Tx, run_id: str, attempt: int) -> list[bytes]:
-    """The points of an attempt, in the order they were logged."""
+    """Return the points of an attempt, in the order they were logged."""
     query = tx.select(points.c.points).where(points.c.run == run_id, points.c.attempt == attempt)
     return [row.points for row in await tx.all(query.order_by(points.c.number))]
 
@@ -181,14 +181,14 @@ async def add_version(tx: Tx, row: dict[str, Any], files: Sequence[File]) -> Non
 
 
 async def version(tx: Tx, id: str) -> sa.Row[Any] | None:
-    """One version's row."""
+    """Return one version's row."""
     return await tx.one(tx.select(versions).where(versions.c.id == id))
 
 
 async def version_page(
     tx: Tx, *, model: str | None, after: str, limit: int
 ) -> Sequence[sa.Row[Any]]:
-    """Versions, newest first."""
+    """Return versions, newest first."""
     query = tx.select(versions)
     if model is not None:
         query = query.where(versions.c.model == model)

@@ -158,7 +158,7 @@ async def test_closing_ends_the_iteration_after_what_is_here(another: Open) -> N
     async with bus.subscribe("jobs") as other:
         bus.publish("jobs", "here")
         await _next(other)
-    await rings.aclose()
+    rings.close()
     assert [ring async for ring in rings] == [("jobs", "here")]
 
 

@@ -105,7 +105,7 @@ async def test_descriptors_of_this_process_are_closed_in_the_child(facts, tmp_pa
     assert sum("pipe" in link for link in opened) == 4
 
 
-async def test_helpers_of_a_run_get_neither_its_events_nor_its_leash(facts):
+async def test_helpers_of_a_run_get_neither_of_its_pipes(facts):
     listing = "subprocess.run(['ls', '-l', '/proc/self/fd'], capture_output=True).stdout.decode()"
     told = await facts(f"[line[-1] for line in map(str.split, {listing}.splitlines()[1:])]")
     assert isinstance(told, list)

@@ -24,23 +24,23 @@ class StoredBlob:
 
 
 def blob_id(data: bytes) -> BlobId:
-    """The name of `data`, on as many cores as its size is worth."""
+    """Return the name of `data`, hashed on as many cores as its size is worth."""
     threads = blake3.AUTO if len(data) > 2**20 else 1
     return name(blake3(data, max_threads=threads))
 
 
 def blob_id_of_file(path: Path) -> BlobId:
-    """The name of a file's bytes, without reading the file into memory at once."""
+    """Return the name of a file's bytes, without reading the whole file into memory."""
     return name(blake3(max_threads=blake3.AUTO).update_mmap(path))
 
 
 def name(hasher: blake3) -> BlobId:
-    """The name of all bytes that the hasher has seen."""
+    """Return the name of all bytes that the hasher has seen."""
     return f"b3_{hasher.hexdigest()}"
 
 
 def key(workspace: str, id: BlobId) -> str:
-    """`<workspace>/<2 hex>/<62 hex>`, safe as a path and as an object's key.
+    """Return `<workspace>/<2 hex>/<62 hex>`, safe as a path and as an object's key.
 
     Raises: BlobMissing (not a blob's name, so there is none), ValueError (not a workspace: a bug).
     """
@@ -50,13 +50,16 @@ def key(workspace: str, id: BlobId) -> str:
 
 
 def folder(workspace: str) -> str:
-    """The first part of every key of a workspace."""
+    """Return the first part of every key of a workspace.
+
+    Raises: ValueError (not a workspace: a bug).
+    """
     if not _WORKSPACE.fullmatch(workspace):
         raise ValueError(f"not a workspace: {workspace!r}")
     return workspace
 
 
 def id_of(key: str) -> BlobId | None:
-    """The blob that lies at a key; None for a key that is none of ours."""
+    """Return the blob that lies at a key, or None for a key that is not one of ours."""
     parts = _KEY.fullmatch(key)
     return f"b3_{parts[1]}{parts[2]}" if parts else None

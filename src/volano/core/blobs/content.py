@@ -25,28 +25,28 @@ class Backend(Protocol):
     """What keeps bytes under keys. A key that is not there is a FileNotFoundError."""
 
     async def put(self, key: str, data: bytes) -> None:
-        """Keep `data`, durably when this returns, and set its time to now."""
+        """Store `data` and set its time to now; it is durable when this returns."""
 
     async def put_file(self, key: str, path: Path) -> None:
-        """The same with the bytes of a file."""
+        """Store the bytes of a file like `put`."""
 
     async def get(self, key: str) -> bytes:
-        """All bytes."""
+        """Return all bytes."""
 
     async def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Some bytes, or fewer than asked for where not all of them are there."""
+        """Return these bytes, or those of them that there are."""
 
     def stream(self, key: str) -> AsyncIterator[bytes]:
-        """All bytes in chunks of about 1 MiB."""
+        """Yield all bytes in chunks of about 1 MiB."""
 
     async def size(self, key: str) -> int:
-        """How many bytes there are."""
+        """Return the number of bytes."""
 
     async def delete(self, key: str, before: datetime | None) -> bool:
-        """Whether it was there, was put before that time, and now is gone durably."""
+        """Delete the bytes, durably, if they were put before that time; return whether it did."""
 
     def list(self, folder: str) -> AsyncIterator[tuple[str, int, datetime]]:
-        """Key, size and time of everything below a folder, in no stated order."""
+        """Yield key, size and time of everything below a folder, in no stated order."""
 
 
 class Blobs:
@@ -59,29 +59,30 @@ class Blobs:
         self._backend = backend
 
     async def put(self, workspace: str, data: bytes) -> BlobId:
-        """The name of `data`, which is durable when this returns.
+        """Store `data` durably and return its name.
 
-        Putting it again renews its age, for the sweeper, and repairs it.
+        Putting it again renews its age, for the sweeper, and repairs it. A row that names it needs
+        `references.add` in its transaction.
         """
         id = await _hash(data)
         await self._backend.put(address.key(workspace, id), data)
         return id
 
     async def put_file(self, workspace: str, path: Path) -> BlobId:
-        """The same with the bytes of a file, which must not change meanwhile."""
+        """Store the bytes of a file like `put`; the file must not change meanwhile."""
         id = await asyncio.to_thread(address.blob_id_of_file, path)
         await self._backend.put_file(address.key(workspace, id), path)
         return id
 
     async def get(self, workspace: str, id: BlobId) -> bytes:
-        """All bytes, checked. Raises: BlobMissing, BlobCorrupt."""
+        """Return all bytes, checked. Raises: BlobMissing, BlobCorrupt."""
         with _missing(id):
             data = await self._backend.get(address.key(workspace, id))
         _check(id, await _hash(data))
         return data
 
     async def get_range(self, workspace: str, id: BlobId, start: int, length: int) -> bytes:
-        """`length` bytes from `start` on, unchecked: only the whole has a hash.
+        """Return `length` bytes from `start` on, unchecked: only the whole has a hash.
 
         Raises: BlobMissing, RangeOutside.
         """
@@ -97,7 +98,7 @@ class Blobs:
         raise RangeOutside(id=id, size=size, start=start, length=length)
 
     async def stream(self, workspace: str, id: BlobId) -> AsyncIterator[bytes]:
-        """All bytes in chunks of about 1 MiB; the last one comes when the whole is checked.
+        """Yield all bytes in chunks of about 1 MiB, the last one when the whole is checked.
 
         Raises: BlobMissing before the first chunk, BlobCorrupt instead of the last one.
         """
@@ -113,12 +114,12 @@ class Blobs:
             yield held
 
     async def size(self, workspace: str, id: BlobId) -> int:
-        """How many bytes the blob has. Raises: BlobMissing."""
+        """Return the number of bytes of the blob. Raises: BlobMissing."""
         with _missing(id):
             return await self._backend.size(address.key(workspace, id))
 
     async def exists(self, workspace: str, id: BlobId) -> bool:
-        """Whether the blob is there; it can be swept later unless something refers to it."""
+        """Return whether the blob is there; it can be swept later unless a row refers to it."""
         try:
             await self.size(workspace, id)
         except BlobMissing:
@@ -126,7 +127,7 @@ class Blobs:
         return True
 
     async def delete(self, workspace: str, id: BlobId, *, before: datetime | None = None) -> bool:
-        """Whether the blob was there and now is gone.
+        """Delete the blob; return whether it was there.
 
         `before` is for the sweeper: a blob that was put again since then stays. On files that is
         exact; S3 leaves a few milliseconds between the look and the deletion.
@@ -134,7 +135,7 @@ class Blobs:
         return await self._backend.delete(address.key(workspace, id), before)
 
     async def list(self, workspace: str) -> AsyncIterator[StoredBlob]:
-        """Every blob of the workspace, in no stated order."""
+        """Yield every blob of the workspace, in no stated order."""
         async for key, size, stored_at in self._backend.list(address.folder(workspace)):
             if id := address.id_of(key):
                 yield StoredBlob(id, size, stored_at)

@@ -42,12 +42,9 @@ class FileBackend:
         self._sweep_incoming()
 
     async def put(self, key: str, data: bytes) -> None:
-        """See Backend."""
         await asyncio.to_thread(self._write, key, lambda out: out.write(data))
 
     async def put_file(self, key: str, path: Path) -> None:
-        """See Backend."""
-
         def copy(out: BinaryIO) -> None:
             with path.open("rb") as source:
                 shutil.copyfileobj(source, out, CHUNK)
@@ -55,12 +52,9 @@ class FileBackend:
         await asyncio.to_thread(self._write, key, copy)
 
     async def get(self, key: str) -> bytes:
-        """See Backend."""
         return await asyncio.to_thread(self._root.joinpath(key).read_bytes)
 
     async def get_range(self, key: str, start: int, length: int) -> bytes:
-        """See Backend."""
-
         def read() -> bytes:
             with self._root.joinpath(key).open("rb") as file:
                 file.seek(start)
@@ -70,22 +64,18 @@ class FileBackend:
         return await asyncio.to_thread(read)
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
-        """See Backend."""
         file = await asyncio.to_thread(self._root.joinpath(key).open, "rb")
         with file:
             while chunk := await asyncio.to_thread(file.read, CHUNK):
                 yield chunk
 
     async def size(self, key: str) -> int:
-        """See Backend."""
         return (await asyncio.to_thread(self._root.joinpath(key).stat)).st_size
 
     async def delete(self, key: str, before: datetime | None) -> bool:
-        """See Backend."""
         return await asyncio.to_thread(self._unlink, self._root / key, before)
 
     async def list(self, folder: str) -> AsyncIterator[tuple[str, int, datetime]]:
-        """See Backend."""
         for shard in await asyncio.to_thread(_names, self._root / folder):
             for entry in await asyncio.to_thread(_entries, self._root / folder / shard):
                 yield f"{folder}/{shard}/{entry[0]}", *entry[1:]

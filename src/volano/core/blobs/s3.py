@@ -63,11 +63,9 @@ class S3Backend:
         )
 
     async def put(self, key: str, data: bytes) -> None:
-        """See Backend."""
         await self._put(key, data)
 
     async def put_file(self, key: str, path: Path) -> None:
-        """See Backend."""
         with path.open("rb") as file:
             await self._put(key, file)
 
@@ -81,13 +79,11 @@ class S3Backend:
                 raise BlobsUnavailable(operation="put, there is no such bucket") from error
 
     async def get(self, key: str) -> bytes:
-        """See Backend."""
         with _answered("get"):
             result = await obstore.get_async(self._store, key)
             return (await result.bytes_async()).to_bytes()
 
     async def get_range(self, key: str, start: int, length: int) -> bytes:
-        """See Backend."""
         try:
             data = await obstore.get_range_async(self._store, key, start=start, length=length)
         except BaseError:
@@ -98,19 +94,16 @@ class S3Backend:
         return data.to_bytes()
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
-        """See Backend."""
         with _answered("get"):
             result = await obstore.get_async(self._store, key)
             async for chunk in result.stream(min_chunk_size=CHUNK):
                 yield bytes(chunk)
 
     async def size(self, key: str) -> int:
-        """See Backend."""
         with _answered("head"):
             return (await obstore.head_async(self._store, key))["size"]
 
     async def delete(self, key: str, before: datetime | None) -> bool:
-        """See Backend."""
         with _answered("delete"):
             try:
                 found = await obstore.head_async(self._store, key)
@@ -122,7 +115,6 @@ class S3Backend:
             return True
 
     async def list(self, folder: str) -> AsyncIterator[tuple[str, int, datetime]]:
-        """See Backend."""
         with _answered("list"):
             async for page in obstore.list(self._store, prefix=folder, chunk_size=1000):
                 for found in page:

@@ -11,7 +11,7 @@ __all__ = ["Bus", "Subscription", "open_bus"]
 
 
 def open_bus(url: str, *, folder: Path, db_url: str = "") -> Bus:
-    """The bus of `local:` or `postgres:`; nothing is contacted before the first use.
+    """Return the bus of `local:` or `postgres:`; nothing is contacted before the first use.
 
     `local:` reaches every process of this machine that was given the same `folder`; `postgres:`
     every one that uses the database `db_url`, or the one of `postgresql://…` itself.

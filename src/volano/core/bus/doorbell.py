@@ -40,13 +40,13 @@ class Wire(Protocol):
         """The least time between two sends."""
 
     async def listen(self, deliver: Callable[[bytes], None]) -> None:
-        """Call `deliver` with every frame from now on; returns when that is so."""
+        """Begin to call `deliver` with every frame."""
 
     async def send(self, frames: list[bytes]) -> None:
-        """Send to all that listen; may lose frames, never raises."""
+        """Send frames to all that listen; they may be lost, but this never raises."""
 
     async def aclose(self) -> None:
-        """Let go of sockets and connections."""
+        """Close sockets and connections."""
 
 
 class Subscription(AsyncIterator[Ring]):
@@ -64,16 +64,12 @@ class Subscription(AsyncIterator[Ring]):
         self._closed = False
 
     def deliver(self, ring: Ring) -> None:
-        """Take a ring; the oldest one goes where too many wait."""
+        """Take a ring; drop the oldest one where too many wait."""
         self._rings.append(ring)
         self._wake.set()
 
-    async def aclose(self) -> None:
-        """End the iteration, after the rings that are already here."""
-        self.close()
-
     def close(self) -> None:
-        """The same for who cannot wait."""
+        """End the iteration, after the rings that are already here."""
         self._closed = True
         self._bus.forget(self)
         self._wake.set()
@@ -114,7 +110,7 @@ class Bus:
         self._subscriptions: WeakSet[Subscription] = WeakSet()
 
     def publish(self, channel: str, text: str = "") -> None:
-        """Ring soon; returns at once. Raises: ValueError (longer than LONGEST_RING)."""
+        """Send a ring soon; return at once. Raises: ValueError (longer than LONGEST_RING)."""
         ring = msgspec.json.encode((channel, text))
         if len(ring) > LONGEST_RING:
             raise ValueError(f"a ring has at most {LONGEST_RING} bytes, this one {len(ring)}")
@@ -125,11 +121,11 @@ class Bus:
             self._sender = asyncio.create_task(self._send())
 
     def subscribe(self, *channels: str) -> Subscription:
-        """The rings of these channels from the first use on, as (channel, text)."""
+        """Return the rings of these channels, from the first use on, as (channel, text)."""
         return Subscription(self, channels)
 
     async def listen(self, subscription: Subscription) -> None:
-        """Add a subscription; waits for the wire, though not for ever."""
+        """Add a subscription and wait for the wire, but no longer than SUBSCRIBE_S."""
         self._subscriptions.add(subscription)
         if self._listener is None:
             self._listener = asyncio.create_task(self._wire.listen(self._deliver))
@@ -167,7 +163,7 @@ class Bus:
 
 
 def _frames(rings: Iterable[bytes]) -> Iterator[bytes]:
-    """JSON lists of rings, each as long as a frame may be."""
+    """Join rings into JSON lists, each as long as a frame may be."""
     frame: list[bytes] = []
     size = 2
     for ring in rings:

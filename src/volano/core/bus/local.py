@@ -16,7 +16,7 @@ RETRIES = 10
 RETRY_S = 0.002
 
 _NAME = re.compile("[0-9]{1,7}-[0-9a-f]{8}")
-"""Of a socket: the process and some random bytes."""
+"""A socket's name: the process and some random bytes."""
 
 
 class LocalWire:
@@ -36,21 +36,18 @@ class LocalWire:
         self._slow: set[str] = set()
 
     async def listen(self, deliver: Callable[[bytes], None]) -> None:
-        """See Wire."""
         self._inbound = _datagram_socket()
         self._make_folder()  # again: who closed last has removed it
         self._inbound.bind(str(self._folder / self._name))
         asyncio.get_running_loop().add_reader(self._inbound, _receive, self._inbound, deliver)
 
     async def send(self, frames: list[bytes]) -> None:
-        """See Wire."""
         for frame in frames:
             full = [peer for peer in self._peers() if not self._sent(peer, frame)]
             await self._send_again(frame, set(full) - self._slow)
             self._slow.intersection_update(full)
 
     async def aclose(self) -> None:
-        """See Wire."""
         self._outbound.close()
         if self._inbound:
             asyncio.get_running_loop().remove_reader(self._inbound)
@@ -69,7 +66,10 @@ class LocalWire:
         return []
 
     async def _send_again(self, frame: bytes, full: set[str]) -> None:
-        """A queue is short (10 datagrams on Linux): wait for a busy peer once, then leave it."""
+        """Send to peers whose queue was full, for a while; then leave each out until it is not.
+
+        Queues are short: 10 datagrams on Linux.
+        """
         for _ in range(RETRIES):
             if not full:
                 return
@@ -78,7 +78,7 @@ class LocalWire:
         self._slow |= full
 
     def _sent(self, peer: str, frame: bytes) -> bool:
-        """Whether there is no more to do: False where the peer's queue is full."""
+        """Send to one peer; return False where its queue is full."""
         path = self._folder / peer
         try:
             self._outbound.sendto(frame, str(path))

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 CHANNEL = "volano"
-"""One for all rings: who listens takes what it wants, so a frame is one commit."""
+"""One channel for all rings: a listener takes what it wants, so a frame is one commit."""
 
 COMMAND_S = 5.0
 QUIET_S = 10.0
@@ -35,18 +35,15 @@ class PostgresWire:
         self._keeper: asyncio.Task[None] | None = None
 
     async def listen(self, deliver: Callable[[bytes], None]) -> None:
-        """See Wire."""
         self._deliver = deliver
         await self._connect()
 
     async def send(self, frames: list[bytes]) -> None:
-        """See Wire."""
         await self._connect()
         statement = "SELECT pg_notify($1, frame) FROM unnest($2::text[]) frame"
         await self._execute(statement, [frame.decode() for frame in frames])
 
     async def aclose(self) -> None:
-        """See Wire."""
         if self._keeper:
             self._keeper.cancel()
             await asyncio.wait({self._keeper})
@@ -67,7 +64,7 @@ class PostgresWire:
             await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
 
     async def _use(self, connection: asyncpg.Connection) -> None:
-        """Listen until the connection is lost; a failure before that is the caller's."""
+        """Listen until the connection is lost; raise what fails before that."""
         self._connection = connection
         self._lost.clear()
         try:
@@ -81,14 +78,14 @@ class PostgresWire:
             connection.terminate()
 
     async def _is_lost(self) -> bool:
-        """Whether it broke within QUIET_S or does not answer after that."""
+        """Return whether the connection breaks within QUIET_S or does not answer after that."""
         try:
             return await asyncio.wait_for(self._lost.wait(), QUIET_S)
         except TimeoutError:
             return not await self._execute("SELECT $1::text, $2::text[]", [])
 
     async def _execute(self, statement: str, texts: list[str]) -> bool:
-        """Whether it worked; where it did not, the connection counts as lost."""
+        """Run a statement; return whether it worked. If not, the connection counts as lost."""
         async with self._one_at_a_time:
             assert self._connection
             try:
@@ -102,4 +99,4 @@ class PostgresWire:
 
 
 def _ignore(frame: bytes) -> None:
-    """Who only publishes hears nothing."""
+    """Drop a frame: a wire that only publishes has no subscription."""

@@ -22,7 +22,7 @@ __all__ = [
 
 
 def open_compute(url: str) -> Compute:
-    """The adapter that `url` names; `local:` is this machine.
+    """Return the adapter that `url` names; `local:` is this machine.
 
     Raises: UnknownCompute.
     """

@@ -5,14 +5,14 @@ from pathlib import Path
 
 
 def freeze(folder: Path) -> None:
-    """Make all of it read-only, against accidents: a run that owns it could change it back."""
+    """Make a folder and all in it read-only, against accidents: its owner could change it back."""
     for path in (*folder.rglob("*"), folder):
         if not path.is_symlink():
             path.chmod(0o555 if path.is_dir() else 0o444)
 
 
 def thaw(*folders: Path) -> None:
-    """Let the owner remove everything in them, whatever modes were set by us or by user code."""
+    """Make folders removable by their owner, whatever modes we or the user's code have set."""
     for folder in folders:
         if folder.is_dir():
             folder.chmod(0o755)

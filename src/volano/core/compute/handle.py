@@ -9,10 +9,10 @@ from signal import SIGKILL, SIGTERM
 from typing import Literal
 
 from volano.core.compute import folders, session
+from volano.core.compute.failure import Stop, failure_of
 from volano.core.compute.logs import BoundedLog
 from volano.core.compute.pipes import Pipe, Pipes, chunks
 from volano.core.compute.port import Exit, ProcessSpec
-from volano.core.compute.verdict import Stop, failure_of
 from volano.harness.events import LINE_LIMIT, Lines, Pace, decode
 from volano.schemas.harness import AnyEvent, EventUnreadable, Failed, Finished, Line
 
@@ -57,16 +57,16 @@ class LocalHandle:
         return self._supervisor.done()
 
     async def events(self) -> AsyncIterator[AnyEvent]:
-        """What the run tells, in order, until it has ended; for one reader."""
+        """Yield what the run tells, in order, until it has ended; for one reader."""
         while (event := await self._events.get()) is not None:
             yield event
 
     def cancel(self) -> None:
-        """Ask it to stop, and stop it after the grace time; returns at once, may be repeated."""
+        """Ask the run to stop, and kill it after the grace time; may be repeated."""
         self._ask(Stop("cancelled", "The run was cancelled."))
 
     async def wait(self) -> Exit:
-        """How it ended; no process of it is left. Needs no reader of `events`."""
+        """Return how the run ended, once no process of it is left."""
         return await asyncio.shield(self._supervisor)
 
     async def _supervise(self) -> Exit:
@@ -89,7 +89,7 @@ class LocalHandle:
         return self._exit(code, seconds)
 
     async def _watch(self) -> int:
-        """Look after the process until it is gone; its exit code."""
+        """Enforce the limits until the process is gone; return its exit code."""
         gone = asyncio.create_task(self._process.wait())
         while not (await asyncio.wait({gone}, timeout=WATCH_S))[0]:
             self._check_memory()

@@ -23,7 +23,7 @@ class LocalCompute:
         self._handles: set[LocalHandle] = set()
 
     async def start(self, spec: ProcessSpec) -> LocalHandle:
-        """Begin one run; call it in the thread of the event loop.
+        """Start one run; call it in the thread of the event loop.
 
         Raises: FolderInUse, StartFailed.
         """
@@ -56,7 +56,7 @@ class LocalCompute:
 
 
 def environment(spec: ProcessSpec) -> dict[str, str]:
-    """All that a run's process is given: nothing is taken over from this one."""
+    """Return the whole environment of a run's process: nothing is taken over from this one."""
     threads = str(spec.order.limits.threads)
     libraries = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")
     return {
@@ -92,16 +92,16 @@ def _prepare(spec: ProcessSpec) -> None:
 
 
 async def _spawn(spec: ProcessSpec, pipes: Pipes) -> asyncio.subprocess.Process:
-    events, leash = pipes.events.write, pipes.leash.read
+    events, parent = pipes.events.write, pipes.parent.read
     return await asyncio.create_subprocess_exec(
         spec.python,
         *_COMMAND,
-        *(str(spec.folder), str(events), str(leash)),
+        *(str(spec.folder), str(events), str(parent)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=pipes.stdout.write,
         stderr=pipes.stderr.write,
         env=environment(spec),
         cwd=spec.folder,
-        pass_fds=(events, leash),
+        pass_fds=(events, parent),
         start_new_session=True,
     )

@@ -35,33 +35,36 @@ class Pipe:
 
 @dataclass(frozen=True, slots=True)
 class Pipes:
-    """`leash` is never written to: its closing tells the child that its parent is gone."""
+    """The pipes of one run; `parent` only tells the child, by closing, that its parent is gone."""
 
     events: Pipe
     stdout: Pipe
     stderr: Pipe
-    leash: Pipe
+    parent: Pipe
 
     @classmethod
     def opened(cls) -> Self:
-        """Four new pipes, none of them inheritable by other processes that are started."""
+        """Open four pipes that no other process inherits."""
         return cls(*(Pipe.opened() for _ in range(4)))
 
     def close_child_ends(self) -> None:
-        """After the start: only the child may hold these, else no end of file ever comes."""
+        """Close, after the start, the ends that only the child may hold.
+
+        Otherwise the end of file never comes.
+        """
         for pipe in (self.events, self.stdout, self.stderr):
             pipe.close_write()
-        self.leash.close_read()
+        self.parent.close_read()
 
     def close(self) -> None:
         """Close all that is still open."""
-        for pipe in (self.events, self.stdout, self.stderr, self.leash):
+        for pipe in (self.events, self.stdout, self.stderr, self.parent):
             pipe.close_read()
             pipe.close_write()
 
 
 async def chunks(pipe: Pipe) -> AsyncGenerator[bytes]:
-    """What is written into `pipe`, until every writer has closed it; takes over the reading end."""
+    """Yield what is written into a pipe until every writer has closed it, and close the pipe."""
     stream = asyncio.StreamReader()
     file = os.fdopen(pipe.read, "rb", buffering=0)
     pipe.read = -1

@@ -38,9 +38,9 @@ class ProcessSpec:
     """Private to this attempt; becomes its working directory, HOME and log folder."""
     order: RunOrder
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Beside the few variables every run has; never put a credential of the server here."""
+    """Variables beside the few that every run has; never put a credential of the server here."""
     grace_s: float = 10.0
-    """Between asking to stop and stopping."""
+    """Time between asking the run to stop and killing it."""
     python: str = sys.executable
 
 
@@ -63,23 +63,23 @@ class Handle(Protocol):
     """One run that was started."""
 
     def events(self) -> AsyncIterator[AnyEvent]:
-        """What the run tells, in order, until it has ended; for one reader.
+        """Yield what the run tells, in order, until it has ended; for one reader.
 
         A reader who falls thousands of events behind loses the oldest, never `wait`'s result.
         """
 
     def cancel(self) -> None:
-        """Ask it to stop, and stop it after the grace time; returns at once, may be repeated."""
+        """Ask the run to stop, and kill it after the grace time; may be repeated."""
 
     async def wait(self) -> Exit:
-        """How it ended; no process of it is left. Needs no reader of `events`."""
+        """Return how the run ended, once no process of it is left; `events` need no reader."""
 
 
 class Compute(Protocol):
     """A place that runs user code."""
 
     async def start(self, spec: ProcessSpec) -> Handle:
-        """Begin one run.
+        """Start one run.
 
         Raises: FolderInUse, StartFailed.
         """

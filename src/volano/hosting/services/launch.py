@@ -1,6 +1,6 @@
 """The step between us and a server: `python -I -S launch.py USER GROUP SIGNAL PARENT ARGV…`.
 
-It takes on the account, asks the kernel for a signal at our death, and becomes the server. Doing
+It switches to the account, asks the kernel for a signal at our death, and becomes the server. Doing
 so in `preexec_fn` would run Python between fork and exec of a process that has threads.
 """
 

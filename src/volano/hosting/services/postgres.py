@@ -48,11 +48,11 @@ class PostgresServer(LocalServer):
         return self.url_of("volano")
 
     def url_of(self, database: str, user: str = "volano") -> str:
-        """The address of another database of this server."""
+        """Return the address of another database of this server."""
         return f"postgresql://{user}@/{database}?host={quote(str(self.socket), safe='/')}"
 
     def stop(self, timeout_s: float = 30.0) -> None:
-        """End it cleanly, which takes less than 0.1 s, by force after `timeout_s`."""
+        """Stop it cleanly, which takes less than 0.1 s, or by force after `timeout_s`."""
         super().stop(timeout_s)
         with contextlib.suppress(OSError):  # a stand-in in the temp folder should not stay there
             self.socket.rmdir()
@@ -67,7 +67,7 @@ class PostgresServer(LocalServer):
             self._create_cluster()
 
     def _create_cluster(self) -> None:
-        """Made beside its place and moved there whole, so a crash leaves none or a complete one."""
+        """Make the cluster beside its place, then move it: a crash leaves none or all of it."""
         partial = self.folder / "data.partial"
         shutil.rmtree(partial, ignore_errors=True)
         argv: list[str | Path] = [self._programs / "initdb", "-D", partial]

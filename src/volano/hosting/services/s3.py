@@ -52,14 +52,14 @@ class S3Server(LocalServer):
         return f"s3://{self.bucket}?endpoint={self.endpoint}"
 
     def stop(self, timeout_s: float = 30.0) -> None:
-        """End it cleanly, which takes about 2 s, by force after `timeout_s`."""
+        """Stop it cleanly, which takes about 2 s, or by force after `timeout_s`."""
         super().stop(timeout_s)
-        self._tidy()
+        self._remove_sockets()
 
     def kill(self) -> None:
-        """kill -9, as a crash would."""
+        """Kill it with SIGKILL, as a crash would."""
         super().kill()
-        self._tidy()
+        self._remove_sockets()
 
     def _prepare(self) -> None:
         self.data.mkdir(exist_ok=True)
@@ -76,7 +76,7 @@ class S3Server(LocalServer):
         return argv, {"HOME": str(self.folder), "GOMEMLIMIT": "300MiB", **keys}
 
     async def _probe(self) -> bool:
-        """Put an object: listing answers seconds before the first put is taken."""
+        """Put an object: listing works seconds before the first put does."""
         store = S3Store(
             self.bucket,
             endpoint=self.endpoint,
@@ -93,7 +93,7 @@ class S3Server(LocalServer):
             return False
         return True
 
-    def _tidy(self) -> None:
+    def _remove_sockets(self) -> None:
         for port in self._ports.values():
             pattern = Path(LEFT_BEHIND.format(port=port))
             for left in pattern.parent.glob(pattern.name):
@@ -101,7 +101,7 @@ class S3Server(LocalServer):
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nothing listens on at this moment, all different."""
+    """Return different ports of 127.0.0.1 that nothing listens on at this moment."""
     with contextlib.ExitStack() as stack:
         found = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in found:

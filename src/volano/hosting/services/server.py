@@ -75,7 +75,7 @@ class LocalServer(ABC):
         return self
 
     def stop(self, timeout_s: float = 30.0) -> None:
-        """End it cleanly, by force after `timeout_s`; nothing happens when it does not run."""
+        """Stop it cleanly, or by force after `timeout_s`; do nothing where it does not run."""
         if self._process is None:
             return
         self._process.send_signal(self.stop_signal)
@@ -85,13 +85,13 @@ class LocalServer(ABC):
             self.kill()
 
     def kill(self) -> None:
-        """kill -9, as a crash would."""
+        """Kill it with SIGKILL, as a crash would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def log_end(self, lines: int = 5) -> str:
-        """The last lines that the server wrote."""
+        """Return the last lines that the server wrote."""
         return "\n".join(self.log.read_text(errors="replace").strip().splitlines()[-lines:])
 
     @abstractmethod
@@ -100,11 +100,11 @@ class LocalServer(ABC):
 
     @abstractmethod
     def _command(self) -> tuple[Sequence[str | Path], Mapping[str, str]]:
-        """The command line and what is added to a bare environment."""
+        """Return the command line and what is added to a bare environment."""
 
     @abstractmethod
     async def _probe(self) -> bool:
-        """Do what the server is for, once; False while it cannot."""
+        """Try what the server is for, once; return whether it worked."""
 
     def _start(self) -> None:
         for attempt in range(1, ATTEMPTS + 1):
@@ -141,7 +141,7 @@ class LocalServer(ABC):
         return _LAUNCHER.submit(launch).result()
 
     async def _ready(self, attempt: int) -> bool:
-        """Wait for the probe; False when the process ended and another attempt is due."""
+        """Wait for the probe; return False where the process ended and another attempt is due."""
         for _ in range(round(PATIENCE_S / 0.02)):
             if not self.running:
                 await asyncio.sleep(0.2 * attempt)
@@ -169,5 +169,5 @@ class LocalServer(ABC):
 
 
 def in_launcher(work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns, run to its end outside the caller's event loop."""
+    """Run `work` to its end outside the caller's event loop and return what it returns."""
     return _LAUNCHER.submit(asyncio.run, work).result()

@@ -1,4 +1,4 @@
-"""How a run ended, judged from what it told, how its process ended, and what we did to it."""
+"""Why a run failed, from what it told, how its process ended, and what we did to it."""
 
 import signal
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ class Stop:
 def failure_of(
     *, code: int, end: Finished | Failed | None, stop: Stop | None, began: bool
 ) -> Failure | None:
-    """The failure, or None if the run finished.
+    """Return the failure, or None if the run finished.
 
     A result that was told stands, whatever happened to the process later: interpreters of large
     libraries like to crash on their way out. Our own reason to stop outranks what the user's code
-    made of being stopped, but keeps its frame. `began`: the child told anything at all.
+    made of being stopped, but keeps its frame. `began` says that the child told anything at all.
     """
     if isinstance(end, Finished):
         return None

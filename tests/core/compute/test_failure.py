@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from volano.core.compute.verdict import Stop, failure_of
+from volano.core.compute.failure import Stop, failure_of
 from volano.schemas.harness import Failed, Finished
 from volano.schemas.registry import Failure
 
