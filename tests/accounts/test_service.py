@@ -341,6 +341,14 @@ async def test_two_admins_who_revoke_each_others_key_at_once_leave_one(
     assert sum(isinstance(one, LastAdminKey) for one in done) == 1
 
 
+async def test_an_expired_key_is_nobody_s_last_way_in(ctx: Context, admin: Who) -> None:
+    await expire(ctx.db, store.keys)
+    live = await service.create_key(ctx, admin, NewKey())
+
+    with pytest.raises(LastAdminKey):
+        await service.revoke_key(ctx, admin, live.id)
+
+
 async def test_an_admin_without_a_key_does_not_count(ctx: Context, admin: Who) -> None:
     await service.add_member(ctx, admin, NewMember(name="Ada", role="admin"))
 
