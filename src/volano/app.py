@@ -43,6 +43,7 @@ from volano.labeling import worker as labeling_worker
 from volano.loop import api as loop_api
 from volano.loop import upkeep
 from volano.loop import worker as loop_worker
+from volano.migrations.run import check as check_revision
 from volano.migrations.run import migrate
 from volano.registry import api as registry_api
 from volano.registry import service as registry
@@ -327,7 +328,11 @@ async def recover(settings: Settings) -> str:
 
 
 async def examine(settings: Settings, *, fix: bool) -> Diagnosis:
-    """Look for damage in everything that the server of these settings stores."""
+    """Look for damage in everything that the server of these settings stores.
+
+    Raises: DatabaseOlder, DatabaseNewer, DatabaseDamaged, DatabaseUnavailable.
+    """
+    await check_revision(settings.db_url)
     async with open_context(settings) as ctx:
         return await upkeep.examine(ctx, fix=fix)
 

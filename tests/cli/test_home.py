@@ -125,6 +125,27 @@ def test_a_server_starts_in_an_odd_folder_as_in_any(program, folder):
         assert (folder / name / "volano.db").is_file()
 
 
+def test_ctrl_c_while_it_starts_ends_everything_without_a_traceback(folder, environ):
+    for moment in ("Volano", "database ready", "server at"):
+        command = [*PROGRAM, "up", "--empty", "--home", "home", "--port", "0"]
+        with subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environ,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            assert process.stderr is not None
+            told = ""
+            while moment not in told:
+                told += process.stderr.readline()
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+            told += process.stderr.read()
+        assert process.returncode in (0, 130)
+        assert "Traceback" not in told
+
+
 def test_an_api_and_a_worker_share_a_folder(start, volano):
     api, worker = start("--role", "api"), start("--role", "worker")
 

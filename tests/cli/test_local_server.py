@@ -1,11 +1,16 @@
 """Tests of volano.cli.local_server: what is said where one cannot start, and what it is called."""
 
+import asyncio
+import contextlib
 import json
+import os
 import socket
+import sqlite3
 
 import pytest
 
 from volano.cli.local_server import address
+from volano.migrations import migrate
 
 
 @pytest.mark.parametrize(
@@ -81,3 +86,43 @@ def test_the_doctor_looks_at_what_is_stored(volano, folder):
     assert {"healthy": True, "fixed": True, "orphans": {"blobs": 0, "bytes": 0}}.items() <= (
         json.loads(told.out).items()
     )
+
+
+@pytest.mark.parametrize("home", ["empty", "missing"])
+@pytest.mark.parametrize("db", ["", "postgresql://localhost:1/volano"])
+def test_the_doctor_finds_no_server_where_none_has_run_and_leaves_nothing(volano, folder, home, db):
+    (folder / "empty").mkdir()
+    if db:
+        os.environ["VOLANO_DB"] = db
+
+    done = volano("doctor", "--home", home)
+
+    assert (done.code, done.out) == (1, "")
+    assert f"error: No server has run in {folder / home}." in done.err
+    assert [path.name for path in folder.rglob("*")] == ["empty"]
+
+
+def test_the_doctor_asks_for_a_migration_of_an_older_database(volano, folder):
+    asyncio.run(migrate(f"sqlite:///{folder}/old/volano.db", "0002"))
+
+    done = volano("doctor", "--home", "old")
+
+    assert done.code == 3
+    assert "error: The database is at revision 0002; this version of Volano needs " in done.err
+    assert "`volano migrate`" in done.err
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["migrate"], ["up", "--empty", "--port", "0"]])
+def test_a_database_that_is_damaged_or_newer_is_said_in_words(volano, folder, words):
+    asyncio.run(migrate(f"sqlite:///{folder}/newer/volano.db"))
+    with contextlib.closing(sqlite3.connect("newer/volano.db")) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.commit()
+    (folder / "damaged").mkdir()
+    (folder / "damaged" / "volano.db").write_text("no database" * 1_000)
+
+    newer, damaged = (volano(*words, "--home", home) for home in ("newer", "damaged"))
+
+    assert (newer.code, damaged.code) == (3, 3)
+    assert "error: The database is at revision 9999, which this version of Volano" in newer.err
+    assert "error: The database is damaged: file is not a database" in damaged.err

@@ -18,7 +18,7 @@ from volano.cli.home_lock import held
 from volano.cli.steps import Steps
 from volano.cli.terminal import Terminal
 from volano.schemas.accounts import KeyRefused
-from volano.schemas.errors import VolanoError
+from volano.schemas.errors import Invalid, VolanoError
 from volano.schemas.loop import Diagnosis
 from volano.sdk import config
 from volano.sdk.client import Client
@@ -28,6 +28,12 @@ _EVERYWHERE = ("127.0.0.1", "0.0.0.0", "::")  # noqa: S104  # compared with, not
 
 _INSISTING_S = 3.0
 """Longer than a server that was told to drain outlives its `http_drain_s`."""
+
+
+class NoServerHere(Invalid):
+    """No server has run in {home}."""
+
+    remedy = "Give its folder with --home; `volano up` starts a new server."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +90,16 @@ def migrate(home: Path | None) -> str:
 
 
 def doctor(home: Path | None, *, fix: bool) -> Diagnosis:
-    """What is damaged in everything that a server stores."""
-    return asyncio.run(app.examine(app.read_settings(home=_text(home)), fix=fix))
+    """Return what is damaged in everything that a server stores.
+
+    Raises: NoServerHere (nothing is made there), what app.examine raises.
+    """
+    settings = app.read_settings(home=_text(home))
+    # What the first start leaves behind: the database, or the secret beside one that is elsewhere.
+    made = settings.home_path / ("secret" if settings.db else "volano.db")
+    if not made.exists() and not (settings.db and settings.secret):
+        raise NoServerHere(home=str(settings.home_path))
+    return asyncio.run(app.examine(settings, fix=fix))
 
 
 def settings() -> list[tuple[str, str, str]]:
@@ -176,24 +190,26 @@ class _Server:
     """
 
     def __init__(self, role: Role, holds: tuple[int, ...]) -> None:
-        told, tell = os.pipe()
+        ready_read, ready_write = os.pipe()
         # -P: modules are never taken from the working folder, which is full of the user's own.
         program = [sys.executable, "-P", "-m", "volano.cli.local_server"]
-        command = [*program, role, str(tell), str(os.getpid())]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(tell, *holds))
-        os.close(tell)
-        self._told = told
+        command = [*program, role, str(ready_write), str(os.getpid())]
+        with _deaf_to_interrupts():
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, pass_fds=(ready_write, *holds)
+            )
+        os.close(ready_write)
+        self._ready = os.fdopen(ready_read)
 
     def serve(self, settings: Settings) -> int:
-        """Let it serve with these settings; the port, once it is ready.
+        """Let it serve with these settings; return its port once it is ready.
 
         Raises: SystemExit (it ended instead, and has said why).
         """
         assert self.process.stdin is not None
-        with self.process.stdin as pipe:
+        with suppress(BrokenPipeError), self.process.stdin as pipe:  # it has ended: see below
             pipe.write(json.dumps(asdict(settings)).encode())
-        with os.fdopen(self._told) as told:
-            port = told.readline()
+        port = self._ready.readline()
         if not port:
             raise SystemExit(self.wait())
         return int(port)
@@ -204,15 +220,37 @@ class _Server:
             self.process.terminate()
 
     def wait(self) -> int:
-        """The exit code, once it has ended; Ctrl-C reaches it by the terminal."""
+        """Wait until it has ended and return its exit code; Ctrl-C reaches it by the terminal."""
         while True:
             with suppress(KeyboardInterrupt):
                 return self.process.wait()
 
+    def close(self) -> None:
+        """End it, and close the pipes to it."""
+        self.stop()
+        self.wait()
+        self._ready.close()
+        if self.process.stdin:
+            with suppress(BrokenPipeError):
+                self.process.stdin.close()
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let a program that is started meanwhile ignore Ctrl-C until it has a handler of its own.
+
+    While it still imports modules it would end with a traceback; this process tells it to stop.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
 
 @contextmanager
 def _started(role: Role, holds: tuple[int, ...]) -> Iterator[_Server]:
-    """A server that ends with the block, and with this process however that ends."""
+    """Start a server that ends with the block, and with this process however that ends."""
     server = _Server(role, holds)
     # Without a handler this process would be gone before its server has drained, and as the first
     # process of a container it would not hear the signal at all.
@@ -220,29 +258,31 @@ def _started(role: Role, holds: tuple[int, ...]) -> Iterator[_Server]:
     try:
         yield server
     finally:
-        server.stop()
-        server.wait()
+        server.close()
         signal.signal(signal.SIGTERM, before)
 
 
-def _serve(role: Role, tell: int, parent: int) -> int:
-    """The program of the server: settings from standard input, its port to the pipe `tell`."""
+def _serve(role: Role, ready: int, parent: int) -> int:
+    """Serve below the process `parent`: settings come by standard input, the port goes to `ready`.
+
+    Return the exit code.
+    """
     text = sys.stdin.buffer.read()
     if not text:
         return 0
     # Not msgspec: a folder's name may hold bytes that are no text, which json passes through.
     settings = Settings(**json.loads(text))
+
+    def tell(port: int) -> None:
+        os.write(ready, f"{port}\n".encode())
+        os.close(ready)
+
     try:
-        return app.serve(settings, role, parent, lambda port: _say(tell, port))
+        return app.serve(settings, role, parent, tell)
     except VolanoError as error:
         terminal = Terminal()
         terminal.say(errors.block(error, terminal.ink))
         return errors.exit_code(error)
-
-
-def _say(pipe: int, port: int) -> None:
-    os.write(pipe, f"{port}\n".encode())
-    os.close(pipe)
 
 
 if __name__ == "__main__":

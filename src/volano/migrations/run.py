@@ -8,11 +8,14 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from volano.core.db.failures import translated
 from volano.core.durable import make_folder
 from volano.core.settings import SQLITE, path_of
+from volano.schemas.common import DatabaseNewer, DatabaseOlder, DatabaseUnavailable
 
 _LOCK = 0x766F6C616E6F  # "volano": the advisory lock that migrating processes wait for
 
@@ -22,9 +25,30 @@ Step = Callable[[sa.Connection], None]
 async def migrate(url: str, revision: str = "head") -> None:
     """Upgrade the database to the revision; several processes may call it at once.
 
-    Raises: DatabaseUnavailable.
+    Raises: DatabaseUnavailable, DatabaseDamaged, DatabaseNewer.
     """
-    await within(url, lambda connection: command.upgrade(config(connection), revision))
+
+    def upgrade(connection: sa.Connection) -> None:
+        _revisions(connection)
+        command.upgrade(config(connection), revision)
+
+    await within(url, upgrade)
+
+
+async def check(url: str) -> None:
+    """Raise unless the database is there and at the revision of this program.
+
+    Raises: DatabaseUnavailable, DatabaseDamaged, DatabaseOlder, DatabaseNewer.
+    """
+
+    def compare(connection: sa.Connection) -> None:
+        found, newest = _revisions(connection)
+        if found != newest:
+            raise DatabaseOlder(found=found or "none", needed=newest)
+
+    if url.startswith(SQLITE) and not (path := path_of(url, SQLITE, "VOLANO_DB")).exists():
+        raise DatabaseUnavailable(reason=f"there is no file {path}")
+    await within(url, compare)
 
 
 async def downgrade(url: str, revision: str) -> None:
@@ -39,6 +63,15 @@ async def within(url: str, step: Step) -> None:
             await asyncio.to_thread(_within_sqlite, path_of(url, SQLITE, "VOLANO_DB"), step)
         else:
             await _within_postgresql(url, step)
+
+
+def _revisions(connection: sa.Connection) -> tuple[str | None, str | None]:
+    """Return the revision of the database and the newest one. Raises: DatabaseNewer."""
+    found = MigrationContext.configure(connection).get_current_revision()
+    scripts = ScriptDirectory.from_config(config(connection))
+    if found and found not in {script.revision for script in scripts.walk_revisions()}:
+        raise DatabaseNewer(found=found)
+    return found, scripts.get_current_head()
 
 
 def _within_sqlite(path: Path, step: Step) -> None:

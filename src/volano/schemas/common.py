@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
-from volano.schemas.errors import Conflict, Denied, Invalid, Missing, TooMuch, Unavailable
+from volano.schemas.errors import Broken, Conflict, Denied, Invalid, Missing, TooMuch, Unavailable
 
 T = TypeVar("T")
 
@@ -229,6 +229,24 @@ class DatabaseContended(DatabaseUnavailable):
     """Another transaction was in the way: {reason}."""
 
     remedy = "Send it again; nothing of it was kept."
+
+
+class DatabaseDamaged(Broken):
+    """The database is damaged: {reason}."""
+
+    remedy = "Stop the server and restore the latest backup."
+
+
+class DatabaseOlder(Unavailable):
+    """The database is at revision {found}; this version of Volano needs {needed}."""
+
+    remedy = "`volano migrate` brings it there."
+
+
+class DatabaseNewer(Unavailable):
+    """The database is at revision {found}, which this version of Volano does not know."""
+
+    remedy = "Run the version that brought it there, or a newer one."
 
 
 class IdempotencyKeyReused(Conflict):

@@ -8,7 +8,12 @@ from contextlib import contextmanager
 import asyncpg
 import sqlalchemy as sa
 
-from volano.schemas.common import DatabaseContended, DatabaseUnavailable, StorageFull
+from volano.schemas.common import (
+    DatabaseContended,
+    DatabaseDamaged,
+    DatabaseUnavailable,
+    StorageFull,
+)
 from volano.schemas.errors import VolanoError
 
 _RETRIED = ("40001", "40P01")  # serialization_failure, deadlock_detected
@@ -27,9 +32,9 @@ CONNECTION_GONE = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Around a call to a driver: raises the Unavailable that its failure means, else what it was.
+    """Raise what a driver's failure means to a caller; a mistake of ours as it is.
 
-    Raises: DatabaseUnavailable, DatabaseContended (run it again), StorageFull.
+    Raises: DatabaseUnavailable, DatabaseContended (run it again), StorageFull, DatabaseDamaged.
     """
     try:
         yield
@@ -63,6 +68,8 @@ def _sqlite_meaning(error: sqlite3.Error) -> VolanoError | None:
         return StorageFull(reason=_reason(error))
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return DatabaseContended(reason=_reason(error))
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return DatabaseDamaged(reason=str(error))
     if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
         return DatabaseUnavailable(reason=_reason(error))
     return None
