@@ -201,6 +201,9 @@ def test_a_secret_is_all_that_goes_to_stdout(ask, words, secret):
         msgspec.json.encode({"input": canned.DRAWING}),
         msgspec.json.encode({"inputs": [canned.DRAWING]}),
         msgspec.json.encode(canned.DRAWING) + b"\n\n" + msgspec.json.encode(canned.DRAWING) + b"\n",
+        msgspec.json.encode(canned.DRAWING) + b"\n\n \r\n",
+        b"\xef\xbb\xbf" + msgspec.json.encode(canned.DRAWING),
+        ("\ufeff" + msgspec.json.encode(canned.DRAWING).decode() + "\r\n").encode("utf-16-le"),
     ],
 )
 def test_a_drawing_is_recognised_in_any_of_its_documents(ask, script, document, tmp_path: Path):
@@ -218,7 +221,9 @@ def test_a_drawing_may_come_by_standard_input(program, script):
     assert "90.0%" in program("predict", "drawing", stdin=document, url=script.url).out
 
 
-@pytest.mark.parametrize("document", [b"", b"nonsense", b"[]", b"3", b'{"canvas": 3}', b"\xff"])
+@pytest.mark.parametrize(
+    "document", [b"", b"nonsense", b"[]", b"3", b'{"canvas": 3}', b"\xff", b"[" * 100_000]
+)
 def test_what_is_no_drawing_is_refused_before_it_is_sent(ask, script, document, folder: Path):
     (folder / "drawing.json").write_bytes(document)
     done = ask("predict", "drawing", "drawing.json")

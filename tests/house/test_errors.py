@@ -11,7 +11,16 @@ import pytest
 
 from tests.house import code
 from volano import app
-from volano.cli import accounts, data_import, local_server, predict, snapshots, versions
+from volano.cli import (
+    accounts,
+    data_import,
+    local_server,
+    predict,
+    snapshots,
+    train,
+    train_local,
+    versions,
+)
 from volano.core.http import openapi
 from volano.schemas.common import IN_WORDS
 from volano.schemas.errors import KINDS, VolanoError, from_problem
@@ -19,7 +28,18 @@ from volano.sdk import client
 
 STATUSES = [400, 401, 403, 404, 405, 408, 409, 413, 415, 418, 422, 429, 500, 502, 503, 504, 507]
 
-LOADED = (app, client, accounts, data_import, local_server, predict, snapshots, versions)
+LOADED = (
+    app,
+    client,
+    accounts,
+    data_import,
+    local_server,
+    predict,
+    snapshots,
+    train,
+    train_local,
+    versions,
+)
 """What defines errors, or imports what does."""
 
 

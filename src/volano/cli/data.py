@@ -94,10 +94,7 @@ def export(*, terminal: Here, which: Filter = EVERYTHING) -> None:
     Example:
         volano data export --label circle > circles.jsonl
     """
-    count = 0
-    for line in terminal.client.records.export(**_which(which)):
-        terminal.print(line.decode())
-        count += 1
+    count = terminal.documents(terminal.client.records.export(**_which(which)))
     terminal.say(render.plural(count, "drawing"))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 from volano.cli import errors, render
 from volano.cli.progress import Live
-from volano.cli.terminal import Here, Terminal, note
+from volano.cli.terminal import Here, Terminal, note, path
 
 if TYPE_CHECKING:
     from volano.data.formats.omniglot import Skipped
@@ -20,7 +20,7 @@ _CELLS = 30
 
 
 def import_(
-    file: Annotated[Path, note("The file to read.")],
+    file: Annotated[Path, path("The file to read.")],
     /,
     *,
     terminal: Here,

@@ -1,10 +1,10 @@
 """The options that every command has, wherever on the line they stand."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, get_args
 
+from volano.cli.misuse import Misuse
 from volano.cli.terminal import Format
 
 HELP: Final = [
@@ -29,23 +29,6 @@ _FLAGS: Final = {
     "--help": ("help", True),
     "--version": ("version", True),
 }
-
-
-_WORDS: Final = (
-    (r'"', "'"),
-    (r"^Unused Tokens: \[(.*)\]\.$", r"This command takes no \1."),
-    (r"^Command '.*' parameter (\S+) requires an argument\.", r"\1 is missing."),
-    (r"unable to convert ('.*') into int\.", r"\1 is not a whole number."),
-    (r"unable to convert ('.*') into float\.", r"\1 is not a number."),
-    (r"^Unknown option: '?([^' ]+?)'?\.", r"Unknown option '\1'."),
-    (r"^Invalid value '(.*)' for (\S+?)\. (.*)$", r"\2 cannot be '\1'. \3"),
-    (r"^Invalid value for (\S+): ", r"\1: "),
-)
-"""What the parser says -> as this program says it."""
-
-
-class Misuse(Exception):
-    """The command line does not say something that can be done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +63,6 @@ def split(argv: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
     if (format := given.get("format", "table")) not in get_args(Format):
         raise Misuse(f"{format!r} is no format; choose from {', '.join(get_args(Format))}.")
     return GlobalOptions(**given), rest  # type: ignore[arg-type]  # the names and types of _WITH_VALUE
-
-
-def in_words(said: str) -> str:
-    """A complaint of the parser's in the words of this program."""
-    for pattern, words in _WORDS:
-        said = re.sub(pattern, words, said)
-    return said
 
 
 def _value(word: str, following: str | None) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from volano.cli import render
-from volano.cli.terminal import Here, note
+from volano.cli.terminal import Here, note, path
 
 if TYPE_CHECKING:
     from volano.cli.render import Look
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def up(
     *,
     terminal: Here,
-    home: Annotated[Path | None, note("Folder of everything embedded; else .volano.")] = None,
+    home: Annotated[Path | None, path("Folder of everything embedded; else .volano.")] = None,
     host: Annotated[str | None, note("Address to listen on.")] = None,
     port: Annotated[int | None, note("Port to listen on; 0 takes a free one.")] = None,
     processes: Annotated[int | None, note("API processes.")] = None,
@@ -48,7 +48,7 @@ def up(
     return local_server.up(order, terminal)
 
 
-def migrate(*, terminal: Here, home: Annotated[Path | None, note("As in `up`.")] = None) -> None:
+def migrate(*, terminal: Here, home: Annotated[Path | None, path("As in `up`.")] = None) -> None:
     """Bring the database to the version of this program.
 
     Example:
@@ -62,7 +62,7 @@ def migrate(*, terminal: Here, home: Annotated[Path | None, note("As in `up`.")]
 def doctor(
     *,
     terminal: Here,
-    home: Annotated[Path | None, note("As in `up`.")] = None,
+    home: Annotated[Path | None, path("As in `up`.")] = None,
     fix: Annotated[bool, note("Delete orphans, set wrong counters right.")] = False,
 ) -> int:
     """Look for damage in what a server stores; it may be serving meanwhile.

@@ -1,7 +1,6 @@
 """`volano`: its commands by name. Each is imported when it is typed, none before."""
 
 import difflib
-import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -10,8 +9,8 @@ from typing import Any, Final
 from cyclopts import App, CycloptsError
 
 import volano
-from volano.cli import errors, help_pages, recipe_params
-from volano.cli.global_options import Misuse, in_words, split
+from volano.cli import errors, help_pages, misuse, recipe_params, streams
+from volano.cli.global_options import split
 from volano.cli.terminal import Terminal
 from volano.schemas.errors import VolanoError
 
@@ -56,28 +55,34 @@ for section in COMMANDS.values():
 
 
 def run(argv: Sequence[str]) -> int:
-    """The exit code of one command line: 0, 1 what the user can change, 2 usage, 3 the system."""
+    """Do what one command line says; return its exit code, as `volano --help` lists them."""
+    terminal = Terminal()
     try:
         given, words = split(argv)
         terminal = Terminal(format=given.format, url=given.url, key=given.key)
+        code = 0
         if given.version:
             terminal.print(f"volano {volano.__version__}")
         elif given.help or not _is_command(words):
             terminal.print(page(words, terminal))
         else:
-            return _call(words, terminal)
+            code = _call(words, terminal)
+        terminal.flush()
+        return code
+    except VolanoError as error:
+        return _refuse(error, terminal)
     except CycloptsError as error:
-        return _misused(in_words(str(error)), argv)
-    except Misuse as error:
+        return _misused(misuse.said(error), argv)
+    except misuse.Misuse as error:
         return _misused(str(error), argv)
     except ImportError as error:
         return _incomplete(error)
     except KeyboardInterrupt:
         return errors.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has seen enough; Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    except BrokenPipeError:  # whoever read the output has seen enough
+        return 0
+    finally:
+        terminal.close()
 
 
 def page(words: Sequence[str], terminal: Terminal) -> str:
@@ -96,8 +101,11 @@ def page(words: Sequence[str], terminal: Terminal) -> str:
 
 
 def main() -> None:
-    """The program `volano`."""
-    sys.exit(run(sys.argv[1:]))
+    """Be the program `volano`."""
+    streams.prepare()
+    code = run(sys.argv[1:])
+    streams.finish()
+    sys.exit(code)
 
 
 def _is_command(words: Sequence[str]) -> bool:
@@ -108,7 +116,7 @@ def _is_command(words: Sequence[str]) -> bool:
     if words and words[0] not in app:
         known = [name for section in COMMANDS.values() for name in section]
         close = difflib.get_close_matches(words[0], known, n=1)
-        raise Misuse(
+        raise misuse.Misuse(
             f"Unknown command {words[0]!r}." + "".join(f" Did you mean {c!r}?" for c in close)
         )
     _, apps, rest = app.parse_commands(words)
@@ -118,13 +126,7 @@ def _is_command(words: Sequence[str]) -> bool:
 def _call(words: Sequence[str], terminal: Terminal) -> int:
     command, bound, injected = app.parse_args(words, print_error=False, exit_on_error=False)
     extra: dict[str, Any] = {"terminal": terminal} if "terminal" in injected else {}
-    try:
-        code: int | None = command(*bound.args, **bound.kwargs, **extra)
-        terminal.out.flush()
-    except VolanoError as error:
-        return _refuse(error, terminal)
-    finally:
-        terminal.close()
+    code: int | None = command(*bound.args, **bound.kwargs, **extra)
     return code or 0
 
 

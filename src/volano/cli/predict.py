@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from volano.cli import errors, render
 from volano.cli.render import Look
-from volano.cli.terminal import Here, Terminal, note
+from volano.cli.terminal import Here, Terminal, decoded, note
 from volano.schemas.errors import Invalid
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def predict(
 
 
 def view(response: "PredictResponse", look: Look) -> str:
-    """The best answers to each input as bars."""
+    """Draw the best answers to each input as bars."""
     answers = [_bars(prediction, look) for prediction in response.predictions]
     return "\n\n".join([*answers, look.ink("dim", f"{response.version} on {response.endpoint}")])
 
@@ -74,18 +74,18 @@ def _inputs(terminal: Terminal, source: str) -> "list[DrawingInput]":
 
 
 def _read(terminal: Terminal, source: str) -> bytes:
-    if source == "-":
+    try:
+        if source != "-":
+            return Path(source).read_bytes()
         if sys.stdin.isatty():
             terminal.say("Reading a drawing as JSON from standard input; Ctrl-D ends it.")
         return sys.stdin.buffer.read()
-    try:
-        return Path(source).read_bytes()
     except OSError as error:
         raise errors.unusable(source, error) from None
 
 
 def parse(text: bytes, source: str) -> "list[DrawingInput]":
-    """The drawings in a document: one, a list, a request to predict, or one on each line.
+    """Return the drawings in a document: one, a list, a request to predict, or one on each line.
 
     Raises: NotADrawing.
     """
@@ -94,19 +94,22 @@ def parse(text: bytes, source: str) -> "list[DrawingInput]":
     from volano.schemas.serving import DrawingInput
 
     try:
-        documents = _documents(text)
+        documents = _documents(decoded(text).strip())
         return msgspec.convert([_bare(one) for one in documents], list[DrawingInput])
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeEncodeError) as error:
         raise NotADrawing(source=source, reason=str(error)) from None
 
 
-def _documents(text: bytes) -> list[Any]:
+def _documents(text: str) -> list[Any]:
+    """Return the JSON values of a text that is one value, or has one on each line that is used."""
     import msgspec
 
+    if not text:
+        return []
     try:
         document = msgspec.json.decode(text)
     except msgspec.DecodeError:
-        lines = [line for line in text.splitlines() if line.strip()]
+        lines = [line for line in text.split("\n") if line.strip()]
         if len(lines) < 2:
             raise
         return [msgspec.json.decode(line) for line in lines]
@@ -116,7 +119,7 @@ def _documents(text: bytes) -> list[Any]:
 
 
 def _bare(document: Any) -> Any:
-    """What counts of a drawing; exported ones carry more."""
+    """Return what counts of a drawing; exported ones carry more."""
     if not isinstance(document, dict):
         return document
     return {name: document[name] for name in ("canvas", "strokes") if name in document}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self, TextIO
 
@@ -29,7 +30,7 @@ class Live:
 
     def __enter__(self) -> Self:
         if self._in_place:
-            self._stream.write(_HIDE)
+            self._write(_HIDE)
         return self
 
     def __exit__(
@@ -39,8 +40,7 @@ class Live:
         traceback: TracebackType | None,
     ) -> None:
         if self._in_place:
-            self._stream.write(_SHOW)
-            self._stream.flush()
+            self._write(_SHOW)
 
     def draw(self, lines: Callable[[], Sequence[str]], *, last: bool = False) -> None:
         """Show the lines, unless the block was drawn a moment ago; the last are always shown."""
@@ -55,12 +55,15 @@ class Live:
 
     def _redraw(self, lines: Sequence[str]) -> None:
         up = f"\x1b[{self._rows}A" if self._rows else ""
-        self._stream.write(up + "\r\x1b[J" + "".join(line + "\n" for line in lines))
-        self._stream.flush()
+        self._write(up + "\r\x1b[J" + "".join(line + "\n" for line in lines))
         self._rows = len(lines)
 
     def _append(self, line: str) -> None:
         if line != self._written:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            self._write(line + "\n")
             self._written = line
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # nobody looks any more, and the work goes on
+            self._stream.write(text)
+            self._stream.flush()

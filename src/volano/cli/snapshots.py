@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from volano.cli import errors, render
 from volano.cli.data import EVERYTHING, Filter
 from volano.cli.render import Columns, Look
-from volano.cli.terminal import Here, Limit, note
+from volano.cli.terminal import Here, Limit, note, path
 
 if TYPE_CHECKING:
     from volano.schemas.data import Snapshot
@@ -101,7 +101,7 @@ def show(id: Annotated[str, note("Id or name.")], /, *, terminal: Here) -> None:
 @app.command
 def pull(
     id: Annotated[str, note("Id or name.")],
-    folder: Annotated[Path, note("Where to put it; made if needed.")],
+    folder: Annotated[Path, path("Where to put it; made if needed.")],
     /,
     *,
     terminal: Here,

@@ -1,19 +1,23 @@
 """Where a command's words go, and the server that it talks to."""
 
 import json
+import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TextIO, TypeVar
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from volano.cli import render
 from volano.cli.render import Columns, Ink, Look
+from volano.schemas.errors import Invalid
 from volano.sdk import config
 
 if TYPE_CHECKING:
@@ -22,6 +26,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Format = Literal["table", "json", "jsonl"]
+
+
+class OutputUnusable(Invalid):
+    """The output cannot be written: {reason}."""
+
+    remedy = "Look at what it goes to: a full disk, a closed stream, a program that has ended."
 
 
 @dataclass(kw_only=True)
@@ -80,20 +90,38 @@ class Terminal:
 
         encode = msgspec.json.encode
         if self.format == "jsonl":
-            for one in value if isinstance(value, list) else [value]:
-                self.print(encode(one).decode())
+            self.documents(map(encode, value if isinstance(value, list) else [value]))
         else:
-            self.print(msgspec.json.format(encode(value), indent=2).decode())
+            self.documents([msgspec.json.format(encode(value), indent=2)])
+
+    def documents(self, documents: Iterable[bytes]) -> int:
+        """Print JSON documents in UTF-8, whatever the terminal's encoding; return how many."""
+        self.flush()
+        count = 0
+        for document in documents:
+            with self._writing():
+                self.out.buffer.write(document + b"\n")
+            count += 1
+        self.flush()
+        return count
 
     def print(self, text: str) -> None:
         """Print a piece of the result."""
-        self.out.write(text + "\n")
+        with self._writing():
+            self.out.write(text + "\n")
+
+    def flush(self) -> None:
+        """Write out what has been printed. Raises: OutputUnusable."""
+        with self._writing():
+            self.out.flush()
 
     def say(self, text: str = "") -> None:
-        """Tell the person something that is not the result."""
-        self.out.flush()
-        self.err.write(text + "\n")
-        self.err.flush()
+        """Tell the person something that is not the result; nobody may be listening."""
+        with suppress(OSError):  # what cannot be written is told at the end
+            self.out.flush()
+        with suppress(OSError):
+            self.err.write(text + "\n")
+            self.err.flush()
 
     def then(self, *commands: str) -> None:
         """Say which command to type next."""
@@ -110,8 +138,8 @@ class Terminal:
 
     @property
     def live(self) -> bool:
-        """Whether somebody watches: progress is then redrawn in place."""
-        return self.err.isatty()
+        """Whether somebody watches who can be shown progress by redrawing it in place."""
+        return self.err.isatty() and not _is_dumb()
 
     def close(self) -> None:
         """Close the connections."""
@@ -119,8 +147,21 @@ class Terminal:
             self.client.close()
 
     def _colour(self, stream: TextIO) -> bool:
-        environ = config.environment()
-        return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+        return stream.isatty() and not config.environment().get("NO_COLOR") and not _is_dumb()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:  # whoever read the output has seen enough
+            raise
+        except OSError as error:
+            raise OutputUnusable(reason=error.strerror) from None
+
+
+def _is_dumb() -> bool:
+    """Return whether the terminal obeys no control sequences."""
+    return config.environment().get("TERM", "") in ("", "dumb")
 
 
 def decoded(content: bytes) -> str:
@@ -140,9 +181,9 @@ def _not_negative(_: object, value: object) -> None:
 def note(
     help: str, *names: str, metavar: str = "", show: bool = True, many: bool = False
 ) -> Parameter:
-    """What `--help` says of a parameter, and its names if they are not the Python ones.
+    """Describe a parameter for `--help`, and name it where not as in Python.
 
-    `many`: one flag takes all the words up to the next one.
+    One flag of `many` takes all the words up to the next flag.
     """
     return Parameter(
         name=names or None,
@@ -152,6 +193,16 @@ def note(
         negative="",
         consume_multiple=many,
     )
+
+
+def path(help: str, *, metavar: str = "") -> Parameter:
+    """Describe a parameter that is a file or folder."""
+    return Parameter(help=help, metavar=metavar or None, negative="", converter=_expanded)
+
+
+def _expanded(_: object, words: Sequence[Token]) -> Path:
+    # A shell leaves the ~ of --home=~/x alone; Path.expanduser raises for a user there is not.
+    return Path(os.path.expanduser(words[0].value))
 
 
 Limit = Annotated[

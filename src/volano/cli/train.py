@@ -1,5 +1,6 @@
 """`volano train`: start a training on a server, or run it here."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from cyclopts import Parameter
 
 from volano.cli.render import visible
 from volano.cli.run_progress import follow
-from volano.cli.terminal import Here, Terminal, note
+from volano.cli.terminal import Here, Terminal, note, path
 from volano.schemas.errors import Invalid
 
 
@@ -45,9 +46,9 @@ class Local:
 
     local: Annotated[bool, note("Run it here, without a server.")] = False
     data: Annotated[
-        Path | None, note("With --local: what `snapshots pull` fetched.", metavar="FOLDER")
+        Path | None, path("With --local: what `snapshots pull` fetched.", metavar="FOLDER")
     ] = None
-    out: Annotated[Path, note("With --local: where the artefact goes.", metavar="FOLDER")] = Path(
+    out: Annotated[Path, path("With --local: where the artefact goes.", metavar="FOLDER")] = Path(
         "artefact"
     )
 
@@ -99,8 +100,9 @@ def _train_here(terminal: Terminal, order: Order, here: Local, params: Mapping[s
 
     if here.data is None:
         raise DataNeeded
+    recipe = os.path.expanduser(order.recipe)
     return train_here(
-        terminal, order.recipe, here.data, here.out, params, seed=order.seed, seconds=order.seconds
+        terminal, recipe, here.data, here.out, params, seed=order.seed, seconds=order.seconds
     )
 
 

@@ -11,8 +11,15 @@ from volano.cli.run_card import tell_failure
 from volano.cli.run_progress import Moment, frame
 from volano.cli.terminal import Terminal
 from volano.harness import local
+from volano.schemas.errors import Invalid
 from volano.schemas.harness import AnyEvent, Failed, Finished, Phase, Points, Reached, Warned
 from volano.schemas.registry import Progress
+
+
+class NotStaged(Invalid):
+    """The folder {folder} holds no snapshot: there is no snapshot.json in it."""
+
+    remedy = "Fetch one with `volano snapshots pull NAME FOLDER`."
 
 
 def train_here(
@@ -27,7 +34,7 @@ def train_here(
 ) -> int:
     """Train and evaluate in this process; the exit code that fits how it ended."""
     if not (data / "snapshot.json").is_file():
-        raise errors.FileUnusable(path=str(data), reason="there is no snapshot.json in it")
+        raise NotStaged(folder=str(data))
     with Live(terminal.err, in_place=terminal.live) as live:
         board = _Board(terminal, live)
         end = local.train(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from volano.cli.terminal import Here, note
+from volano.cli.terminal import Here, note, path
 from volano.schemas.data import RecordFilter, SplitRule
 
 
@@ -26,7 +26,7 @@ class Wheel:
 
 
 def turn(
-    file: Annotated[Path, note("The file to learn from.")],
+    file: Annotated[Path, path("The file to learn from.")],
     /,
     *,
     terminal: Here,

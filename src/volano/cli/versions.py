@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App
 
 from volano.cli import render
-from volano.cli.global_options import Misuse
+from volano.cli.misuse import Misuse
 from volano.cli.render import Columns, Look
 from volano.cli.run_card import warned
 from volano.cli.terminal import Here, Limit, Terminal, note

@@ -27,7 +27,7 @@ from volano.schemas import (
     serving,
 )
 from volano.schemas.common import DeadlinePassed, Page, StillRunning, uuid7
-from volano.schemas.errors import Unavailable, VolanoError
+from volano.schemas.errors import Invalid, Unavailable, VolanoError
 
 if TYPE_CHECKING:
     import httpx
@@ -60,6 +60,18 @@ class NotVolano(Unavailable):
     """{url} answered {status}, but not as a Volano server does."""
 
     remedy = "Check the address; a proxy in front of it may have answered instead."
+
+
+class NetworkMisconfigured(Invalid):
+    """The network settings of this environment cannot be used: {reason}."""
+
+    remedy = "Look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR."
+
+
+class NotText(Invalid):
+    """{text} is no text that can be sent."""
+
+    remedy = "Give names and ids in UTF-8."
 
 
 class AnswerUnreadable(errors.Broken):
@@ -191,7 +203,10 @@ class Transport:
             headers["authorization"] = f"Bearer {self.key}"
         # A proxy for the outside world cannot reach this machine's own servers.
         outside = urlsplit(self.url).hostname not in _LOOPBACK
-        return httpx.Client(headers=headers, timeout=self.timeout_s, trust_env=outside)
+        try:
+            return httpx.Client(headers=headers, timeout=self.timeout_s, trust_env=outside)
+        except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
+            raise NetworkMisconfigured(reason=_reason(error)) from None
 
     def _request(
         self, method: str, path: str, query: Query | None, body: Any = None
@@ -199,13 +214,16 @@ class Transport:
         headers = {"idempotency-key": uuid7().hex} if method in _WRITES else {}
         if body is not None:
             headers["content-type"] = "application/json"
-        return self._http.build_request(
-            method,
-            self.url + ROOT + path,
-            params={k: msgspec.to_builtins(v) for k, v in (query or {}).items() if v or v == 0},
-            content=None if body is None else _encode(body),
-            headers=headers,
-        )
+        try:
+            return self._http.build_request(
+                method,
+                self.url + ROOT + path,
+                params={k: msgspec.to_builtins(v) for k, v in (query or {}).items() if v or v == 0},
+                content=None if body is None else _encode(body),
+                headers=headers,
+            )
+        except UnicodeEncodeError as error:
+            raise NotText(text=ascii(error.object)) from None
 
     def _once(self, request: "httpx.Request") -> bytes:
         with self._failures():
@@ -265,8 +283,8 @@ class Transport:
 
 
 def path(*segments: str) -> str:
-    """A path of the API; what people typed stays within its segment."""
-    return "".join("/" + quote(segment, safe="") for segment in segments)
+    """Return a path of the API; what people typed stays within its segment."""
+    return "".join("/" + quote(segment, safe="", errors="surrogateescape") for segment in segments)
 
 
 def _status(failure: VolanoError) -> int:

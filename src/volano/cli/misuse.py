@@ -1,0 +1,28 @@
+"""Command lines that say nothing that can be done, and what is said of them."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from cyclopts import CycloptsError
+from cyclopts.exceptions import CoercionError, UnusedCliTokensError
+
+_KINDS: Final[dict[Any, str]] = {
+    int: "a whole number",
+    float: "a number",
+    datetime: "a time, such as 2026-01-31 or 2026-01-31T12:00+01:00",
+}
+
+
+class Misuse(Exception):
+    """The command line does not say something that can be done."""
+
+
+def said(error: CycloptsError) -> str:
+    """Return a complaint of the parser's: its own words, where they name no Python type."""
+    match error:
+        case UnusedCliTokensError(unused_tokens=list(words)):
+            return f"This command takes no {', '.join(map(repr, words))}."
+        case CoercionError(token=token, target_type=kind) if token and kind in _KINDS:
+            name = token.keyword or (error.argument.name if error.argument else "It")
+            return f"{name} cannot be {token.value!r}: it is not {_KINDS[kind]}."
+    return str(error)

@@ -1,0 +1,34 @@
+"""The standard streams as a shell may hand them over: closed, full, or of another encoding."""
+
+import io
+import os
+import sys
+
+
+def prepare() -> None:
+    """Make the standard streams of this process fit for use.
+
+    The next file that is opened would get the number of a closed stream, and what a library prints
+    would be written into it. Characters that a stream's encoding lacks are replaced.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    # Not to be written: a result that nobody can get is a failure.
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def finish() -> None:
+    """Write out what is left; drop what cannot be, or Python would complain of it at exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
