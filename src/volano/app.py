@@ -218,9 +218,11 @@ async def _levels(ctx: Context) -> list[Level]:
     levels = [
         Level("volano_jobs", text, row.n, {"topic": row.topic, "state": row.state}) for row in jobs
     ]
-    for name, (waiting, every) in streams.items():
+    for name, (waiting, quarantined, every) in streams.items():
         of = {"stream": name}
         levels.append(Level("volano_inbox_rows", "Rows that wait for a segment", waiting, of))
+        text = "Rows that cannot be read: `volano data quarantine ls`"
+        levels.append(Level("volano_rows_quarantined", text, quarantined, of))
         text = "Rows that were kept: drawings (records), logged predictions"
         levels.append(Level("volano_rows_total", text, every, of, "counter"))
     return levels + [Level("volano_runs", "Runs", n, {"state": state}) for state, n in runs.items()]

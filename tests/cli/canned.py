@@ -27,7 +27,7 @@ from volano.schemas.evaluation import (
     Interval,
 )
 from volano.schemas.labeling import Shape
-from volano.schemas.loop import Explanation, Fact, Link
+from volano.schemas.loop import Explanation, Fact, Link, QuarantinedRow, Retried
 from volano.schemas.registry import (
     Artefact,
     Comparison,
@@ -78,6 +78,14 @@ DRAWING = Drawing(
         scorer_version="1",
     ),
     captured_at=THEN,
+    received_at=THEN,
+)
+QUARANTINED = QuarantinedRow(
+    id=RECORD_ID,
+    stream="records",
+    subject="greek-07",
+    reason="unknown-codec-version: Stroke payloads of version 9 are not known here.",
+    bytes=1234,
     received_at=THEN,
 )
 SNAPSHOT = Snapshot(
@@ -232,6 +240,7 @@ def furnish(script: Script) -> None:
         "/whoami": value(WHO),
         "/shapes": page(SHAPE),
         "/records": page(RECORD),
+        "/quarantine": page(QUARANTINED),
         f"/records/{RECORD_ID}/drawing": value(DRAWING),
         "/records/export": Answer(body=msgspec.json.encode(DRAWING) + b"\n"),
         "/snapshots": page(SNAPSHOT),
@@ -256,6 +265,7 @@ def furnish(script: Script) -> None:
     }
     post = {
         "/shapes": value(SHAPE, 201),
+        "/quarantine/retry": value(Retried(rows=3)),
         "/snapshots": value(SNAPSHOT, 201),
         "/runs": value(QUEUED, 201),
         f"/runs/{RUN_ID}/cancel": value(msgspec.structs.replace(RUNNING, state="cancelled")),
@@ -272,4 +282,5 @@ def furnish(script: Script) -> None:
         script.on("POST", path, answer)
     script.on("DELETE", "/keys/key_2", Answer(status=204))
     script.on("DELETE", "/invites/inv_1", Answer(status=204))
+    script.on("DELETE", f"/quarantine/{RECORD_ID}", Answer(status=204))
     script.on("PATCH", "/members/mem_2", value(MEMBER))

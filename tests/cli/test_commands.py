@@ -21,6 +21,7 @@ from volano.schemas.serving import NoEarlierVersion
 LISTINGS = {
     "shapes ls": ("NAME    DIFFICULTY", "circle"),
     "data ls": ("ID ", canned.RECORD_ID),
+    "data quarantine ls": ("ID ", "unknown-codec-version: Stroke payloads of version 9"),
     "snapshots ls": ("ID ", "letters"),
     "runs ls": ("ID ", "finished"),
     "versions ls": ("ID ", "0.9412"),
@@ -173,6 +174,9 @@ def test_the_log_of_a_run_is_what_it_printed(ask):
         ("members role mem_2 developer", "Ada is developer now"),
         ("members role Ada developer", "Ada is developer now"),
         ("invites revoke inv_1", "inv_1 is revoked"),
+        ("data quarantine retry", "3 rows will be read again"),
+        (f"data quarantine rm {canned.RECORD_ID}", "1 row deleted"),
+        ("data quarantine rm --all", "1 row deleted"),
     ],
 )
 def test_what_was_done_is_confirmed(ask, words, said):
@@ -180,6 +184,26 @@ def test_what_was_done_is_confirmed(ask, words, said):
 
     assert done.code == 0
     assert f"✓ {said}" in done.err
+
+
+def test_a_retry_names_the_rows_or_means_all(ask, script):
+    ask("data", "quarantine", "retry", "a", "b")
+    done = ask("data", "quarantine", "retry", "--json")
+    assert script.bodies("POST", "/quarantine/retry") == [{"ids": ["a", "b"]}, {"ids": None}]
+    assert json.loads(done.out) == {"rows": 3}
+
+
+@pytest.mark.parametrize("words", [[], [canned.RECORD_ID, "--all"]])
+def test_what_is_to_be_deleted_is_named_or_all_but_not_both(ask, script, words):
+    done = ask("data", "quarantine", "rm", *words)
+    assert done.code == 2
+    assert "Give ids, or --all" in done.err
+    assert not [seen for seen in script.seen if seen.method == "DELETE"]
+
+
+def test_deleted_rows_are_told_as_a_document(ask):
+    done = ask("data", "quarantine", "rm", "--all", "--json")
+    assert json.loads(done.out) == {"deleted": [canned.RECORD_ID]}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from cyclopts import App
 
 from volano.cli.global_options import split
 from volano.cli.main import COMMANDS, app
@@ -16,11 +17,14 @@ from volano.cli.main import COMMANDS, app
 
 def commands() -> list[list[str]]:
     """List the words of every command."""
-    found = []
-    for name in [name for section in COMMANDS.values() for name in section]:
-        verbs = [verb for verb in app[name] if not verb.startswith("-")]
-        found += [[name, verb] for verb in verbs] or [[name]]
-    return found
+    names = [name for section in COMMANDS.values() for name in section]
+    return [[name, *words] for name in names for words in below(app[name])]
+
+
+def below(node: App) -> list[list[str]]:
+    """List the words of every command in a group; none for what is a command itself."""
+    verbs = [verb for verb in node if not verb.startswith("-")]
+    return [[verb, *words] for verb in verbs for words in below(node[verb])] or [[]]
 
 
 def examples(words: list[str]) -> list[list[str]]:

@@ -15,11 +15,11 @@ MEANINGS: dict[Permission, str] = {
     "read": "see records, snapshots, runs, versions, endpoints and explanations",
     "read-contributors": "see who is behind a contributor's id (nothing is kept of that yet)",
     "predict": "ask an endpoint",
-    "train": "freeze snapshots, start and cancel runs, import records",
+    "train": "freeze snapshots, start and cancel runs, import records, retry quarantined ones",
     "deploy": "put versions on endpoints, roll back",
     "export": "take records out",
     "own-keys": "make, list and revoke one's own keys",
-    "settings": "manage members, everybody's keys, invitations and shapes",
+    "settings": "manage members, everybody's keys, invitations, shapes and the quarantine",
     "read-audit": "see who changed what",
 }
 

@@ -98,6 +98,9 @@ def export(*, terminal: Here, which: Filter = EVERYTHING) -> None:
     terminal.say(render.plural(count, "drawing"))
 
 
+app.command("volano.cli.data_quarantine:app", name="quarantine")
+
+
 def _which(given: Filter) -> "Which":
     return {
         "label": given.label,

@@ -87,6 +87,7 @@ def diagnosis(found: "Diagnosis", look: "Look") -> str:
         "database": "; ".join(found.database) or "sound",
         "blobs": "; ".join(found.unreadable + found.unknown) or "all readable",
         "dead jobs": "; ".join(_letters(found)) or "none",
+        "quarantine": _quarantine(found) or "empty",
         "counters": ", ".join(found.miscounted) or "right",
         "orphans": f"{render.plural(orphans.blobs, 'blob')}, {render.size(orphans.bytes)}"
         + (f" ({done})" if orphans.blobs else ""),
@@ -98,6 +99,11 @@ def _letters(found: "Diagnosis") -> Iterator[str]:
     for workspace, letters in found.dead.items():
         for one in letters:
             yield f"{workspace}: {one.jobs} x {one.topic}: {one.failure.get('message', '')}"
+
+
+def _quarantine(found: "Diagnosis") -> str:
+    rows = [f"{stream}: {render.plural(n, 'row')}" for stream, n in found.quarantined.items()]
+    return "; ".join([*rows, "see: volano data quarantine ls"]) if rows else ""
 
 
 def settings(*, terminal: Here) -> None:

@@ -91,6 +91,9 @@ class Settings:
         20_000, "rows waiting for a commit before the answer is 503", least=1
     )
     segment_rows: int = _setting(50_000, "rows in one Parquet segment", least=1)
+    segment_bytes: int = _setting(
+        64 * 2**20, "rows of one Parquet segment, before they are packed, bytes", least=1
+    )
     segment_age_s: float = _setting(5.0, "age at which inbox rows become a segment, s")
     segment_merge_s: float = _setting(60.0, "look for small segments to merge this often, s")
     blob_grace_s: float = _setting(

@@ -5,49 +5,81 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pyarrow as pa
+from msgspec import Meta
 
 from volano.core.db import Tx
 from volano.core.segments.inbox import Row
-from volano.schemas.data import Quality, Record
+from volano.schemas.data import Quality, Quarantined, Record
 
 PAYLOAD = "payload"
 QUALITY = "quality_parts"
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """The small facts of a record; an array on the wire: fields are only added at the end."""
+Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
-    kind: str
-    label: str
-    contributor: str
-    origin: str
-    device: str
-    captured_at: datetime
-    strokes: int
-    points: int
-    duration_ms: float
-    flags: list[str]
+
+class Head(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """The small facts of a record; an array on the wire: fields are only added at the end.
+
+    What the columns of index and segment cannot hold is refused here.
+    """
+
+    kind: Annotated[str, Meta(max_length=16)]
+    label: Annotated[str, Meta(max_length=100)]
+    contributor: Annotated[str, Meta(max_length=64)]
+    origin: Annotated[str, Meta(max_length=100)]
+    device: Annotated[str, Meta(max_length=16)]
+    captured_at: Annotated[datetime, Meta(tz=True)]
+    strokes: Count
+    points: Count
+    duration_ms: Annotated[float, Meta(ge=0, le=1e12)]
+    flags: Annotated[list[Annotated[str, Meta(max_length=27)]], Meta(max_length=7)]
 
 
 encode_head = msgspec.msgpack.Encoder().encode
 """A head as the inbox keeps it."""
 decode_head = msgspec.msgpack.Decoder(Head).decode
+"""Its inverse. Raises: msgspec.MsgspecError."""
 
-_json = msgspec.json.Encoder()
+_encode_quality = msgspec.json.Encoder().encode
+_decode_quality = msgspec.json.Decoder(Quality).decode
 
-Score = Callable[[bytes], Quality]
-"""Rates one payload."""
+Score = Callable[[Head, bytes], Quality]
+"""Rates one record by its facts and its payload."""
 
 Moved = Callable[[Tx, Sequence[Head]], Awaitable[None]]
 """What else happens in the transaction that puts records on the shelf."""
 
 
-def table(rows: Sequence[Row], heads: Sequence[Head], qualities: Sequence[Quality]) -> pa.Table:
-    """The rows as a segment: promoted columns beside the payload, readable by any engine."""
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What is read of a row before it goes onto the shelf."""
+
+    head: Head
+    score: float
+    parts: bytes
+    """The whole quality, as the segment keeps it."""
+
+
+def read(score: Score, row: Row) -> Scored:
+    """Return a row's facts and quality.
+
+    Raises: whatever is wrong with the row, so that it goes into quarantine and not onto the shelf.
+    """
+    head = decode_head(row.head)
+    if "\0" in head.kind + head.label + head.contributor + head.origin + head.device:
+        raise ValueError("a text with the character NUL, which PostgreSQL does not store")
+    parts = _encode_quality(score(head, row.payload))
+    return Scored(head, _decode_quality(parts).score, parts)  # a score that is none is refused
+
+
+def table(rows: Sequence[Row], scored: Sequence[Scored]) -> pa.Table:
+    """Return the rows as a segment: promoted columns beside the payload, for any engine to read."""
+    heads = [one.head for one in scored]
     return pa.table(
         {
             "id": [row.key for row in rows],
@@ -61,8 +93,8 @@ def table(rows: Sequence[Row], heads: Sequence[Head], qualities: Sequence[Qualit
             "points": pa.array([head.points for head in heads], pa.int32()),
             "duration_ms": pa.array([head.duration_ms for head in heads], pa.float32()),
             "flags": pa.array([head.flags for head in heads], pa.list_(pa.string())),
-            "quality": pa.array([q.score for q in qualities], pa.float32()),
-            QUALITY: [_json.encode(q) for q in qualities],
+            "quality": pa.array([one.score for one in scored], pa.float32()),
+            QUALITY: [one.parts for one in scored],
             PAYLOAD: [row.payload for row in rows],
         }
     )
@@ -78,39 +110,42 @@ class Content:
 
 
 def content(record: Record, quality: bytes, payload: bytes) -> Content:
-    """A row of a segment beside what the index knows of it."""
-    return Content(record, payload, msgspec.json.decode(quality, type=Quality))
+    """Return a row of a segment beside what the index knows of it."""
+    return Content(record, payload, _decode_quality(quality))
 
 
-def shelf_rows(
-    rows: Sequence[Row], heads: Sequence[Head], qualities: Sequence[Quality], segment: str
-) -> list[dict[str, Any]]:
-    """The rows of the record index, in the order in which they stand in the segment."""
+def shelf_rows(rows: Sequence[Row], scored: Sequence[Scored], segment: str) -> list[dict[str, Any]]:
+    """Return the rows of the record index, in the order in which they stand in the segment."""
     return [
         {
             "id": row.key,
             "content": row.content,
-            "kind": head.kind,
-            "label": head.label,
-            "contributor": head.contributor,
-            "origin": head.origin,
-            "device": head.device,
-            "quality": quality.score,
-            "flags": flags_text(head.flags),
-            "strokes": head.strokes,
-            "points": head.points,
-            "duration_ms": head.duration_ms,
-            "captured_at": head.captured_at,
+            "kind": one.head.kind,
+            "label": one.head.label,
+            "contributor": one.head.contributor,
+            "origin": one.head.origin,
+            "device": one.head.device,
+            "quality": one.score,
+            "flags": flags_text(one.head.flags),
+            "strokes": one.head.strokes,
+            "points": one.head.points,
+            "duration_ms": one.head.duration_ms,
+            "captured_at": one.head.captured_at,
             "received_at": _moment(row),
             "segment": segment,
             "row": number,
         }
-        for number, (row, head, quality) in enumerate(zip(rows, heads, qualities, strict=True))
+        for number, (row, one) in enumerate(zip(rows, scored, strict=True))
     ]
 
 
 def waiting_record(row: Row) -> Record:
-    """A record as it is shown while it waits in the inbox: not scored yet."""
+    """Return a record as it is shown while it waits in the inbox: not scored yet.
+
+    Raises: Quarantined.
+    """
+    if row.reason is not None:
+        raise Quarantined(noun="record", id=row.key, reason=row.reason)
     head = decode_head(row.head)
     return Record(
         id=row.key,
@@ -130,12 +165,12 @@ def waiting_record(row: Row) -> Record:
 
 
 def flags_text(flags: Sequence[str]) -> str:
-    """Flags as one column that LIKE can search: `|a|b|`, empty for none."""
+    """Return flags as one column that LIKE can search: `|a|b|`, empty for none."""
     return f"|{'|'.join(flags)}|" if flags else ""
 
 
 def flags_list(text: str) -> list[str]:
-    """The flags of such a column."""
+    """Return the flags of such a column."""
     return [flag for flag in text.split("|") if flag]
 
 

@@ -6,8 +6,10 @@ import asyncio
 import io
 import tempfile
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -62,26 +64,29 @@ def open_state(db: Database, segments: Segments, settings: Settings) -> State:
 async def compact_records(ctx: Context, job: Job, score: ingest.Score, moved: ingest.Moved) -> int:
     """Move what waits in the inbox onto the shelf, scored; return how many records.
 
-    `score` rates one payload (pure, runs in a thread), `moved` runs in the same transaction.
+    `score` rates one record (pure, runs in a thread), `moved` runs in the same transaction. A row
+    that cannot be read or scored goes into quarantine.
     """
 
-    def plan(rows: Sequence[Row]) -> tuple[Any, compact.Shelve]:
-        heads = [ingest.decode_head(row.head) for row in rows]
-        qualities = [score(row.payload) for row in rows]
-
+    def plan(
+        rows: Sequence[Row], scored: Sequence[ingest.Scored]
+    ) -> tuple[pa.Table, compact.Shelve]:
         async def shelve(tx: Tx, segment: compact.Segment) -> None:
-            values = ingest.shelf_rows(rows, heads, qualities, segment.id)
-            await store.add_records(tx, values)
-            await moved(tx, heads)
+            await store.add_records(tx, ingest.shelf_rows(rows, scored, segment.id))
+            await moved(tx, [one.head for one in scored])
 
-        return ingest.table(rows, heads, qualities), shelve
+        return ingest.table(rows, scored), shelve
 
-    return await compact.compact(ctx, job, STREAM, plan)
+    return await compact.compact(ctx, job, STREAM, partial(ingest.read, score), plan)
 
 
 async def waiting_heads(tx: Tx, contributor: str) -> list[Head]:
     """Return the facts of a contributor's records that are acknowledged but not on the shelf."""
-    return [ingest.decode_head(row.head) for row in await inbox.of_subject(tx, STREAM, contributor)]
+    heads = []
+    for row in await inbox.of_subject(tx, STREAM, contributor):
+        with suppress(msgspec.MsgspecError):  # of one in quarantine
+            heads.append(ingest.decode_head(row.head))
+    return heads
 
 
 async def page(
@@ -95,22 +100,28 @@ async def page(
 
 
 async def record(ctx: Context, who: Who, id: str) -> schemas.Record:
-    """One record, also while it still waits in the inbox.
+    """Return one record, also while it still waits in the inbox.
 
-    Raises: Missing.
+    Raises: Missing, Quarantined.
     """
     return (await _found(ctx, who.workspace, id))[0]
 
 
-async def label_of(ctx: Context, workspace: str, id: str) -> str:
-    """What a record's contributor was asked for. Raises: Missing."""
-    return (await _found(ctx, workspace, id))[0].label
+async def label_of(ctx: Context, workspace: str, id: str) -> str | None:
+    """Return what a record's contributor was asked for; None where quarantine keeps the record.
+
+    Raises: Missing.
+    """
+    try:
+        return (await _found(ctx, workspace, id))[0].label
+    except schemas.Quarantined:
+        return None
 
 
 async def payload(ctx: Context, who: Who, id: str) -> tuple[schemas.Record, bytes]:
-    """A record and its payload, by one ranged read of its segment.
+    """Return a record and its payload, by one ranged read of its segment.
 
-    Raises: Missing.
+    Raises: Missing, Quarantined.
     """
     found, place, waiting = await _found(ctx, who.workspace, id)
     if place is None:
@@ -119,9 +130,9 @@ async def payload(ctx: Context, who: Who, id: str) -> tuple[schemas.Record, byte
 
 
 async def content(ctx: Context, who: Who, id: str) -> ingest.Content:
-    """A record with its payload and its quality in parts, by one ranged read.
+    """Return a record with its payload and its quality in parts, by one ranged read.
 
-    Raises: Missing.
+    Raises: Missing, Quarantined.
     """
     found, place, waiting = await _found(ctx, who.workspace, id)
     if place is None:
@@ -164,6 +175,7 @@ async def _contents(
 async def _found(
     ctx: Context, workspace: str, id: str
 ) -> tuple[schemas.Record, Place | None, bytes]:
+    id = id.lower()
     if not is_uuid(id):
         raise Missing(noun="record", id=id)
     async with ctx.db.read(workspace) as tx:

@@ -21,7 +21,7 @@ from volano.data.ingest import Head, decode_head, encode_head
 from volano.labeling import quality, store
 from volano.schemas.accounts import NameTaken, Who
 from volano.schemas.common import Page, UnreadableBody, utc_now
-from volano.schemas.data import DrawingImport, NewDrawing, Quality
+from volano.schemas.data import DrawingImport, NewDrawing, Quality, UnknownRecordKind
 from volano.schemas.errors import VolanoError
 from volano.schemas.labeling import (
     DrawingIdReused,
@@ -187,7 +187,7 @@ async def _take(ctx: Context, workspace: str, given: Given) -> list[Outcome | Vo
         there, head = next(stored), decode_head(row.head)
         same = there.content == row.content
         if same and there.duplicate:
-            same = head.label == await data.label_of(ctx, workspace, row.key)
+            same = await data.label_of(ctx, workspace, row.key) in (head.label, None)
         if same:
             duplicate, flags = there.duplicate, head.flags
             told.append(Outcome(id=row.key, stored=True, duplicate=duplicate, flags=flags))
@@ -324,6 +324,11 @@ async def compact(ctx: Context, job: Job) -> int:
     return await data.compact_records(ctx, job, score, store.count_moved)
 
 
-def score(payload: bytes) -> Quality:
-    """Return the quality of a stored drawing."""
+def score(head: Head, payload: bytes) -> Quality:
+    """Return the quality of a stored drawing.
+
+    Raises: UnknownRecordKind (it is no drawing), CodecError.
+    """
+    if head.kind != "drawing":
+        raise UnknownRecordKind(kind=head.kind)
     return quality.score(strokes.decode(payload))

@@ -1,18 +1,24 @@
-"""Looking after what is stored: deleting blobs that nothing refers to, and finding damage."""
+"""Looking after what is stored: what nothing refers to, what cannot be read, what is damaged."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from volano.accounts import service as accounts
 from volano.core.blobs import references
 from volano.core.jobs.ledger import clock, integrity, recount
+from volano.core.segments import inbox, quarantine
+from volano.schemas.accounts import Who
 from volano.schemas.blobs import BlobCorrupt, BlobMissing, Orphans
-from volano.schemas.loop import Diagnosis
+from volano.schemas.common import Page, Uuid
+from volano.schemas.errors import Missing
+from volano.schemas.loop import Diagnosis, QuarantinedRow, QuarantineRetry, Retried
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from volano.core.blobs import StoredBlob
     from volano.core.context import Context
 
@@ -67,27 +73,68 @@ async def _pages(found: AsyncIterator[StoredBlob]) -> AsyncIterator[list[StoredB
     yield page
 
 
+async def quarantined(ctx: Context, who: Who, *, after: str, limit: int) -> Page[QuarantinedRow]:
+    """List what was acknowledged but cannot be read.
+
+    Raises: CursorRefused.
+    """
+    async with ctx.db.read(who.workspace) as tx:
+        rows = await quarantine.page(tx, after=after, limit=limit)
+    return quarantine.BY_KEY.page(rows, limit, _quarantined_row)
+
+
+def _quarantined_row(row: sa.Row[Any]) -> QuarantinedRow:
+    return QuarantinedRow(
+        id=row.key,
+        stream=row.stream,
+        subject=row.subject,
+        reason=row.reason,
+        bytes=row.size,
+        received_at=datetime.fromtimestamp(row.received_ms / 1000, UTC),
+    )
+
+
+async def retry_quarantined(ctx: Context, who: Who, wanted: QuarantineRetry) -> Retried:
+    """Let rows in quarantine wait for a segment again: the next compaction reads them anew."""
+    async with ctx.db.begin(who.workspace) as tx:
+        return Retried(rows=await quarantine.release(tx, wanted.ids))
+
+
+async def delete_quarantined(ctx: Context, who: Who, id: Uuid) -> None:
+    """Delete a row in quarantine, for good: its id may be used again.
+
+    Raises: Missing.
+    """
+    async with ctx.db.begin(who.workspace) as tx:
+        if not await quarantine.remove(tx, id):
+            raise Missing(noun="row in quarantine", id=id)
+
+
 async def examine(ctx: Context, *, fix: bool = False) -> Diagnosis:
     """Look for damage in everything that is stored, of all workspaces.
 
     With `fix`, orphans are deleted and counters set right; nothing else is changed.
     """
     database, miscounted = await integrity(ctx.db), await recount(ctx.db, repair=fix)
-    unreadable, unknown, dead, blobs, size = [], [], {}, 0, 0
+    unreadable, unknown, dead, unread, blobs, size = [], [], {}, {}, 0, 0
     for workspace in await accounts.workspaces(ctx):
         unreadable += [line async for line in _unreadable(ctx, workspace)]
         async with ctx.db.read(workspace) as tx:
             unknown += [f"{workspace}/{row}" for row in await references.unknown(tx)]
             if letters := await ctx.jobs.dead(tx):
                 dead[workspace] = letters
+            for stream, rows in (await inbox.row_counts(tx)).items():
+                if rows.quarantined:
+                    unread[f"{workspace}/{stream}"] = rows.quarantined
         found = await sweep(ctx, workspace, dry_run=not fix)
         blobs, size = blobs + found.blobs, size + found.bytes
     return Diagnosis(
-        healthy=not (database or unreadable or unknown or dead),
+        healthy=not (database or unreadable or unknown or dead or unread),
         database=database,
         unreadable=unreadable,
         unknown=unknown,
         dead=dead,
+        quarantined=unread,
         miscounted=[f"{workspace}/{queue}" for workspace, queue in miscounted],
         orphans=Orphans(blobs=blobs, bytes=size),
         fixed=fix,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from volano.schemas.common import Id, Input, Name, Struct
-from volano.schemas.errors import Invalid, TooMuch
+from volano.schemas.errors import Conflict, Invalid, TooMuch
 
 Device = Literal["unknown", "mouse", "touch", "pen", "synthetic", "import"]
 """What drew. The stroke codec stores the position in this list, so it grows at the end only."""
@@ -242,6 +242,18 @@ class Record(Struct, frozen=True, kw_only=True):
     duration_ms: float = 0.0
     captured_at: datetime
     received_at: datetime
+
+
+class UnknownRecordKind(Invalid):
+    """Records of the kind {kind!r} cannot be read here."""
+
+    remedy = "Run the version of Volano that stored them, then retry them from the quarantine."
+
+
+class Quarantined(Conflict):
+    """The {noun} {id} was received and is kept, but it cannot be read: {reason}."""
+
+    remedy = "`volano data quarantine ls` lists what is kept so; `retry` or `rm` ends it."
 
 
 Pattern = Annotated[str, Meta(max_length=200)]

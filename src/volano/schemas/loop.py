@@ -1,9 +1,12 @@
 """What the whole wheel can tell: where something came from and what it touched."""
 
-from typing import Literal
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from volano.schemas.blobs import Orphans
-from volano.schemas.common import Id, Json, Struct
+from volano.schemas.common import Id, Input, Json, Struct, Uuid
 from volano.schemas.errors import Invalid
 from volano.schemas.jobs import DeadLetters
 
@@ -50,11 +53,39 @@ class Explanation(Struct, frozen=True, kw_only=True):
     """Per kind, how many were not looked into, being too many: they may belong here as well."""
 
 
+class QuarantinedRow(Struct, frozen=True, kw_only=True):
+    """What was acknowledged and is kept, but cannot be read: a record, or a logged prediction."""
+
+    id: Id
+    stream: str
+    """`records` or `predictions`."""
+    subject: str
+    """Whose it is: a record's contributor, a prediction's version."""
+    reason: str
+    bytes: int
+    received_at: datetime
+
+
+class QuarantineRetry(Input, frozen=True, kw_only=True):
+    """Which rows of the quarantine to try again; without ids all of them."""
+
+    ids: Annotated[list[Uuid], Meta(min_length=1, max_length=1000)] | None = None
+
+
+class Retried(Struct, frozen=True, kw_only=True):
+    """How many rows left the quarantine; what still cannot be read comes back within seconds."""
+
+    rows: int
+
+
 class Diagnosis(Struct, frozen=True, kw_only=True):
     """What is wrong with a server's stored side, if anything."""
 
     healthy: bool
-    """Nothing is damaged or has failed for good; orphans and wrong counters mend themselves."""
+    """Nothing is damaged, unreadable or has failed for good.
+
+    Orphans and wrong counters mend themselves.
+    """
     database: list[str]
     """What the database says of its own files; empty if they are sound."""
     unreadable: list[str]
@@ -63,6 +94,8 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     """Rows that name a blob which the database does not know, so that a sweep may delete it."""
     dead: dict[str, list[DeadLetters]]
     """Per workspace, jobs that failed for good."""
+    quarantined: dict[str, int]
+    """Rows that cannot be read, by workspace/stream."""
     miscounted: list[str]
     """Queues, as workspace/queue, whose counters are not what counting gives."""
     orphans: Orphans

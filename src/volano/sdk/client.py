@@ -10,7 +10,7 @@ from volano.schemas.labeling import UserStats
 from volano.schemas.loop import Explanation, Kind
 from volano.sdk import config
 from volano.sdk.accounts import Invites, Keys, Members
-from volano.sdk.data import Drawings, Records, Shapes, Snapshots
+from volano.sdk.data import Drawings, Quarantine, Records, Shapes, Snapshots
 from volano.sdk.registry import Runs, Versions
 from volano.sdk.serving import Endpoints, Predictions
 from volano.sdk.transport import Backoff, Transport, path
@@ -51,6 +51,7 @@ class Client:
         self.shapes = Shapes(transport)
         self.drawings = Drawings(transport)
         self.records = Records(transport)
+        self.quarantine = Quarantine(transport)
         self.snapshots = Snapshots(transport)
         self.runs = Runs(transport)
         self.versions = Versions(transport)

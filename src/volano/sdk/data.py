@@ -22,6 +22,7 @@ from volano.schemas.data import (
     SplitRule,
 )
 from volano.schemas.labeling import Difficulty, NewShape, Outcome, Shape
+from volano.schemas.loop import QuarantinedRow, QuarantineRetry, Retried
 from volano.sdk.transport import Transport, path
 
 ImageFormat = Literal["png", "svg"]
@@ -105,6 +106,26 @@ class Records:
         """The drawings that fit, streamed."""
         decode = msgspec.json.Decoder(Drawing).decode
         return (decode(line) for line in self.export(**which))
+
+
+class Quarantine:
+    """What was stored but cannot be read: of records and of logged predictions."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def ls(self) -> Iterator[QuarantinedRow]:
+        """List everything in quarantine, with the reasons."""
+        return self._transport.pages("/quarantine", QuarantinedRow)
+
+    def retry(self, ids: Sequence[Id] | None = None) -> Retried:
+        """Let the server read these again, or all of them."""
+        wanted = QuarantineRetry(ids=list(ids) if ids else None)
+        return self._transport.call("POST", "/quarantine/retry", Retried, body=wanted)
+
+    def rm(self, id: Id) -> None:
+        """Delete one for good."""
+        self._transport.fetch("DELETE", path("quarantine", id))
 
 
 class Snapshots:

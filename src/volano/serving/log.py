@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 import pyarrow as pa
@@ -26,7 +27,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     endpoint: str
     version: str
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
     label: str
     confidence: float
     scores: dict[str, float]
@@ -95,10 +96,15 @@ def _now_ms(rows: Sequence[Row]) -> int:
     return int(_head(rows[-1].head).at.timestamp() * 1000)
 
 
-def table(rows: Sequence[Row]) -> pa.Table:
-    """Logged predictions as a segment, sorted by id so that one is found by statistics."""
-    ordered = sorted(rows, key=lambda row: row.key)
-    heads = [_head(row.head) for row in ordered]
+def read(row: Row) -> Head:
+    """Return the facts of a logged prediction. Raises: msgspec.MsgspecError."""
+    return _head(row.head)
+
+
+def table(rows: Sequence[Row], heads: Sequence[Head]) -> pa.Table:
+    """Return logged predictions as a segment, sorted by id so that one is found by statistics."""
+    pairs = sorted(zip(rows, heads, strict=True), key=lambda pair: pair[0].key)
+    ordered, heads = [row for row, _ in pairs], [head for _, head in pairs]
     return pa.table(
         {
             "id": [row.key for row in ordered],

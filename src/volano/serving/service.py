@@ -22,6 +22,7 @@ from volano.registry import service as registry
 from volano.schemas import serving as schemas
 from volano.schemas.accounts import Who
 from volano.schemas.common import Page, is_uuid, utc_now, uuid7
+from volano.schemas.data import Quarantined
 from volano.schemas.errors import Missing, VolanoError
 from volano.serving import features, log, runtime, store
 from volano.serving.executor import InferenceExecutor
@@ -245,16 +246,19 @@ def _is_news(ctx: Context, row: sa.Row[Any]) -> bool:
 
 
 async def prediction(ctx: Context, who: Who, id: str) -> schemas.LoggedPrediction:
-    """A prediction as it was logged (some 200 ms after it was made).
+    """Return a prediction as it was logged (some 200 ms after it was made).
 
-    Raises: Missing.
+    Raises: Missing, Quarantined.
     """
+    id = id.lower()
     if not is_uuid(id):
         raise Missing(noun="prediction", id=id)
     async with ctx.db.read(who.workspace) as tx:
         waiting = await inbox.find(tx, log.STREAM, [id])
         places = await compact.holding(tx, log.STREAM, id)
     if id in waiting:
+        if (reason := waiting[id].reason) is not None:
+            raise Quarantined(noun="prediction", id=id, reason=reason)
         return log.logged(id, waiting[id].head, waiting[id].payload)
     for place in places:
         row = await ctx.part(Segments).lookup(who.workspace, place.blob, place.size, key=id)
@@ -266,15 +270,15 @@ async def prediction(ctx: Context, who: Who, id: str) -> schemas.LoggedPredictio
 async def compact_log(ctx: Context, job: Job) -> int:
     """Move logged predictions into a segment. Idempotent: what has moved is not in the inbox."""
 
-    def plan(rows: Sequence[Row]) -> tuple[Any, compact.Shelve]:
+    def plan(rows: Sequence[Row], heads: Sequence[log.Head]) -> tuple[Any, compact.Shelve]:
         counts = Counter(row.subject for row in rows)
 
         async def count(tx: Tx, segment: compact.Segment) -> None:
             await store.count_answers(tx, counts)
 
-        return log.table(rows), count
+        return log.table(rows, heads), count
 
-    return await compact.compact(ctx, job, log.STREAM, plan)
+    return await compact.compact(ctx, job, log.STREAM, log.read, plan)
 
 
 async def latest_of(ctx: Context, who: Who, version: str, *, limit: int) -> log.Answered:

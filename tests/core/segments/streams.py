@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from volano.core.blobs import Blobs
 from volano.core.db import Tx
-from volano.core.segments import compact
-from volano.core.segments.inbox import Inbox, Row
+from volano.core.segments import compact, quarantine
+from volano.core.segments.inbox import Counts, Inbox, Row, row_counts
 from volano.core.segments.inbox import find as found_in_inbox
 from volano.core.segments.tables import segments
 
@@ -46,7 +46,14 @@ def table(of: Sequence[Row]) -> pa.Table:
     return pa.table({"id": [row.key for row in of], "payload": [row.payload for row in of]})
 
 
-def plan(of: Sequence[Row]) -> tuple[pa.Table, compact.Shelve]:
+def read(one: Row) -> bytes:
+    """Return what is in a row; a payload that begins with `bad` cannot be read."""
+    if one.payload.startswith(b"bad"):
+        raise ValueError(f"row {one.head.decode()} is bad")
+    return one.payload
+
+
+def plan(of: Sequence[Row], found: Sequence[bytes]) -> tuple[pa.Table, compact.Shelve]:
     """A segment of the rows and nothing else in its transaction."""
 
     async def shelve(tx: Tx, segment: compact.Segment) -> None:
@@ -71,6 +78,18 @@ async def stored_rows(ctx: Any) -> int:
     """Rows in all segments, as the table counts them."""
     async with ctx.db.read(HOME) as tx:
         return sum(row.rows for row in await tx.all(tx.select(segments.c.rows)))
+
+
+async def counts(ctx: Any, workspace: str = HOME) -> Counts:
+    """The rows of the stream, as they are counted."""
+    async with ctx.db.read(workspace) as tx:
+        return (await row_counts(tx))[STREAM]
+
+
+async def quarantined(ctx: Any) -> Sequence[Any]:
+    """What is in quarantine."""
+    async with ctx.db.read(HOME) as tx:
+        return await quarantine.page(tx, after="", limit=100)
 
 
 def open_inbox(ctx: Any, shelf: Shelf | None = None, **options: Any) -> Inbox:

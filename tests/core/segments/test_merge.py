@@ -15,6 +15,7 @@ from tests.core.segments.streams import (
     Shelf,
     open_inbox,
     plan,
+    read,
     row,
     rows,
     segments_of,
@@ -30,8 +31,8 @@ from volano.core.jobs.ledger import DEFAULT
 from volano.core.jobs.tables import QUEUED, in_state, jobs
 from volano.core.segments import compact, merge
 from volano.core.segments.compact import Segment
-from volano.core.segments.inbox import Row
-from volano.core.segments.merge import FEWEST, LARGEST, MOST, Stream, window
+from volano.core.segments.inbox import Row, row_counts
+from volano.core.segments.merge import FEWEST, MOST, Stream, window
 from volano.core.segments.parquet import Segments
 from volano.schemas.jobs import LeaseLost
 
@@ -59,16 +60,16 @@ async def _given(ctx: Context, worker: str) -> Job:
 async def _cut(ctx: Context, where: Where, *numbers: int) -> None:
     """One segment of these rows, in this order."""
 
-    def noted(of: Sequence[Row]) -> tuple[object, compact.Shelve]:
+    def noted(of: Sequence[Row], found: Sequence[bytes]) -> tuple[object, compact.Shelve]:
         async def shelve(tx: Tx, segment: compact.Segment) -> None:
             where.update({one.key: (segment.id, at) for at, one in enumerate(of)})
 
-        return plan(of)[0], shelve
+        return plan(of, found)[0], shelve
 
     things = open_inbox(ctx)
     for at, number in enumerate(numbers):
         await things.append(HOME, [row(number)], now_ms=1000 * numbers[0] + at)
-    await compact.compact(ctx, await _job(ctx), STREAM, noted)  # type: ignore[arg-type] # a table
+    await compact.compact(ctx, await _job(ctx), STREAM, read, noted)  # type: ignore[arg-type] # a table
 
 
 async def _cuts(ctx: Context, count: int, each: int = 3) -> Where:
@@ -98,10 +99,12 @@ async def test_merged_rows_are_found_by_the_ids_and_numbers_they_had(server: Con
     before = await segments_of(server)
     assert await merge.merge(server, await _job(server), BY_PLACE) == FEWEST
     (whole,) = await segments_of(server)
-    assert (3 * FEWEST, before[0].first_key, before[-1].last_key, before[-1].created_ms) == (
-        whole.rows, whole.first_key, whole.last_key, whole.created_ms,
-    )  # fmt: skip
-    assert _payloads(*range(3 * FEWEST)) == await _read(server, where)
+    assert whole.rows == 3 * FEWEST
+    assert whole.first_key == before[0].first_key
+    assert whole.last_key == before[-1].last_key
+    assert whole.created_ms == before[-1].created_ms
+    assert whole.unpacked_size == sum(one.unpacked_size for one in before)
+    assert await _read(server, where) == _payloads(*range(3 * FEWEST))
 
 
 async def test_what_was_merged_may_be_merged_again(server: Context) -> None:
@@ -222,39 +225,47 @@ async def test_a_segment_that_is_not_as_long_as_the_index_says_is_not_merged(
 async def test_no_row_is_lost_or_doubled_whatever_happens_at_once(
     server: Context, other_process: Context, seed: int
 ) -> None:
-    """Two processes append, some rows twice and by clocks that differ, compact and merge."""
+    """Two processes append, some rows twice, some bad, by clocks that differ; compact and merge."""
     rng, shelf = random.Random(seed), Shelf()
     where: Where = {}
 
-    def shelved(of: Sequence[Row]) -> tuple[object, compact.Shelve]:
+    def shelved(of: Sequence[Row], found: Sequence[bytes]) -> tuple[object, compact.Shelve]:
         async def shelve(tx: Tx, segment: compact.Segment) -> None:
             doubled = where.keys() & {one.key for one in of}
             assert not doubled
             where.update({one.key: (segment.id, at) for at, one in enumerate(of)})
             shelf.contents.update({one.key: one.content for one in of})
 
-        return plan(of)[0], shelve
+        return plan(of, found)[0], shelve
 
     async def act(ctx: Context, worker: str) -> None:
         things = open_inbox(ctx, shelf)
         for _ in range(40):
             numbers = [rng.randrange(60) for _ in range(rng.randrange(1, 4))]
-            await things.append(HOME, rows(*numbers), now_ms=rng.choice([1, 5, 5, 10_000]))
+            sent = [row(n, b"bad %d" % n if n % 7 == 0 else None) for n in numbers]
+            await things.append(HOME, sent, now_ms=rng.choice([1, 5, 5, 10_000]))
             work = rng.choice([compact.compact, compact.compact, merge.merge])
             job = await _given(ctx, worker)
             try:
                 if work is merge.merge:
                     await merge.merge(ctx, job, BY_PLACE)
                 else:
-                    await compact.compact(ctx, job, STREAM, shelved)  # type: ignore[arg-type]
+                    await compact.compact(ctx, job, STREAM, read, shelved)  # type: ignore[arg-type]
             except (compact.RowsMoved, merge.SegmentsMerged):
                 pass
 
     await asyncio.gather(act(server, "wrk_a"), act(other_process, "wrk_b"))
-    await compact.compact(server, await _given(server, "wrk_a"), STREAM, shelved)  # type: ignore[arg-type]
+    await compact.compact(server, await _given(server, "wrk_a"), STREAM, read, shelved)  # type: ignore[arg-type]
     expected = {key: one for key, one in _payloads(*range(60)).items() if key in where}
-    assert len(where) == await stored_rows(server)
-    assert expected == await _read(server, where)
+    assert await stored_rows(server) == len(where)
+    assert await _read(server, where) == expected
+    bad = {row(n).key for n in range(0, 60, 7)}
+    assert where.keys() & bad == set()
+    async with server.db.read(HOME) as tx:
+        counts = (await row_counts(tx))[STREAM]
+    assert counts.waiting == 0
+    assert 0 < counts.quarantined <= len(bad)
+    assert counts.total == len(where) + counts.quarantined
 
 
 async def _blobs(ctx: Context) -> set[str]:
@@ -263,23 +274,61 @@ async def _blobs(ctx: Context) -> set[str]:
 
 SEGMENTS = st.lists(
     st.builds(
-        Segment, id=st.just("seg"), blob=st.just("b3_"), size=st.integers(1, LARGEST),
-        rows=st.integers(1, 60), first_key=st.just(""), last_key=st.just(""), created_ms=st.just(0),
+        Segment,
+        id=st.just("seg"),
+        blob=st.just("b3_"),
+        size=st.just(1),
+        unpacked_size=st.integers(1, 600),
+        rows=st.integers(1, 60),
+        first_key=st.just(""),
+        last_key=st.just(""),
+        created_ms=st.just(0),
     ),
     max_size=40,
-)  # fmt: skip
+)
 
 
 @given(SEGMENTS)
 def test_a_window_is_worth_its_merge(found: list[Segment]) -> None:
-    chosen = window(found, 100)
+    chosen = window(found, rows=100, size=1000)
     if chosen:
         assert any(found[n : n + len(chosen)] == chosen for n in range(len(found)))
         held = [one.rows for one in chosen]
         assert FEWEST <= len(chosen) <= MOST
         assert sum(held) <= 100
-        assert sum(one.size for one in chosen) <= LARGEST
+        assert sum(one.unpacked_size for one in chosen) <= 1000
         assert 2 * max(held) <= sum(held)
+
+
+async def test_a_merge_takes_no_more_than_the_bytes_that_a_segment_may_have(
+    server: Context,
+) -> None:
+    """Zeros pack well: the blobs are small, and what they unpack to is not."""
+    settings = replace(server.settings, segment_bytes=10 * 2**20)
+    ctx, things = replace(server, settings=settings), open_inbox(server)
+    for number in range(16):
+        await things.append(HOME, [row(number, bytes(2**20))], now_ms=number)
+        await compact.compact(ctx, await _job(ctx), STREAM, read, plan)
+    assert sum(one.size for one in await segments_of(ctx)) < 2**20
+
+    assert await merge.request_due(ctx, BY_PLACE) == 1
+    merged = await merge.merge(ctx, await _given(ctx, "wrk_a"), BY_PLACE)
+
+    whole, *others = await segments_of(ctx)
+    assert merged == 9
+    assert 9 * 2**20 < whole.unpacked_size <= settings.segment_bytes
+    assert [one.rows for one in others] == [1] * 7
+
+
+async def test_segments_of_many_bytes_are_not_small_however_few_rows_they_have(
+    server: Context,
+) -> None:
+    for number in range(FEWEST):
+        await _cut(server, {}, 10 + number)
+    (each,) = {one.unpacked_size for one in await segments_of(server)}
+    for size, asked_for in ((2 * each - 1, 0), (FEWEST * each - 1, 0), (FEWEST * each, 1)):
+        ctx = replace(server, settings=replace(server.settings, segment_bytes=size))
+        assert await merge.request_due(ctx, BY_PLACE) == asked_for
 
 
 def test_a_quiet_day_ends_in_few_segments_and_few_rewrites() -> None:
@@ -287,11 +336,13 @@ def test_a_quiet_day_ends_in_few_segments_and_few_rewrites() -> None:
     found: list[Segment] = []
     written = 0
     for number in range(17_280):
-        found.append(Segment(str(number), "b3_", 6000, 1, "", "", number))
-        while number % 12 == 0 and (chosen := window(found, 50_000)):
+        found.append(Segment(str(number), "b3_", 6000, 1000, 1, "", "", number))
+        while number % 12 == 0 and (chosen := window(found, rows=50_000, size=64 * 2**20)):
             at = found.index(chosen[0])
             held = sum(one.rows for one in chosen)
-            found[at : at + len(chosen)] = [replace(chosen[0], rows=held, size=6000 + 200 * held)]
+            found[at : at + len(chosen)] = [
+                replace(chosen[0], rows=held, unpacked_size=1000 * held)
+            ]
             written += held
     assert sum(one.rows for one in found) == 17_280
     assert len(found) <= 40

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -16,8 +16,8 @@ import structlog
 
 from volano.core.blobs import references
 from volano.core.db import EVERYWHERE, Tx, now_ms
-from volano.core.jobs.tables import ENDED
-from volano.core.segments import parquet
+from volano.core.jobs.tables import DEAD, ENDED
+from volano.core.segments import parquet, quarantine
 from volano.core.segments.inbox import Row, drop, take
 from volano.core.segments.parquet import Place
 from volano.core.segments.tables import inbox, merges, segments
@@ -35,11 +35,19 @@ _PROBED = 2000  # keys in one look of `flush`
 _IDS = 10_000  # in one statement: both databases take some 32,000 parameters
 _ID = segments.c.id
 
+T = TypeVar("T")
+
 
 class StillMoving(Unavailable):
     """What arrived last was not put on the shelf within {seconds} s."""
 
     remedy = "Is a worker running? `volano up --role worker` starts one; then try again."
+
+
+class CompactionFailed(Unavailable):
+    """What arrived last cannot be put on the shelf: {reason}."""
+
+    remedy = "`volano doctor` tells more; once the cause is gone, requeue the job {job}."
 
 
 class RowsMoved(Unavailable):
@@ -50,14 +58,16 @@ class RowsMoved(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stored segment: `size` in bytes, keys from `first_key` to `last_key`.
+    """A stored segment, with keys from `first_key` to `last_key`.
 
-    `created_ms` is when its youngest row was received.
+    `size` are the bytes of its blob, `unpacked_size` those of its rows in memory; `created_ms` is
+    when its youngest row was received.
     """
 
     id: str
     blob: str
     size: int
+    unpacked_size: int
     rows: int
     first_key: str
     last_key: str
@@ -72,33 +82,72 @@ async def compact(
     ctx: Context,
     job: Job,
     stream: str,
-    plan: Callable[[Sequence[Row]], tuple[pa.Table, Shelve]],
+    read: Callable[[Row], T],
+    plan: Callable[[Sequence[Row], Sequence[T]], tuple[pa.Table, Shelve]],
 ) -> int:
-    """Move the oldest rows of a stream into one segment; how many. Idempotent: moved rows are gone.
+    """Move the oldest rows of a stream into one segment; return how many are not waiting any more.
 
-    `plan` turns rows into the segment's columns and what to do in the transaction; it runs in a
-    thread.
+    `read` looks at one row: where it raises, that row goes into quarantine, and the others move.
+    `plan` turns those, with what was read of them, into the segment's columns and what to do in the
+    transaction. Both run in a thread. Idempotent: moved rows are gone.
 
     Raises: RowsMoved (two workers at once: the slower one tries again and finds nothing).
     """
+    limits = {"rows": ctx.settings.segment_rows, "size": ctx.settings.segment_bytes}
     async with ctx.db.read(job.workspace) as tx:
-        rows = await take(tx, stream, ctx.settings.segment_rows)
-    if not rows:
+        waiting = await take(tx, stream, **limits)
+    if not waiting:
         return 0
-    table, shelve = await asyncio.to_thread(plan, rows)
-    data = await asyncio.to_thread(parquet.encode, table)
-    blob = await ctx.blobs.put(job.workspace, data)
-    keys = sorted(row.key for row in rows)
-    newest_ms = max(row.received_ms for row in rows)
-    segment = Segment(new_id("seg"), blob, len(data), len(rows), keys[0], keys[-1], newest_ms)
+    rows, found, reasons = await asyncio.to_thread(_sort_out, waiting, read)
+    segment = shelve = None
+    if rows:
+        table, shelve = await asyncio.to_thread(plan, rows, found)
+        segment = await _store(ctx, job.workspace, rows, table)
     async with job.finish(ctx) as tx:
-        moved = await drop(tx, stream, keys)
-        if moved != len(rows):
-            raise RowsMoved(missing=len(rows) - moved, rows=len(rows))
-        await add(tx, stream, segment)
-        await shelve(tx, segment)
-    log.info("compacted", stream=stream, segment=segment.id, rows=len(rows), bytes=len(data))
-    return len(rows)
+        await quarantine.add(tx, stream, reasons)
+        if segment and shelve:
+            moved = await drop(tx, stream, sorted(row.key for row in rows))
+            if moved != len(rows):
+                raise RowsMoved(missing=len(rows) - moved, rows=len(rows))
+            await add(tx, stream, segment)
+            await shelve(tx, segment)
+    facts = {"stream": stream, "workspace": job.workspace}
+    if segment:
+        log.info("compacted", segment=segment.id, rows=len(rows), bytes=segment.size, **facts)
+    if reasons:
+        reason = next(iter(reasons.values()))
+        log.warning("quarantined", rows=len(reasons), reason=reason, **facts)
+    return len(waiting)
+
+
+def _sort_out(
+    waiting: Sequence[Row], read: Callable[[Row], T]
+) -> tuple[list[Row], list[T], dict[str, str]]:
+    """Read rows one by one; return those that can be, what is in them, and why others cannot."""
+    rows, found, reasons = [], [], {}
+    for row in waiting:
+        try:
+            found.append(read(row))
+        except Exception as error:  # noqa: BLE001 - the boundary of a row: the others go on
+            reasons[row.key] = quarantine.reason_of(error)
+        else:
+            rows.append(row)
+    return rows, found, reasons
+
+
+async def _store(ctx: Context, workspace: str, rows: Sequence[Row], table: pa.Table) -> Segment:
+    """Store rows as a blob; return the segment that it is once it is in the index."""
+    data = await asyncio.to_thread(parquet.encode, table)
+    return Segment(
+        id=new_id("seg"),
+        blob=await ctx.blobs.put(workspace, data),
+        size=len(data),
+        unpacked_size=table.nbytes,
+        rows=len(rows),
+        first_key=min(row.key for row in rows),
+        last_key=max(row.key for row in rows),
+        created_ms=max(row.received_ms for row in rows),
+    )
 
 
 async def add(tx: Tx, stream: str, segment: Segment) -> None:
@@ -109,7 +158,7 @@ async def add(tx: Tx, stream: str, segment: Segment) -> None:
 
 
 async def holding(tx: Tx, stream: str, key: str) -> list[Segment]:
-    """The segments whose range of keys includes this key, newest first."""
+    """List the segments whose range of keys includes this key, newest first."""
     query = tx.select(segments).where(
         segments.c.stream == stream, segments.c.first_key <= key, segments.c.last_key >= key
     )
@@ -118,14 +167,14 @@ async def holding(tx: Tx, stream: str, key: str) -> list[Segment]:
 
 
 async def newest(tx: Tx, stream: str, limit: int) -> list[Segment]:
-    """The stream's latest segments, newest first."""
+    """List the stream's latest segments, newest first."""
     query = tx.select(segments).where(segments.c.stream == stream)
     rows = await tx.all(query.order_by(segments.c.created_ms.desc()).limit(limit))
     return [_segment(row) for row in rows]
 
 
 async def every(tx: Tx, stream: str | None = None) -> list[Segment]:
-    """All segments of a stream, or of every stream, oldest first."""
+    """List all segments of a stream, or of every stream, oldest first."""
     query = tx.select(segments)
     if stream is not None:
         query = query.where(segments.c.stream == stream)
@@ -133,7 +182,7 @@ async def every(tx: Tx, stream: str | None = None) -> list[Segment]:
 
 
 async def places(tx: Tx, ids: Sequence[str]) -> dict[str, Place]:
-    """Where the first row of each of these segments stands now, whatever it was merged into."""
+    """Return where the first row of each segment stands now, whatever it was merged into."""
     found: dict[str, Place] = {}
     for first in range(0, len(ids), _IDS):
         some = ids[first : first + _IDS]
@@ -151,7 +200,7 @@ def _segment(row: sa.Row[Any]) -> Segment:
 
 
 async def request_due(ctx: Context, stream: str, topic: str) -> int:
-    """Ask for the compaction of every workspace's rows that are old or many; how many asked for.
+    """Ask for the compaction of every workspace's rows that are old or many; return how many.
 
     One compaction of a stream and workspace is open at a time, however often this asks.
     """
@@ -163,53 +212,57 @@ async def request_due(ctx: Context, stream: str, topic: str) -> int:
 
 
 async def flush(ctx: Context, workspace: str, stream: str, topic: str) -> None:
-    """Have every row that is acknowledged by now moved into segments, and wait for that.
+    """Move every row into segments that is acknowledged by now, and wait until that is done.
 
     No clock says which rows these are: a row is acknowledged when it is committed, so whatever was
     acknowledged before the call is seen here, and waited for by its key. Clocks of processes may
-    differ by any amount.
+    differ by any amount. Rows in quarantine are not waited for.
 
-    Raises: StillMoving (no worker did it in time).
+    Raises: StillMoving (no worker did it in time), CompactionFailed (for good: it would again).
     """
     until = asyncio.get_running_loop().time() + _PATIENCE_S
     async with ctx.db.read(workspace) as tx:
-        left = await _keys(tx, stream)
-    job = None
+        left = await _waiting_keys(tx, stream)
+    job = ""
     while left:
         if asyncio.get_running_loop().time() >= until:
             raise StillMoving(seconds=_PATIENCE_S)
-        if job is None or await _has_ended(ctx, workspace, job):
+        if not job or await _has_ended(ctx, workspace, job):
             async with ctx.db.begin(workspace) as tx:
-                job = await ctx.jobs.send(tx, topic, {})
+                job = await ctx.jobs.send_unless_open(tx, topic, {}, key=topic)
         await asyncio.sleep(_LOOK_S)
         async with ctx.db.read(workspace) as tx:
             left = await _unmoved(tx, stream, left)
 
 
-async def _keys(tx: Tx, stream: str) -> list[str]:
-    """The keys of all rows that wait, in the order in which they will be taken."""
-    query = tx.select(inbox.c.key).where(inbox.c.stream == stream)
+async def _has_ended(ctx: Context, workspace: str, job: str) -> bool:
+    """Tell whether a compaction has ended. Raises: CompactionFailed (it did for good)."""
+    async with ctx.db.read(workspace) as tx:
+        info = await ctx.jobs.find(tx, job)
+    if info.state == DEAD:
+        raise CompactionFailed(job=job, reason=(info.failure or {}).get("message", ""))
+    return info.state in ENDED
+
+
+async def _waiting_keys(tx: Tx, stream: str) -> list[str]:
+    """Return the keys of all rows that wait, in the order in which they will be taken."""
+    query = tx.select(inbox.c.key).where(inbox.c.stream == stream, inbox.c.reason.is_(None))
     return [row.key for row in await tx.all(query.order_by(inbox.c.received_ms, inbox.c.key))]
 
 
 async def _unmoved(tx: Tx, stream: str, keys: list[str]) -> list[str]:
-    """The keys up to the last one that still waits; what is taken last is looked at first."""
+    """Return the keys up to the last one that still waits; look first at what is taken last."""
     while keys:
         last = keys[-_PROBED:]
-        query = tx.select(inbox.c.key).where(inbox.c.stream == stream, inbox.c.key.in_(last))
-        if await tx.one(query.limit(1)):
+        waits = inbox.c.stream == stream, inbox.c.reason.is_(None), inbox.c.key.in_(last)
+        if await tx.one(tx.select(inbox.c.key).where(*waits).limit(1)):
             return keys
         keys = keys[:-_PROBED]
     return keys
 
 
-async def _has_ended(ctx: Context, workspace: str, job: str) -> bool:
-    async with ctx.db.read(workspace) as tx:
-        return (await ctx.jobs.find(tx, job)).state in ENDED
-
-
 async def _due(ctx: Context, stream: str) -> list[str]:
-    """The workspaces whose oldest row is old, by the database's clock, or whose rows are many.
+    """Return the workspaces whose oldest row is old by the database's clock, or rows are many.
 
     Rows carry the time of the process that took them: one that is ahead by more than the age is
     not waited for.
@@ -222,6 +275,7 @@ async def _due(ctx: Context, stream: str) -> list[str]:
         count >= ctx.settings.segment_rows,
     )
     async with ctx.db.read(EVERYWHERE) as tx:
-        query = tx.select(inbox.c.workspace).where(inbox.c.stream == stream)
+        waits = inbox.c.stream == stream, inbox.c.reason.is_(None)
+        query = tx.select(inbox.c.workspace).where(*waits)
         rows = await tx.all(query.group_by(inbox.c.workspace).having(is_due))
     return [row.workspace for row in rows]

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -38,6 +40,16 @@ class Row(Struct, frozen=True, gc=False):
     """Whose row it is, so that counts include what has not left the inbox yet."""
     received_ms: int = 0
     batch: int = 0
+    reason: str | None = None
+    """Why it is in quarantine; None: it waits for a segment."""
+
+
+class Counts(NamedTuple):
+    """Rows of one stream: what waits for a segment, what is in quarantine, and all there are."""
+
+    waiting: int
+    quarantined: int
+    total: int
 
 
 class Stored(Struct, frozen=True, gc=False):
@@ -185,23 +197,38 @@ async def find(tx: Tx, stream: str, keys: Collection[str]) -> dict[str, Row]:
     return {row.key: _row(row) for row in await tx.all(query)}
 
 
-async def take(tx: Tx, stream: str, limit: int) -> list[Row]:
-    """Return the oldest rows of the stream, at most `limit`; they stay until `drop`."""
-    query = tx.select(inbox).where(inbox.c.stream == stream)
-    query = query.order_by(inbox.c.received_ms, inbox.c.key).limit(limit)
+async def take(tx: Tx, stream: str, *, rows: int, size: int) -> list[Row]:
+    """Return the oldest waiting rows of the stream; they stay until `drop`.
+
+    They are at most `rows`, and of at most `size` bytes unless the first is larger: what is beyond
+    that is not read, only its length.
+    """
+    waits = inbox.c.stream == stream, inbox.c.reason.is_(None)
+    order = inbox.c.received_ms, inbox.c.key
+    length = sa.func.length(inbox.c.head) + sa.func.length(inbox.c.payload)
+    lengths = await tx.all(tx.select(length).where(*waits).order_by(*order).limit(rows))
+    ends = list(accumulate(row[0] for row in lengths))
+    fitting = max(1, bisect_right(ends, size))
+    query = tx.select(inbox).where(*waits).order_by(*order).limit(fitting)
     return [_row(row) for row in await tx.all(query)]
 
 
-async def row_counts(tx: Tx) -> dict[str, tuple[int, int]]:
-    """Return, by stream, the rows that wait in the inbox and all rows there are, at one moment."""
-    zero = sa.literal(0)
-    waits = tx.select(inbox.c.stream, sa.func.count().label("n"), zero.label("moved"))
-    moved = tx.select(segments.c.stream, zero.label("n"), sa.func.sum(segments.c.rows))
-    both = (waits.group_by(inbox.c.stream), moved.group_by(segments.c.stream))
-    found: dict[str, tuple[int, int]] = {}
-    for row in await tx.all(tx.union_all(*both)):
-        waiting, every = found.get(row.stream, (0, 0))
-        found[row.stream] = (waiting + row.n, every + row.n + int(row.moved))
+async def row_counts(tx: Tx) -> dict[str, Counts]:
+    """Return the rows there are by stream, counted at one moment."""
+    zero, held = sa.literal(0), sa.func.count(inbox.c.reason)
+    there = tx.select(
+        inbox.c.stream,
+        (sa.func.count() - held).label("waiting"),
+        held.label("quarantined"),
+        zero.label("moved"),
+    )
+    moved = tx.select(segments.c.stream, zero, zero, sa.func.sum(segments.c.rows))
+    both = tx.union_all(there.group_by(inbox.c.stream), moved.group_by(segments.c.stream))
+    found: dict[str, Counts] = {}
+    for row in await tx.all(both):
+        waiting, quarantined, total = found.get(row.stream, (0, 0, 0))
+        total += row.waiting + row.quarantined + int(row.moved)
+        found[row.stream] = Counts(waiting + row.waiting, quarantined + row.quarantined, total)
     return found
 
 
@@ -231,4 +258,13 @@ async def of_subject(tx: Tx, stream: str, subject: str) -> list[Row]:
 
 
 def _row(row: sa.Row[Any]) -> Row:
-    return Row(row.key, row.content, row.head, row.payload, row.subject, row.received_ms, row.batch)
+    return Row(
+        row.key,
+        row.content,
+        row.head,
+        row.payload,
+        row.subject,
+        row.received_ms,
+        row.batch,
+        row.reason,
+    )

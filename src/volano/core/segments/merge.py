@@ -37,8 +37,6 @@ FEWEST = 8
 """Segments that are worth a merge; also how many small ones a quiet stream is left with."""
 MOST = 256
 """Segments in one merge."""
-LARGEST = 32 * 2**20
-"""Bytes of a merged segment: what one job holds in memory, some times over."""
 
 
 class SegmentsMerged(Unavailable):
@@ -65,56 +63,62 @@ class Stream:
 
 
 def handlers(streams: Iterable[Stream]) -> Handlers:
-    """What works on MERGE, for these streams."""
+    """Return what works on MERGE, for these streams."""
     by_name = {stream.name: stream for stream in streams}
     made = Handlers()
 
     @made.on(MERGE)
     async def merge_stream(ctx: Context, job: Job) -> None:
-        """Idempotent by the index: what was merged is not in it any more."""
+        """Merge one stream. Idempotent by the index: what was merged is not in it any more."""
         await merge(ctx, job, by_name[job.payload["stream"]])
 
     return made
 
 
 async def request_due(ctx: Context, stream: Stream) -> int:
-    """Ask for a merge in every workspace with enough small segments; how many asked for."""
-    small = segments.c.rows <= ctx.settings.segment_rows // 2
+    """Ask for a merge in every workspace with enough small segments; return how many."""
+    few = segments.c.rows <= ctx.settings.segment_rows // 2
+    small = segments.c.unpacked_size <= ctx.settings.segment_bytes // 2
     async with ctx.db.read(EVERYWHERE) as tx:
-        query = tx.select(segments.c.workspace).where(segments.c.stream == stream.name, small)
+        query = tx.select(segments.c.workspace).where(segments.c.stream == stream.name, few, small)
         query = query.group_by(segments.c.workspace).having(sa.func.count() >= FEWEST)
         found = [row.workspace for row in await tx.all(query)]
     return sum([await _request(ctx, workspace, stream) for workspace in found])
 
 
 async def _request(ctx: Context, workspace: str, stream: Stream) -> bool:
-    async with ctx.db.read(workspace) as tx:
-        if not window(await compact.every(tx, stream.name), ctx.settings.segment_rows):
-            return False
+    if not await _window(ctx, workspace, stream):
+        return False
     async with ctx.db.begin(workspace) as tx:
         facts = {"stream": stream.name}
         await ctx.jobs.send_unless_open(tx, MERGE, facts, key=f"{MERGE}:{stream.name}")
     return True
 
 
-def window(found: Sequence[Segment], rows: int) -> list[Segment]:
-    """The oldest neighbours that should become one segment; none where no merge is worth its work.
+async def _window(ctx: Context, workspace: str, stream: Stream) -> list[Segment]:
+    limits = {"rows": ctx.settings.segment_rows, "size": ctx.settings.segment_bytes}
+    async with ctx.db.read(workspace) as tx:
+        return window(await compact.every(tx, stream.name), **limits)
 
-    They are FEWEST to MOST, fit into `rows` and LARGEST, and the largest holds at most half of
-    their rows: so a row is written again only when its segment at least doubles.
+
+def window(found: Sequence[Segment], *, rows: int, size: int) -> list[Segment]:
+    """Return the oldest neighbours that should become one segment; none if that is not worth it.
+
+    They are FEWEST to MOST and hold at most `rows`, of at most `size` bytes in memory. The largest
+    holds at most half of these: so a row is written again only when its segment at least doubles.
     """
     for start in range(len(found) - FEWEST + 1):
-        if count := _worthwhile(found[start : start + MOST], rows):
+        if count := _worthwhile(found[start : start + MOST], rows, size):
             return list(found[start : start + count])
     return []
 
 
-def _worthwhile(neighbours: Sequence[Segment], rows: int) -> int:
-    """How many of them, from the first on, should become one segment: the most, or none."""
-    held = size = largest = most = 0
+def _worthwhile(neighbours: Sequence[Segment], rows: int, size: int) -> int:
+    """Return how many of them, from the first on, should become one segment: the most, or none."""
+    held = taken = largest = most = 0
     for count, segment in enumerate(neighbours, 1):
-        held, size = held + segment.rows, size + segment.size
-        if held > rows or size > LARGEST:
+        held, taken = held + segment.rows, taken + segment.unpacked_size
+        if held > rows or taken > size:
             break
         largest = max(largest, segment.rows)
         if count >= FEWEST and 2 * largest <= held:
@@ -123,13 +127,12 @@ def _worthwhile(neighbours: Sequence[Segment], rows: int) -> int:
 
 
 async def merge(ctx: Context, job: Job, stream: Stream) -> int:
-    """Make one segment of the oldest small neighbours; how many it holds. Idempotent.
+    """Make one segment of the oldest small neighbours; return how many it holds. Idempotent.
 
     Raises: SegmentsMerged (two workers at once: the slower one tries again with what is left),
         BlobMissing, BlobCorrupt, SegmentDiffers.
     """
-    async with ctx.db.read(job.workspace) as tx:
-        parts = window(await compact.every(tx, stream.name), ctx.settings.segment_rows)
+    parts = await _window(ctx, job.workspace, stream)
     if not parts:
         return 0
     sources = [await ctx.blobs.get(job.workspace, part.blob) for part in parts]
@@ -155,6 +158,7 @@ def _whole(parts: Sequence[Segment], blob: str, size: int) -> Segment:
         id=new_id("seg"),
         blob=blob,
         size=size,
+        unpacked_size=sum(part.unpacked_size for part in parts),
         rows=sum(part.rows for part in parts),
         first_key=min(part.first_key for part in parts),
         last_key=max(part.last_key for part in parts),
@@ -174,7 +178,7 @@ async def _replace(tx: Tx, stream: Stream, parts: Sequence[Segment], whole: Segm
 
 
 async def _lead(tx: Tx, parts: Sequence[Segment], whole: str) -> None:
-    """Have the ids of the parts, and of what was merged into them, lead to the whole."""
+    """Make the ids of the parts, and of what was merged into them, lead to the whole."""
     starts = list(accumulate((part.rows for part in parts[:-1]), initial=0))
     for part, start in zip(parts, starts, strict=True):
         moved = {"segment": whole, "first_row": merges.c.first_row + start}

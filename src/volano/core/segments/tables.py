@@ -17,7 +17,15 @@ inbox = sa.Table(
     sa.Column("payload", sa.LargeBinary, nullable=False),
     sa.Column("received_ms", sa.BigInteger, nullable=False),
     sa.Column("batch", sa.BigInteger, nullable=False),  # which commit brought it: random
-    sa.Index("inbox_oldest", "stream", "workspace", "received_ms"),
+    sa.Column("reason", sa.String(500)),  # why it is in quarantine; null: it waits for a segment
+    sa.Index(
+        "inbox_oldest",
+        "stream",
+        "workspace",
+        "received_ms",
+        sqlite_where=sa.text("reason IS NULL"),
+        postgresql_where=sa.text("reason IS NULL"),
+    ),
 )
 segments = sa.Table(
     "segments",
@@ -27,6 +35,7 @@ segments = sa.Table(
     sa.Column("stream", sa.String(32), nullable=False),
     *blob_column("blob"),
     sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("unpacked_size", sa.BigInteger, nullable=False),
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("first_key", Uuid16, nullable=False),
     sa.Column("last_key", Uuid16, nullable=False),
