@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App
 
 from volano.cli import render
-from volano.cli.errors import Misuse
+from volano.cli.misuse import Misuse
 from volano.cli.render import Columns
 from volano.cli.terminal import Here, Limit, note
 
