@@ -32,6 +32,7 @@ ENVIRONMENT_ALLOWED = {"core/settings.py", "sdk/config.py", "harness/child.py"}
 BROAD_EXCEPT_ALLOWED = {
     "core/http/app.py": "the boundary of a request",
     "core/jobs/worker.py": "the boundary of a job",
+    "core/segments/compact.py": "the boundary of a row",
     "hosting/launcher.py": "the end of a process",
     "harness/phases.py": "the boundary of a user's code",
 }
