@@ -43,11 +43,19 @@ async def test_a_list_is_answered_drawing_by_drawing(connect: Connect) -> None:
     assert [one["stored"] for one in answer.json()] == [True, False]
 
 
-@pytest.mark.parametrize("count", [0, 51])
-async def test_a_list_has_1_to_50_drawings(connect: Connect, count: int) -> None:
+@pytest.mark.parametrize(("count", "status"), [(0, 422), (1, 201), (50, 201), (51, 422)])
+async def test_a_list_has_1_to_50_drawings(connect: Connect, count: int, status: int) -> None:
     body = msgspec.json.encode([drawing("square")] * count)
     answer = await (await connect("contributor")).post("/drawings", content=body)
-    assert answer.status_code == 422
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(("count", "status"), [(0, 422), (1, 201), (200, 201), (201, 422)])
+async def test_an_import_has_1_to_200_drawings(connect: Connect, count: int, status: int) -> None:
+    given = msgspec.to_builtins(imports(["square"], ["ada"]))
+    given["drawings"] *= count
+    answer = await (await connect("admin")).post("/drawings/import", json=given)
+    assert answer.status_code == status
 
 
 async def test_packed_drawings_are_the_same_drawings(connect: Connect) -> None:
