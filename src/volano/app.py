@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 import uvloop
 
 from volano import __version__
 from volano.accounts import api as accounts_api
+from volano.accounts import authentication
 from volano.accounts import service as accounts
-from volano.accounts.authentication import KeyCache, authorise
-from volano.accounts.secrets import Pepper, pepper
 from volano.core import http, process, telemetry
 from volano.core.blobs import open_blobs
 from volano.core.bus import open_bus
 from volano.core.compute import open_compute
 from volano.core.context import Context
-from volano.core.db import EVERYWHERE, Database
+from volano.core.db import Database
 from volano.core.http import app as http_app
 from volano.core.http import idempotency
 from volano.core.http.server import About
-from volano.core.jobs import Handlers, Ledger, Worker, ledger
-from volano.core.metrics import Level, Metrics
-from volano.core.segments import compact, inbox, merge
+from volano.core.jobs import Handlers, Ledger, Worker
+from volano.core.metrics import Metrics
+from volano.core.segments import compact, merge
 from volano.core.segments.parquet import Segments
 from volano.core.settings import Settings
 from volano.core.settings import read as read_settings
@@ -41,13 +40,11 @@ from volano.labeling import api as labeling_api
 from volano.labeling import service as labeling
 from volano.labeling import worker as labeling_worker
 from volano.loop import api as loop_api
-from volano.loop import upkeep
+from volano.loop import overview, upkeep
 from volano.loop import worker as loop_worker
 from volano.migrations.run import check as check_revision
 from volano.migrations.run import migrate
 from volano.registry import api as registry_api
-from volano.registry import service as registry
-from volano.schemas.common import utc_now
 from volano.schemas.errors import VolanoError
 from volano.schemas.loop import Diagnosis
 from volano.serving import api as serving_api
@@ -74,8 +71,7 @@ log = structlog.get_logger("app")
 Role = Literal["all", "api", "worker"]
 """What one `volano up` runs."""
 
-_FORGET_EVERY_S = 3600.0
-_SILENT = 5  # sweeps, and seconds, without a sign of life of a worker
+_EXPIRED_EVERY_S = 3600.0
 
 WORKSPACE = "default"
 """The workspace that a new server begins with."""
@@ -107,7 +103,7 @@ HANDLERS = Handlers(
 
 @asynccontextmanager
 async def open_context(settings: Settings) -> AsyncIterator[Context]:
-    """Everything that the verbs need, open; closed at the end in the order of dependence.
+    """Open everything that the verbs need; close it at the end in the order of dependence.
 
     Raises: DatabaseUnavailable, BadSetting, BadSecret.
     """
@@ -140,10 +136,9 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             jobs=Ledger(bus),
             compute=compute,
             metrics=metrics,
-            authorise=authorise,
+            authorise=authentication.authorise,
             parts={
-                Pepper: pepper(settings),
-                KeyCache: KeyCache(settings.key_cache_s),
+                authentication.State: authentication.open_state(settings),
                 data.State: records,
                 labeling.State: labeling.open_state(settings),
                 Segments: segments,
@@ -178,61 +173,23 @@ class Server:
 
 
 def build_api(ctx: Context, *, fallback: ASGIApp | None = None) -> http_app.Api:
-    """The HTTP side of every stage on one Context."""
+    """Build the HTTP side of every stage on one Context."""
     text = "Collect, store, train, serve and explain, on one server of your own."
-    about = About(version=__version__, text=text, roles=_roles, counts=_counts, levels=_levels)
+    about = About(
+        version=__version__,
+        text=text,
+        roles=overview.roles,
+        counts=overview.counts,
+        levels=overview.levels,
+    )
     return http_app.build(ctx, ROUTES, about=about, fallback=fallback)
-
-
-async def _roles(ctx: Context) -> list[str]:
-    """What of this server runs, wherever it does."""
-    async with ctx.db.read(EVERYWHERE) as tx:
-        heard = await ledger.heard_s(tx)
-    # Several signs of life may be late before it is a worker that is gone.
-    silent = heard is None or heard > _SILENT * ctx.settings.jobs_sweep_s + _SILENT
-    return ["api", "no worker heard" if silent else "worker"]
-
-
-async def _counts(ctx: Context) -> dict[str, int]:
-    """What the first page says that goes on here: nothing that tells who does it."""
-    midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
-    async with ctx.db.read(EVERYWHERE) as tx:
-        runs = await registry.run_states(tx)
-        today = await inbox.received_since(tx, data.STREAM, round(midnight.timestamp() * 1000))
-    endpoints = len(ctx.part(Routing).sequences())
-    return {
-        "drawing today" if today == 1 else "drawings today": today,
-        "run waiting" if runs.get("queued") == 1 else "runs waiting": runs.get("queued", 0),
-        "run going on" if runs.get("running") == 1 else "runs going on": runs.get("running", 0),
-        "endpoint answering" if endpoints == 1 else "endpoints answering": endpoints,
-    }
-
-
-async def _levels(ctx: Context) -> list[Level]:
-    """What an operator watches that is in the database and not in one process."""
-    async with ctx.db.read(EVERYWHERE) as tx:
-        jobs = await ledger.census(tx)
-        streams = await inbox.row_counts(tx)
-        runs = await registry.run_states(tx)
-    text = "Jobs that wait, run, or failed for good"
-    levels = [
-        Level("volano_jobs", text, row.n, {"topic": row.topic, "state": row.state}) for row in jobs
-    ]
-    for name, (waiting, quarantined, every) in streams.items():
-        of = {"stream": name}
-        levels.append(Level("volano_inbox_rows", "Rows that wait for a segment", waiting, of))
-        text = "Rows that cannot be read: `volano data quarantine ls`"
-        levels.append(Level("volano_rows_quarantined", text, quarantined, of))
-        text = "Rows that were kept: drawings (records), logged predictions"
-        levels.append(Level("volano_rows_total", text, every, of, "counter"))
-    return levels + [Level("volano_runs", "Runs", n, {"state": state}) for state, n in runs.items()]
 
 
 @asynccontextmanager
 async def following(ctx: Context) -> AsyncIterator[None]:
     """Keep this process's endpoints as the database says, while the block runs."""
     await serving.follow_changes(ctx)
-    async with _all_beside(_follow(ctx), process.measure(ctx.metrics, "api")):
+    async with _beside(_follow(ctx), process.measure(ctx.metrics, "api")):
         yield
 
 
@@ -243,50 +200,48 @@ async def _follow(ctx: Context) -> None:
             with suppress(TimeoutError):  # a doorbell may be lost: look all the same
                 async with asyncio.timeout(ctx.settings.serving_poll_s):
                     await anext(changes)
-            await _unless_refused(serving.follow_changes(ctx), "endpoints not followed")
+            await _try(serving.follow_changes(ctx), "endpoints not followed")
 
 
 async def work(ctx: Context, stop: asyncio.Event) -> None:
     """Do the jobs of the ledger until `stop`; those that run then get some seconds to end."""
     # A little less than the processes have, so that what is given back is written down.
     worker = Worker(ctx, HANDLERS, drain_s=ctx.settings.http_drain_s * 0.8)
-    measured = process.measure(ctx.metrics, "worker")
-    rounds = (_sweep(ctx), _tidy(ctx), _forget(ctx), measured)
-    async with _all_beside(*rounds), _beside(worker.run()) as working:
+    rounds = request_compactions(ctx), request_merges(ctx), delete_expired(ctx)
+    async with _beside(*rounds, process.measure(ctx.metrics, "worker"), worker.run()) as tasks:
         await stop.wait()
         worker.stop()
-        await working
+        await tasks[-1]
 
 
-async def _sweep(ctx: Context) -> None:
-    """What no message asks for: rows that got old in an inbox, runs that nobody will end."""
+async def request_compactions(ctx: Context) -> None:
+    """Send for the rows that got old in an inbox, and end the runs that nobody will end."""
     while True:
-        await _unless_refused(training.settle(ctx), "runs not settled")
+        await _try(training.settle(ctx), "runs not settled")
         for stream in STREAMS:
-            asked = compact.request_due(ctx, stream.name, stream.compact)
-            await _unless_refused(asked, "compaction not requested")
+            due = compact.request_due(ctx, stream.name, stream.compact)
+            await _try(due, "compaction not requested")
         await asyncio.sleep(ctx.settings.jobs_sweep_s)
 
 
-async def _tidy(ctx: Context) -> None:
-    """What is looked after more rarely: small segments."""
+async def request_merges(ctx: Context) -> None:
+    """Send for the small segments of every stream."""
     while True:
         for stream in STREAMS:
-            await _unless_refused(merge.request_due(ctx, stream), "merge not requested")
+            await _try(merge.request_due(ctx, stream), "merge not requested")
         await asyncio.sleep(ctx.settings.segment_merge_s)
 
 
-async def _forget(ctx: Context) -> None:
-    """What nobody asks for any more."""
+async def delete_expired(ctx: Context) -> None:
+    """Delete what nobody asks for any more: kept answers to requests, unneeded blobs."""
     while True:
-        deleted = idempotency.delete_expired(ctx.db)
-        await _unless_refused(deleted, "old answers not deleted")
-        await _unless_refused(upkeep.request_sweep(ctx), "sweep not requested")
-        await asyncio.sleep(min(_FORGET_EVERY_S, ctx.settings.blob_grace_s))
+        await _try(idempotency.delete_expired(ctx.db), "old answers not deleted")
+        await _try(upkeep.request_sweep(ctx), "sweep not requested")
+        await asyncio.sleep(min(_EXPIRED_EVERY_S, ctx.settings.blob_grace_s))
 
 
-async def _unless_refused(step: Awaitable[Any], event: str) -> None:
-    """One step of a loop that outlives a database that is away for a while."""
+async def _try(step: Awaitable[object], event: str) -> None:
+    """Await one step of an endless loop; log it where the database is away for a while."""
     try:
         await step
     except VolanoError as error:
@@ -294,32 +249,29 @@ async def _unless_refused(step: Awaitable[Any], event: str) -> None:
 
 
 @asynccontextmanager
-async def _beside(endless: Awaitable[None]) -> AsyncIterator[asyncio.Future[None]]:
-    task = asyncio.ensure_future(endless)
+async def _beside(*endless: Awaitable[None]) -> AsyncIterator[Sequence[asyncio.Future[None]]]:
+    """Run these as tasks until the block ends."""
+    tasks = [asyncio.ensure_future(one) for one in endless]
     try:
-        yield task
+        yield tasks
     finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-@asynccontextmanager
-async def _all_beside(*endless: Awaitable[None]) -> AsyncIterator[None]:
-    async with AsyncExitStack() as stack:
-        for one in endless:
-            await stack.enter_async_context(_beside(one))
-        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def prepare(settings: Settings) -> str | None:
-    """Bring the database up to date and make the first workspace; its admin's key if just made."""
+    """Bring the database up to date and make the first workspace.
+
+    Return its admin's key if it was made just now.
+    """
     await migrate(settings.db_url)
     async with open_context(settings) as ctx:
         return await accounts.bootstrap(ctx, WORKSPACE)
 
 
 async def recover(settings: Settings) -> str:
-    """Another admin's key of the first workspace, for who owns the database.
+    """Make another admin's key of the first workspace, for whoever owns the database.
 
     Raises: Missing.
     """
@@ -340,7 +292,10 @@ async def examine(settings: Settings, *, fix: bool) -> Diagnosis:
 
 
 def serve(settings: Settings, role: Role, parent: int, ready: Callable[[int], None]) -> int:
-    """Serve until SIGTERM, below the process `parent`; the exit code. `ready` is told the port."""
+    """Serve until SIGTERM, or the end of the process `parent`; return the exit code.
+
+    `ready` is called with the port.
+    """
     launcher.die_with(parent)
     telemetry.configure(settings.log)
     # Answering goes first where both share the processor; alone on a machine nothing changes.
@@ -358,7 +313,7 @@ def serve(settings: Settings, role: Role, parent: int, ready: Callable[[int], No
 
 
 def run_worker(settings: Settings, ready: Callable[[], None]) -> None:
-    """Do jobs until SIGTERM; runs in a process of its own."""
+    """Work on jobs until SIGTERM, in a process of its own."""
     uvloop.run(_run_worker(settings, ready))
 
 
@@ -372,7 +327,7 @@ async def _run_worker(settings: Settings, ready: Callable[[], None]) -> None:
 
 @contextmanager
 def real_services(settings: Settings) -> Iterator[Settings]:
-    """The settings on a real PostgreSQL and a real S3, which run below this process meanwhile."""
+    """Run a real PostgreSQL and a real S3 below this process; yield settings that use them."""
     folder = settings.home_path / "services"
     with PostgresServer(folder / "postgres") as postgres, S3Server(folder / "s3") as s3:
         yield replace(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from volano.accounts import service
-from volano.accounts.authentication import KeyCache, authorise, identify
+from volano.accounts.authentication import KeyCache, State, authorise, identify
 from volano.accounts.secrets import Pepper
 from volano.core.context import Context
 from volano.core.db import Database
@@ -28,7 +28,7 @@ def context(db: Database, **settings: Any) -> Context:
         compute=unused,
         metrics=Metrics(),
         authorise=authorise,
-        parts={Pepper: Pepper(b"of the tests"), KeyCache: KeyCache(chosen.key_cache_s)},
+        parts={State: State(Pepper(b"of the tests"), KeyCache(chosen.key_cache_s))},
     )
 
 

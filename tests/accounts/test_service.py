@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tests.accounts.conftest import Hire, context
 from volano.accounts import keys, service, store
-from volano.accounts.authentication import KeyCache, identify, require
+from volano.accounts.authentication import State, identify, require
 from volano.accounts.roles import ROLES
 from volano.accounts.secrets import Pepper
 from volano.core.context import Context
@@ -127,13 +127,13 @@ async def test_a_key_that_was_just_verified_needs_no_database(
 async def test_who_come_together_share_one_look_up(ctx: Context, admin_secret: str) -> None:
     asking = [asyncio.create_task(identify(ctx, admin_secret)) for _ in range(20)]
     await asyncio.sleep(0)
-    assert len(ctx.part(KeyCache).running) == 1
+    assert len(ctx.part(State).key_cache.running) == 1
     asking[0].cancel()  # it leaves the look-up to the others
     first, *others = await asyncio.gather(*asking, return_exceptions=True)
     assert isinstance(first, asyncio.CancelledError)
     assert {one.role for one in others if isinstance(one, Who)} == {"admin"}
     assert len(others) == 19
-    assert ctx.part(KeyCache).running == {}
+    assert ctx.part(State).key_cache.running == {}
 
 
 async def test_who_comes_after_a_revocation_looks_for_itself(
@@ -141,10 +141,10 @@ async def test_who_comes_after_a_revocation_looks_for_itself(
 ) -> None:
     early = asyncio.create_task(identify(ctx, admin_secret))
     await asyncio.sleep(0)
-    ctx.part(KeyCache).forget(key="any")
+    ctx.part(State).key_cache.forget(key="any")
     late = asyncio.create_task(identify(ctx, admin_secret))
     await asyncio.sleep(0)
-    assert len(ctx.part(KeyCache).running) == 2
+    assert len(ctx.part(State).key_cache.running) == 2
     assert await early == await late
 
 
@@ -199,7 +199,8 @@ async def test_a_key_is_not_trusted_beyond_its_expiry(ctx: Context, admin: Who) 
 
 
 async def test_a_stolen_database_makes_no_key(ctx: Context, admin_secret: str) -> None:
-    thief = replace(ctx, parts={**ctx.parts, Pepper: Pepper(b"guessed")})
+    guessing = replace(ctx.part(State), pepper=Pepper(b"guessed"))
+    thief = replace(ctx, parts={State: guessing})
 
     with pytest.raises(KeyRefused):
         await identify(thief, admin_secret)

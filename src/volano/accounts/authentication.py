@@ -6,15 +6,17 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from blake3 import blake3
 from starlette.requests import cookie_parser
 
 from volano.accounts import keys, roles, rows, sessions, store
-from volano.accounts.secrets import Pepper
+from volano.accounts.secrets import Pepper, pepper
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE
+from volano.core.settings import Settings
 from volano.schemas.accounts import PERMISSIONS, KeyRefused, Permission, Who
 from volano.schemas.common import NotAuthenticated, RoleTooLow, utc_now
 
@@ -97,6 +99,22 @@ class KeyCache:
             del self._by_hash[digest]
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """What one process keeps for accounts."""
+
+    pepper: Pepper
+    key_cache: KeyCache
+
+
+def open_state(settings: Settings) -> State:
+    """Return the state of a process that has verified nobody yet.
+
+    Raises: BadSecret.
+    """
+    return State(pepper(settings), KeyCache(settings.key_cache_s))
+
+
 async def authorise(ctx: Context, headers: Mapping[bytes, bytes], permission: Permission) -> Who:
     """Return who is calling, if they may: core/http asks before every operation not public.
 
@@ -123,11 +141,11 @@ async def identify(ctx: Context, credential: str) -> Who:
     Raises: KeyRefused (mistyped, unknown, expired or revoked: the answer does not say which).
     """
     if credential.startswith(sessions.PREFIX):
-        ticket = sessions.verify(ctx.part(Pepper), credential, utc_now())
+        ticket = sessions.verify(ctx.part(State).pepper, credential, utc_now())
         if ticket is None:
             raise KeyRefused
         return Who(workspace=ticket.workspace, role="contributor", contributor=ticket.contributor)
-    key_cache = ctx.part(KeyCache)
+    key_cache = ctx.part(State).key_cache
     mark = key_cache.mark(credential)
     known = key_cache.find(mark, time.monotonic())
     return known or await _looked_up(ctx, credential, mark)
@@ -156,7 +174,7 @@ async def _looked_up(ctx: Context, credential: str, mark: bytes) -> Who:
     parts = keys.parse(credential)
     if parts is None:
         raise KeyRefused
-    key_cache = ctx.part(KeyCache)
+    key_cache = ctx.part(State).key_cache
     moment = (mark, key_cache.revocations)
     running = key_cache.running.get(moment)
     if running is None:
@@ -172,9 +190,9 @@ async def _verified(ctx: Context, parts: keys.Parts, mark: bytes) -> Who:
 
     Raises: KeyRefused.
     """
-    key_cache = ctx.part(KeyCache)
+    key_cache = ctx.part(State).key_cache
     revocations, now, clock = key_cache.revocations, utc_now(), time.monotonic()
-    digest = keys.stored(ctx.part(Pepper), parts)
+    digest = keys.stored(ctx.part(State).pepper, parts)
     async with ctx.db.read(EVERYWHERE) as tx:
         row = await store.key(tx, parts.id)
     is_right = hmac.compare_digest(row.hash if row else _NO_HASH, digest)

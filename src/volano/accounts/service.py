@@ -5,8 +5,7 @@ import uuid
 from datetime import timedelta
 
 from volano.accounts import invites, keys, roles, rows, sessions, store
-from volano.accounts.authentication import KeyCache, require
-from volano.accounts.secrets import Pepper
+from volano.accounts.authentication import State, require
 from volano.accounts.sessions import Ticket
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE, Tx
@@ -113,7 +112,7 @@ async def change_role(ctx: Context, who: Who, id_: str, role: Role) -> schemas.M
         await store.set_role(tx, id_, role)
         if id_ in admins:
             await _require_admin_key(tx)
-        tx.after_commit(lambda: ctx.part(KeyCache).forget(member=id_))
+        tx.after_commit(lambda: ctx.part(State).key_cache.forget(member=id_))
         return await _found_member(tx, id_)
 
 
@@ -183,7 +182,7 @@ async def revoke_key(ctx: Context, who: Who, id_: str) -> None:
         await store.revoke_key(tx, id_, utc_now())
         if rows.role(row) == "admin":
             await _require_admin_key(tx)
-        tx.after_commit(lambda: ctx.part(KeyCache).forget(key=id_))
+        tx.after_commit(lambda: ctx.part(State).key_cache.forget(key=id_))
 
 
 async def _require_admin_key(tx: Tx) -> None:
@@ -207,7 +206,7 @@ async def _add_key(
         "member": member,
         "name": new.name,
         "role": new.role,
-        "hash": keys.stored(ctx.part(Pepper), parts),
+        "hash": keys.stored(ctx.part(State).pepper, parts),
         "created_at": now,
         "expires_at": now + timedelta(days=new.days),
     }
@@ -225,7 +224,7 @@ async def create_invite(
     Raises: IdempotencyKeyReused.
     """
     code = invites.mint(who.workspace, _entropy(ctx, who, "invite", once))
-    digest = invites.stored(ctx.part(Pepper), code)
+    digest = invites.stored(ctx.part(State).pepper, code)
     now = utc_now()
     expiry = now + timedelta(days=new.days)
     row = {"id": new_id("inv"), "hash": digest, "created_at": now, "expires_at": expiry}
@@ -269,7 +268,7 @@ async def start_session(ctx: Context, new: schemas.NewSession) -> schemas.Sessio
     workspace = invites.workspace(new.invite)
     if workspace is None:
         raise schemas.InviteRefused
-    pepper, now = ctx.part(Pepper), utc_now()
+    pepper, now = ctx.part(State).pepper, utc_now()
     async with ctx.db.read(workspace) as tx:
         row = await store.invite(tx, invites.stored(pepper, new.invite))
     if row is None or not rows.is_live(row, now):
@@ -293,7 +292,7 @@ def _entropy(ctx: Context, who: Who, noun: str, once: str | None) -> bytes:
     """
     if once is None:
         return _random()
-    pepper, asked = ctx.part(Pepper), f"{who.workspace}\0{who.member}\0{once}"
+    pepper, asked = ctx.part(State).pepper, f"{who.workspace}\0{who.member}\0{once}"
     return pepper.mac(f"new-{noun}-1", asked) + pepper.mac(f"new-{noun}-2", asked)
 
 
