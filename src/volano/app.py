@@ -204,7 +204,7 @@ async def _follow(ctx: Context) -> None:
 
 
 async def work(ctx: Context, stop: asyncio.Event) -> None:
-    """Do the jobs of the ledger until `stop`; those that run then get some seconds to end."""
+    """Work on the jobs of the ledger until `stop`; those that run then get some seconds to end."""
     # A little less than the processes have, so that what is given back is written down.
     worker = Worker(ctx, HANDLERS, drain_s=ctx.settings.http_drain_s * 0.8)
     rounds = request_compactions(ctx), request_merges(ctx), delete_expired(ctx)

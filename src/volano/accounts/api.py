@@ -30,7 +30,7 @@ Once = Annotated[
 
 @accounts.get("/whoami", allow="whoami")
 async def whoami(ctx: Context, who: Who) -> Who:
-    """The caller, as the server has verified it."""
+    """Return the caller, as the server has verified it."""
     return who
 
 
@@ -38,7 +38,7 @@ async def whoami(ctx: Context, who: Who) -> Who:
 async def list_members(
     ctx: Context, who: Who, *, after: After = "", limit: Limit = 100
 ) -> Page[schemas.Member]:
-    """The members of the workspace in the order in which they were added."""
+    """List the members of the workspace in the order in which they were added."""
     return await service.list_members(ctx, who, after=after, limit=limit)
 
 
@@ -62,7 +62,7 @@ async def change_member(
 async def list_keys(
     ctx: Context, who: Who, *, after: After = "", limit: Limit = 100
 ) -> Page[schemas.Key]:
-    """One's own keys without their secrets, oldest first; an admin sees those of all members."""
+    """List one's own keys, oldest first, without secrets; an admin sees those of all members."""
     return await service.list_keys(ctx, who, after=after, limit=limit)
 
 
@@ -93,7 +93,7 @@ async def revoke_key(ctx: Context, who: Who, id: Id) -> None:
 async def list_invites(
     ctx: Context, who: Who, *, after: After = "", limit: Limit = 100
 ) -> Page[schemas.Invite]:
-    """The invitations of the workspace without their codes, oldest first."""
+    """List the invitations of the workspace without their codes, oldest first."""
     return await service.list_invites(ctx, who, after=after, limit=limit)
 
 
@@ -134,7 +134,7 @@ routes = (accounts,)
 
 
 def _cookie(origin: str, token: str, seconds: int) -> str:
-    """The session cookie for a browser that shows a page of this origin."""
+    """Return the session cookie for a browser that shows a page of this origin."""
     rest = f"Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax"
     if origin.startswith("https://"):
         return f"{COOKIE}={token}; {rest}; Secure"

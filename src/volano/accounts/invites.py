@@ -15,12 +15,12 @@ _CODE = re.compile(r"(inv_([0-9a-f]{32})_[0-9A-Za-z]{22})_([0-9A-Za-z]{6})")
 
 
 def mint(workspace: str, entropy: bytes) -> str:
-    """The code that leads into the workspace, made of the first 16 of these random bytes."""
+    """Make the code that leads into the workspace of the first 16 of these random bytes."""
     return sealed(f"inv_{workspace.removeprefix('ws_')}_{base62(entropy[:ENTROPY], 22)}")
 
 
 def workspace(code: str) -> str | None:
-    """The workspace that the code leads to; None if it is not a code or has a typing error."""
+    """Return the workspace that the code leads to; None if it is no code or has a typing error."""
     match = _CODE.fullmatch(code)
     if match is None or checksum(match[1]) != match[3]:
         return None
@@ -28,5 +28,5 @@ def workspace(code: str) -> str | None:
 
 
 def stored(pepper: Pepper, code: str) -> bytes:
-    """What the database keeps of a code."""
+    """Return what the database keeps of a code."""
     return pepper.mac("invite", code)

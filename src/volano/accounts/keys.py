@@ -25,14 +25,14 @@ class Parts(NamedTuple):
 
 
 def mint(entropy: bytes) -> str:
-    """The text of the key made of the first 40 of these random bytes."""
+    """Make the text of a key of the first 40 of these random bytes."""
     id_ = base62(entropy[:8], 12)
     secret = base62(entropy[8:ENTROPY], 43)
     return sealed(f"vol_{id_}_{secret}")
 
 
 def parse(text: str) -> Parts | None:
-    """The parts of a key; None if it is not one or has a typing error."""
+    """Return the parts of a key; None if it is not one or has a typing error."""
     match = _KEY.fullmatch(text)
     if match is None or checksum(match[1]) != match[4]:
         return None
@@ -40,22 +40,22 @@ def parse(text: str) -> Parts | None:
 
 
 def stored(pepper: Pepper, parts: Parts) -> bytes:
-    """What the database keeps of a key: without the pepper it neither verifies nor makes one."""
+    """Return what is stored of a key: without the pepper it neither verifies nor makes one."""
     return pepper.mac("key", f"{parts.id}.{parts.secret}")
 
 
 def sealed(text: str) -> str:
-    """The text with its checksum behind it."""
+    """Return the text with its checksum behind it."""
     return f"{text}_{checksum(text)}"
 
 
 def checksum(text: str) -> str:
-    """CRC-32 as six letters and digits; finds every error of up to four neighbouring letters."""
+    """Return the CRC-32 in six letters and digits; it finds up to four wrong neighbours."""
     return base62(zlib.crc32(text.encode()).to_bytes(4, "big"), 6)
 
 
 def base62(data: bytes, width: int) -> str:
-    """The bytes as a number in base 62, padded with zeros to `width` characters."""
+    """Return the bytes as a number in base 62, padded with zeros to `width` characters."""
     number = int.from_bytes(data, "big")
     digits = []
     for _ in range(width):

@@ -38,24 +38,24 @@ or a lower one that it was made with; it is never above either.
 
 
 def may(role: Role) -> frozenset[Permission]:
-    """Everything that the role allows."""
+    """Return everything that the role allows."""
     return frozenset(p for p, roles in PERMISSIONS.items() if role in roles)
 
 
 def within(role: Role, other: Role) -> bool:
-    """Whether `role` allows nothing that `other` does not; of two roles, maybe neither is."""
+    """Return whether `role` allows nothing that `other` does not; maybe neither is in the other."""
     return may(role) <= may(other)
 
 
 def lower(role: Role, other: Role) -> Role | None:
-    """The one of two roles that is within the other; None if neither is."""
+    """Return the one of two roles that is within the other; None if neither is."""
     if within(role, other):
         return role
     return other if within(other, role) else None
 
 
 def grant(asked: Role | None, *, member: Role, own: Role) -> Role | None:
-    """The role that a new key of a member is made with by a caller whose own role is `own`.
+    """Return the role of a new key of a member, made by a caller whose own role is `own`.
 
     None is a key that follows its member: given where nothing was asked, if the caller may that.
     Raises: RoleAboveOwn.
@@ -71,7 +71,7 @@ def grant(asked: Role | None, *, member: Role, own: Role) -> Role | None:
 
 
 def page() -> str:
-    """The text of `docs/roles.md`."""
+    """Write the text of `docs/roles.md`."""
     head = ["Permission", "allows to", *ROLES]
     rows = [
         [f"`{permission}`", MEANINGS[permission], *("✓" if r in roles else "" for r in ROLES)]

@@ -8,27 +8,27 @@ from volano.schemas.accounts import Role
 
 
 def is_live(row: store.Row, now: datetime) -> bool:
-    """Whether a key or an invitation is neither revoked nor expired."""
+    """Return whether a key or an invitation is neither revoked nor expired."""
     return row.revoked_at is None and now < row.expires_at
 
 
 def days(made: schemas.Key | schemas.Invite) -> int:
-    """How long it was to live."""
+    """Return how many days it was to live."""
     return (made.expires_at - made.created_at).days
 
 
 def role(row: store.Row) -> Role | None:
-    """What a key may; None if its member has since got a role that has nothing to do with it."""
+    """Return the role of a key; None if its member has since got one that it is not part of."""
     return roles.lower(row.role or row.member_role, row.member_role)
 
 
 def member(row: store.Row) -> schemas.Member:
-    """A member as the API shows it."""
+    """Return a member as the API shows it."""
     return schemas.Member(id=row.id, name=row.name, role=row.role, created_at=row.created_at)
 
 
 def key(row: store.Row, secret: str | None = None) -> schemas.Key:
-    """A key as the API shows it; its secret only where it was just made."""
+    """Return a key as the API shows it; its secret only where it was just made."""
     return schemas.Key(
         id=row.id,
         name=row.name,
@@ -42,7 +42,7 @@ def key(row: store.Row, secret: str | None = None) -> schemas.Key:
 
 
 def invite(row: store.Row, code: str | None = None) -> schemas.Invite:
-    """An invitation as the API shows it; its code only where it was just made."""
+    """Return an invitation as the API shows it; its code only where it was just made."""
     return schemas.Invite(
         id=row.id,
         created_at=row.created_at,

@@ -23,14 +23,14 @@ class Pepper:
         self.kid = self.mac("kid", "").hex()[:8]
 
     def mac(self, purpose: str, text: str) -> bytes:
-        """HMAC-SHA-256 of the text; what is made for one purpose proves nothing for another."""
+        """Return the HMAC-SHA-256 of the text; one made for another purpose differs."""
         # surrogatepass: headers may hold anything, and a forged one must be refused, not crash.
         message = f"{purpose}\0{text}".encode(errors="surrogatepass")
         return hmac.digest(self._key, message, "sha256")
 
 
 def pepper(settings: Settings) -> Pepper:
-    """The pepper from `settings.secret`, or the one in `home`, made by whoever comes first.
+    """Return the pepper of `settings.secret`, or that in `home`, made by whoever comes first.
 
     Raises: BadSecret (shorter than 32 characters), OSError.
     """
@@ -50,7 +50,7 @@ def _checked(source: str, key: bytes) -> Pepper:
 
 
 def _put_if_absent(path: Path, text: str) -> None:
-    """Durably create the file, readable by its owner only, unless somebody else was faster."""
+    """Create the file durably, readable by its owner only, unless somebody else was faster."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)

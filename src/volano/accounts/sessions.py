@@ -24,14 +24,14 @@ class Ticket(NamedTuple):
 
 
 def sign(pepper: Pepper, ticket: Ticket) -> str:
-    """The token that says so."""
+    """Return the token of a ticket."""
     expiry = int(ticket.expires_at.timestamp())
     text = f"{PREFIX}{pepper.kid}.{expiry}.{ticket.workspace}.{ticket.contributor}"
     return f"{text}.{_signature(pepper, text)}"
 
 
 def verify(pepper: Pepper, token: str, now: datetime) -> Ticket | None:
-    """What the token says; None if we did not sign it so, or it has expired."""
+    """Return what the token says; None if we did not sign it so, or it has expired."""
     text, _, signature = token.rpartition(".")
     # As bytes: compare_digest refuses text beyond ASCII, which a forged token may well hold.
     ours = _signature(pepper, text).encode()

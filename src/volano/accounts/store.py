@@ -69,62 +69,62 @@ _members_of_keys = sa.and_(members.c.workspace == keys.c.workspace, members.c.id
 
 
 async def add_workspace(tx: Tx, id_: str, name: str, now: datetime) -> bool:
-    """Whether this made the workspace; False where the name is taken in another one."""
+    """Add a workspace; return False where another one has the name."""
     row = {"name": name, "created_at": now}
     return await tx.run(tx.upsert(workspaces, keys=["name"]).values(row)) == 1
 
 
 async def workspace_named(tx: Tx, name: str) -> Workspace | None:
-    """The workspace with this name, of all that there are."""
+    """Find the workspace with this name, of all that there are."""
     row = await tx.one(tx.select(workspaces).where(workspaces.c.name == name))
     return row and Workspace(id=row.workspace, name=row.name, created_at=row.created_at)
 
 
 async def workspace_ids(tx: Tx) -> list[str]:
-    """The ids of all workspaces that the transaction may see."""
+    """Return the ids of all workspaces that the transaction may see."""
     query = tx.select(workspaces.c.workspace).order_by(workspaces.c.workspace)
     return [row.workspace for row in await tx.all(query)]
 
 
 async def add_member(tx: Tx, row: dict[str, Any]) -> bool:
-    """Whether this added the member; False where the name is taken."""
+    """Add a member; return False where the name is taken."""
     return await tx.run(tx.upsert(members, keys=["workspace", "name"]).values(row)) == 1
 
 
 async def member(tx: Tx, id_: str) -> Row | None:
-    """One member's row."""
+    """Return one member's row."""
     return await tx.one(tx.select(members).where(members.c.id == id_))
 
 
 async def member_page(tx: Tx, after: str, limit: int) -> Sequence[Row]:
-    """Members in the order of their ids, which is the order in which they were added."""
+    """List members in the order of their ids, which is the order in which they were added."""
     return await tx.all(MEMBERS.slice(tx.select(members), after, limit))
 
 
 async def locked_admins(tx: Tx) -> Sequence[str]:
-    """The ids of all admins; nobody else changes them until this transaction ends."""
+    """Lock the admins until this transaction ends, and return their ids."""
     query = tx.select(members.c.id).where(members.c.role == "admin")
     rows = await tx.all(query.order_by(members.c.id).with_for_update())
     return [row.id for row in rows]
 
 
 async def set_role(tx: Tx, member: str, role: Role) -> None:
-    """The member has this role from now on."""
+    """Give the member this role from now on."""
     await tx.run(tx.update(members).where(members.c.id == member).values(role=role))
 
 
 async def add_key(tx: Tx, row: dict[str, Any]) -> bool:
-    """Whether this added the key; False where it is there already."""
+    """Add a key; return False where it is there already."""
     return await tx.run(tx.upsert(keys, keys=["workspace", "id"]).values(row)) == 1
 
 
 async def key(tx: Tx, id_: str) -> Row | None:
-    """One key's row with the `member_role`; of any workspace, in a transaction of EVERYWHERE."""
+    """Return a key's row with the `member_role`; of any workspace, where the tx is EVERYWHERE."""
     return await tx.one(_keys(tx).where(keys.c.id == id_))
 
 
 async def key_page(tx: Tx, member: str | None, after: str, limit: int) -> Sequence[Row]:
-    """Keys of one member or of all, in the order in which they were made."""
+    """List the keys of one member or of all, in the order in which they were made."""
     query = _keys(tx)
     if member is not None:
         query = query.where(keys.c.member == member)
@@ -132,7 +132,7 @@ async def key_page(tx: Tx, member: str | None, after: str, limit: int) -> Sequen
 
 
 async def has_admin_key(tx: Tx, now: datetime) -> bool:
-    """Whether anybody holds a live key with which they are an admin."""
+    """Return whether anybody holds a live key with which they are an admin."""
     pinned = sa.or_(keys.c.role.is_(None), keys.c.role == "admin")
     live = (keys.c.revoked_at.is_(None), keys.c.expires_at > now)
     query = _keys(tx).where(members.c.role == "admin", pinned, *live)
@@ -146,22 +146,22 @@ async def revoke_key(tx: Tx, id_: str, now: datetime) -> None:
 
 
 async def add_invite(tx: Tx, row: dict[str, Any]) -> bool:
-    """Whether this added the invitation; False where its code is there already."""
+    """Add an invitation; return False where its code is there already."""
     return await tx.run(tx.upsert(invites, keys=["workspace", "hash"]).values(row)) == 1
 
 
 async def invite(tx: Tx, hash_: bytes) -> Row | None:
-    """The row of the invitation whose code has this hash."""
+    """Find the row of the invitation whose code has this hash."""
     return await tx.one(tx.select(invites).where(invites.c.hash == hash_))
 
 
 async def invite_page(tx: Tx, after: str, limit: int) -> Sequence[Row]:
-    """Invitations in the order of their ids, which is the order in which they were made."""
+    """List invitations in the order of their ids, which is the order in which they were made."""
     return await tx.all(INVITES.slice(tx.select(invites), after, limit))
 
 
 async def revoke_invite(tx: Tx, id_: str, now: datetime) -> bool:
-    """Whether there is such an invitation; from now on it starts no session."""
+    """Let an invitation start no session from now on; return False where there is none."""
     since = sa.func.coalesce(invites.c.revoked_at, sa.literal(now, Instant))
     return await tx.run(tx.update(invites).where(invites.c.id == id_).values(revoked_at=since)) == 1
 

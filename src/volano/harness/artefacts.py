@@ -14,7 +14,7 @@ BYTES_LIMIT = 4 << 30
 def listed(
     folder: Path, *, files: int = FILES_LIMIT, total_bytes: int = BYTES_LIMIT
 ) -> list[ArtefactFile]:
-    """The files under `folder` with their hashes, by name.
+    """List the files under `folder` with their hashes, by name.
 
     Raises: ArtefactMissing (none), ArtefactUnfit (a link or a device, too many, too large).
     """

@@ -25,7 +25,7 @@ ORDER_FILE = "run.json"
 
 
 def main(folder: str, events_fd: str, parent_fd: str) -> int:
-    """Carry out the order in `folder`; the exit code."""
+    """Carry out the order in `folder` and return the exit code."""
     os.set_inheritable(int(events_fd), False)
     confine.die_with_parent(int(parent_fd))
     events = PipeEvents(int(events_fd))
@@ -56,7 +56,7 @@ def _carry_out(order: RunOrder, events: PipeEvents) -> int:
 
 
 def _cancel_on_term(run: LocalRun) -> None:
-    """The first SIGTERM cancels at the next call to the run; the second ends the process."""
+    """Cancel at the next call to the run on the first SIGTERM; let the second end the process."""
 
     def cancel(_number: int, _frame: FrameType | None) -> None:
         run.cancel()

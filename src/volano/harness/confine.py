@@ -46,7 +46,7 @@ def die_with_parent(fd: int, *, linux: bool = sys.platform == "linux") -> None:
 
 
 def _offer_to_the_oom_killer() -> None:
-    """Where memory runs out faster than the parent looks, this goes, not the server beside it."""
+    """Let the kernel end this process, not the server beside it, where memory runs out."""
     score = Path("/proc/self/oom_score_adj")
     if score.exists():
         score.write_text("1000")

@@ -11,7 +11,7 @@ _INSTALLED = tuple(Path(sysconfig.get_path(name)) for name in ("purelib", "platl
 
 
 def environment() -> dict[str, str]:
-    """`python`, `platform` and per imported distribution its version, by name.
+    """Return `python`, `platform` and the version of each imported distribution, by name.
 
     Only what this process has imported so far: call it after the work.
     """
@@ -29,7 +29,7 @@ def environment() -> dict[str, str]:
 
 
 def _imported() -> set[str]:
-    """Top-level names of the imported modules that come from an installed distribution."""
+    """Return top-level names of imported modules that come from an installed distribution."""
     names = {"volano"}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)

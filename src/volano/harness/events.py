@@ -24,7 +24,7 @@ _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
 
 def encode(event: AnyEvent) -> bytes:
-    """The event as one line of JSON.
+    """Return the event as one line of JSON.
 
     Raises: EventTooLarge (over LINE_LIMIT).
     """
@@ -35,7 +35,7 @@ def encode(event: AnyEvent) -> bytes:
 
 
 def decode(line: bytes) -> AnyEvent:
-    """The event of one line, without zeros.
+    """Return the event of one line, without zeros.
 
     Raises: EventUnreadable (torn, or written by somebody else).
     """
@@ -46,7 +46,7 @@ def decode(line: bytes) -> AnyEvent:
 
 
 def without_zeros(document: bytes) -> bytes:
-    """JSON with U+FFFD for the character zero in its texts, which PostgreSQL cannot keep."""
+    """Return JSON with U+FFFD for the character zero in texts, which PostgreSQL cannot keep."""
     return _ZERO.sub(rb"\1\\ufffd", document) if b"\\u0000" in document else document
 
 
@@ -79,7 +79,7 @@ class Lines:
         self._skipping = False
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """The lines that `chunk` completes, without their ends; of one over the limit its head."""
+        """Return the lines that `chunk` completes, without their ends; the head of a long one."""
         *complete, rest = chunk.split(b"\n")
         for part in complete:
             line, skipping = self._rest + part, self._skipping
@@ -102,7 +102,7 @@ class Pace:
         self._tokens, self._at = rate, clock()
 
     def allows(self) -> bool:
-        """True while there is a token, which it takes."""
+        """Take a token; return False where there is none."""
         now = self._clock()
         self._tokens = min(self._rate, self._tokens + (now - self._at) * self._rate)
         self._at = now

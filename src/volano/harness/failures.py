@@ -47,7 +47,7 @@ _LIBRARIES = tuple(
 
 
 def explain(error: BaseException, project: Path) -> Failure:
-    """What `error` means for whoever started the run.
+    """Return what `error` means for whoever started the run.
 
     `frame` is the innermost line whose file lies in `project` and is not an installed library.
     `signature` is equal for equal failures: it leaves out messages (they carry values) and line
@@ -66,7 +66,7 @@ def explain(error: BaseException, project: Path) -> Failure:
 
 
 def classify(error: BaseException) -> FailureClass:
-    """The class of the failure that `error` is."""
+    """Return the class of the failure that `error` is."""
     if isinstance(error, OSError) and error.errno in _OUT_OF_DISK:
         return "user.resource"
     for types, class_ in _CLASSES:
@@ -76,7 +76,7 @@ def classify(error: BaseException) -> FailureClass:
 
 
 def signature(*parts: str) -> str:
-    """16 hex digits that are equal for equal parts."""
+    """Return 16 hex digits that are equal for equal parts."""
     text = "\n".join(parts).encode(errors="replace")
     return hashlib.blake2b(text, digest_size=8).hexdigest()
 
@@ -91,12 +91,12 @@ def _message(error: BaseException) -> str:
 
 
 def writable(text: str) -> str:
-    """The text with `?` for halves of characters, which can be neither sent nor stored."""
+    """Return the text with `?` for halves of characters, which can be neither sent nor stored."""
     return text.encode(errors="replace").decode()
 
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:
-    """From outermost to innermost; a syntax error's place comes last."""
+    """Return the frames from outermost to innermost; a syntax error's place comes last."""
     frames = list(traceback.extract_tb(error.__traceback__))
     if isinstance(error, SyntaxError) and error.filename:
         frames.append(

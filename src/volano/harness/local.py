@@ -42,4 +42,4 @@ def _work(model: type[Model] | str | Path, params: Mapping[str, Any]) -> Work:
 
 
 def _unheard(_event: AnyEvent) -> None:
-    """Where events go when nobody listens."""
+    """Drop an event that nobody listens to."""

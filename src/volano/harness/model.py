@@ -56,7 +56,7 @@ class Param(Generic[P]):
         return value
 
     def check(self, value: object) -> P:
-        """`value` (maybe text from a flag) as this parameter's type.
+        """Return `value` (maybe text from a flag) as this parameter's type.
 
         Raises: BadParam (not of the type, not finite, out of range, not a choice).
         """
@@ -88,7 +88,7 @@ def _truth(value: object) -> bool:
 
 
 def _whole(value: Any) -> int:
-    """An int that loses nothing: 3, "3" and 3.0, but neither 2.5 nor True."""
+    """Return an int that loses nothing: of 3, "3" and 3.0, but neither of 2.5 nor of True."""
     whole = int(value)
     if isinstance(value, bool) or (not isinstance(value, str) and whole != value):
         raise ValueError(value)
@@ -135,7 +135,7 @@ class Run(Protocol):
         """Tell whoever reads the results what they should know before trusting them."""
 
     def seconds_left(self) -> float:
-        """Time until the run is stopped; never negative."""
+        """Return the time until the run is stopped; never negative."""
 
 
 class Model:
@@ -160,7 +160,7 @@ class Model:
 
     @classmethod
     def declared(cls) -> dict[str, Param[Any]]:
-        """The parameters of this class and its bases, by name, in the order they were written."""
+        """Return the parameters of this class and its bases, by name, in the order of writing."""
         found: dict[str, Param[Any]] = {}
         for base in reversed(cls.__mro__):
             found |= {n: p for n, p in vars(base).items() if isinstance(p, Param)}
@@ -171,5 +171,5 @@ class Model:
         raise TypeError(f"{type(self).__name__} does not define train(self, run)")
 
     def evaluate(self, run: Run) -> Mapping[str, Any]:
-        """Figures of the trained artefact on the test split, as JSON values."""
+        """Return figures of the trained artefact on the test split, as JSON values."""
         raise TypeError(f"{type(self).__name__} does not define evaluate(self, run)")

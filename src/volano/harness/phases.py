@@ -55,7 +55,7 @@ def perform(work: Work, run: LocalRun, events: Events) -> Finished | Failed:
 
 
 def exit_code(failure: Failure | None) -> int:
-    """0 finished, 1 the user's failure, 3 ours, 130 cancelled."""
+    """Return 0 for finished, 1 for the user's failure, 3 for ours, 130 for cancelled."""
     if failure is None:
         return 0
     if failure.class_ == "cancelled":
@@ -76,7 +76,7 @@ def seed_everything(seed: int) -> None:
 
 
 def peak_rss() -> int:
-    """The largest resident memory that this process had, bytes; 0 where it is not known."""
+    """Return the largest resident memory that this process had, bytes; 0 where not known."""
     # Not getrusage: its maximum includes what the parent had before exec.
     status = Path("/proc/self/status")
     if not status.exists():
@@ -86,7 +86,7 @@ def peak_rss() -> int:
 
 
 def _work(work: Work, run: LocalRun) -> tuple[str, dict[str, Any]]:
-    """The hash of the code that ran, and the figures of its evaluation."""
+    """Return the hash of the code that ran, and the figures of its evaluation."""
     with run.phase("load"):
         source = capture(work.place).hash
         model = (work.model or load(work.place))(**work.params)
@@ -113,7 +113,7 @@ def _finished(run: LocalRun, source: str, figures: dict[str, Any]) -> Finished:
 
 
 def _figures(returned: object) -> dict[str, Any]:
-    """What `evaluate` returned as JSON values; array scalars become numbers, arrays lists."""
+    """Convert what `evaluate` returned to JSON values; arrays become lists."""
     try:
         figures = msgspec.to_builtins(returned, enc_hook=_unarrayed)
     except TypeError as error:

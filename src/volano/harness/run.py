@@ -106,7 +106,7 @@ class LocalRun:
                 self._events(Warned(at_s=self.at_s(), text=told))
 
     def seconds_left(self) -> float:
-        """Time until the run is stopped; never negative, so that a loop may end by itself.
+        """Return the time until the run is stopped; never negative, so that a loop can end.
 
         Raises: RunCancelled.
         """
@@ -119,7 +119,7 @@ class LocalRun:
         self._cancelled = True
 
     def at_s(self) -> float:
-        """Seconds since the run's start, to the millisecond."""
+        """Return the seconds since the run's start, to the millisecond."""
         return round(self._clock() - self._started, 3)
 
     @contextmanager
@@ -137,7 +137,7 @@ class LocalRun:
 
     @contextmanager
     def alarm(self) -> Iterator[None]:
-        """Inside, RunOutOfTime is raised wherever the code is when time is up, if it can be.
+        """Raise RunOutOfTime inside, wherever the code is when time is up, if that can be.
 
         It can be in the main thread of a POSIX process while Python code runs; a call into native
         code is interrupted when it returns. Elsewhere only calls to the run stop it.

@@ -30,7 +30,7 @@ _LEAST_MOVES = 8
 
 
 def score(drawing: Strokes) -> Quality:
-    """The product of the parts of a drawing's quality, each in [0, 1] with its reason."""
+    """Score a drawing by the product of parts, each in [0, 1] with its reason."""
     waits, moves = _within_strokes(drawing)
     lengths = np.hypot(*moves)
     parts = [_structure(drawing), _size(drawing, float(lengths.sum()))]
@@ -45,7 +45,7 @@ def score(drawing: Strokes) -> Quality:
 
 
 def _within_strokes(drawing: Strokes) -> tuple[Floats, Floats]:
-    """Waits (n,) in ms and moves (2, n) in px, without the jumps from stroke to stroke."""
+    """Return waits (n,) in ms and moves (2, n) in px, without the jumps between strokes."""
     waits = (drawing.t[1:] - drawing.t[:-1]).astype(np.float32)
     moves = (drawing.xy[1:] - drawing.xy[:-1]).T
     jumps = drawing.starts[1:-1] - 1
@@ -64,7 +64,7 @@ def _structure(drawing: Strokes) -> QualityPart:
 
 
 def _size(drawing: Strokes, ink_px: float) -> QualityPart:
-    """People fill the canvas, stay on it, and do not scribble: at most 4.8 box diagonals of ink."""
+    """Judge the size: people fill the canvas and stay on it, with 4.8 diagonals of ink at most."""
     left, top = drawing.xy.min(axis=0).tolist()
     right, bottom = drawing.xy.max(axis=0).tolist()
     width, height = drawing.width, drawing.height
@@ -77,7 +77,7 @@ def _size(drawing: Strokes, ink_px: float) -> QualityPart:
 
 
 def _pace(lengths: Floats, waits: Floats) -> QualityPart:
-    """Hands slow down at corners and ends: 99 % of people vary their speed by 42 % or more."""
+    """Judge the pace: hands slow down at corners; 99 % of people vary it by 42 % or more."""
     varies = _variation(lengths / np.maximum(waits, 1))
     return QualityPart(
         name="pace", value=_rise(varies, 0.1, 0.35), reason=f"speed varies by {varies:.0%}"
@@ -85,7 +85,7 @@ def _pace(lengths: Floats, waits: Floats) -> QualityPart:
 
 
 def _stride(lengths: Floats) -> QualityPart:
-    """A formula steps along evenly; 99 % of people vary their steps by 13 % or more."""
+    """Judge the steps: a formula's are even; 99 % of people vary theirs by 13 % or more."""
     varies = _variation(lengths)
     return QualityPart(
         name="stride", value=_rise(varies, 0.02, 0.13), reason=f"steps vary by {varies:.0%}"
@@ -93,7 +93,7 @@ def _stride(lengths: Floats) -> QualityPart:
 
 
 def _clock(waits: Floats, drawing: Strokes) -> QualityPart:
-    """Weak evidence: a fixed clock halves the score, unless the device has one."""
+    """Judge the clock, weak evidence: a fixed one halves the score, unless the device has it."""
     varies = _variation(waits)
     normal = drawing.device in _STEADY_CLOCKS
     value = 1.0 if normal else 0.5 + _rise(varies, 0, 0.03) / 2
@@ -101,7 +101,7 @@ def _clock(waits: Floats, drawing: Strokes) -> QualityPart:
 
 
 def _tremor(moves: Floats, lengths: Floats) -> QualityPart:
-    """How much each move differs from the one before: 0.28 to 0.99 of its length for people.
+    """Judge how much each move differs from the last: 0.28 to 0.99 of its length for people.
 
     Formulas give less and added noise gives more.
     """
@@ -114,11 +114,11 @@ def _tremor(moves: Floats, lengths: Floats) -> QualityPart:
 
 
 def _variation(values: Floats) -> float:
-    """Standard deviation over mean."""
+    """Return the standard deviation over the mean."""
     n, total, squares = len(values), float(values.sum()), float(values @ values)
     return math.sqrt(max(n * squares - total * total, 0)) / total if total else 0.0
 
 
 def _rise(value: float, none: float, full: float) -> float:
-    """0 up to `none`, 1 from `full` on, straight between."""
+    """Return 0 up to `none`, 1 from `full` on, and what lies straight between."""
     return min(max((value - none) / (full - none), 0.0), 1.0)

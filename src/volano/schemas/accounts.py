@@ -46,7 +46,7 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
     """Id under which drawings are counted: the session's own, or that of the member."""
 
     def may(self, permission: Permission) -> bool:
-        """Whether the role of this caller has the permission."""
+        """Return whether the role of this caller has the permission."""
         return self.role in PERMISSIONS[permission]
 
 

@@ -58,12 +58,12 @@ class Page(Struct, Generic[T], frozen=True, kw_only=True):
 
 
 def is_uuid(text: str) -> bool:
-    """Whether a record or a prediction can have this name."""
+    """Return whether a record or a prediction can have this name."""
     return _UUID.fullmatch(text) is not None
 
 
 def utc_now() -> datetime:
-    """The wall clock in UTC; leases and orders use the database's clock instead."""
+    """Return the wall clock in UTC; leases and orders use the database's clock instead."""
     return datetime.now(UTC)
 
 
@@ -72,7 +72,7 @@ _uuid7_last = 0
 
 
 def uuid7() -> uuid.UUID:
-    """A new UUIDv7, increasing within this process.
+    """Make a new UUIDv7, increasing within this process.
 
     Source: RFC 9562, section 5.7, with method 3 (replaced sub-millisecond bits) for the order.
     """
@@ -88,7 +88,7 @@ def uuid7() -> uuid.UUID:
 
 
 def new_id(prefix: str) -> str:
-    """A new id of one kind, `prefix_` and 32 hex digits that sort by time of creation."""
+    """Make an id of one kind: `prefix_` and 32 hex digits that sort by time of creation."""
     return f"{prefix}_{uuid7().hex}"
 
 

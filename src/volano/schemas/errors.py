@@ -41,7 +41,7 @@ class VolanoError(Exception):
         super().__init__(self.message)
 
     def __init_subclass__(cls) -> None:
-        """The stable code is the class name in kebab case: `RoleTooLow` -> `role-too-low`."""
+        """Derive the stable code: the class name in kebab case, `RoleTooLow` -> `role-too-low`."""
         cls.code = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
 
     code: ClassVar[str] = "volano-error"
@@ -52,7 +52,7 @@ class VolanoError(Exception):
         return self._told or _fill(type(self).remedy, self.facts)
 
     def shortened(self) -> Self:
-        """The same error with the long values cut that a caller may have sent.
+        """Return the same error with the long values cut that a caller may have sent.
 
         What the remedy names is ours (what is known, what is accepted), and reasons quote both.
         """
@@ -65,7 +65,7 @@ class VolanoError(Exception):
         return type(self)(self.message if own else "", **cut)
 
     def problem(self, instance: str = "") -> dict[str, Any]:
-        """The RFC 9457 document: `code` is stable, `facts` are the values that were refused."""
+        """Return the RFC 9457 document: `code` is stable, `facts` are the refused values."""
         return {
             "type": f"urn:volano:error:{self.code}",
             "title": re.sub(r"-", " ", self.code),
@@ -129,7 +129,7 @@ KINDS: tuple[type[VolanoError], ...] = (
 
 
 def from_problem(problem: Mapping[str, Any]) -> VolanoError:
-    """The error that a problem document describes: the same class where it is known here.
+    """Return the error of a problem document, as its own class where that is known here.
 
     An unknown code (a newer server) becomes the kind that its status belongs to. The advice is
     what the server gave: it knows what it refused.
@@ -158,13 +158,13 @@ def _subclasses(cls: type[VolanoError]) -> Iterator[type[VolanoError]]:
 
 
 def shorten(value: Any, most: int = LONGEST_ECHO) -> Any:
-    """The value; of a text or a number with more digits, its beginning."""
+    """Return the value; of a longer text or number its beginning."""
     text = str(value) if isinstance(value, int) and value.bit_length() > 64 else value
     return text[: most - 1] + "…" if isinstance(text, str) and len(text) > most else value
 
 
 def _fill(text: str, facts: Mapping[str, Any]) -> str:
-    """The first paragraph of `text` with the facts filled in; a missing fact leaves it as it is."""
+    """Fill the facts into the first paragraph of `text`; leave it as it is where one is missing."""
     first = " ".join(text.strip().split("\n\n")[0].split())
     try:
         return first.format(**facts)

@@ -13,7 +13,7 @@ runs = Routes("/runs", tag="training")
 
 @runs.post(allow="train", status=201, errors=(schemas.UnknownRecipe, BadParam))
 async def start(ctx: Context, who: Who, body: schemas.NewRun) -> schemas.Run:
-    """Queue a training on a snapshot."""
+    """Request a training on a snapshot; it waits in the queue until a worker is free."""
     return await service.request(ctx, who, body)
 
 

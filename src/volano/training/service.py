@@ -56,7 +56,7 @@ _OUTPUT_SHOWN = 16_384  # characters of what a run has printed that are shown wh
 
 
 async def request(ctx: Context, who: Who, new: schemas.NewRun) -> schemas.Run:
-    """Queue a training; the parameters are checked before anything is queued.
+    """Request a training; the parameters are checked before anything is queued.
 
     Raises: UnknownRecipe, BadParam, Missing (no such snapshot), InvalidValues (too many seconds).
     """
@@ -139,7 +139,7 @@ async def carry_out(ctx: Context, job: Job) -> None:
 
 
 async def settle(ctx: Context) -> int:
-    """End the runs whose jobs will not be carried out any more (dead or cancelled); how many.
+    """End the runs whose jobs will not be carried out any more, dead or cancelled; count them.
 
     Also removes from this machine what a killed worker left of runs that are over.
     """
@@ -302,7 +302,7 @@ async def _end_finished(
 
 
 def _artefact(folder: Path, limit: int) -> tuple[schemas.Artefact, list[str]]:
-    """What `version.json` says, and the names of all files.
+    """Read what `version.json` says, and the names of all files.
 
     Looked at here again: what the run's process tells of its files may be made up by the user's
     code, and a link in the folder could name any file of this machine.

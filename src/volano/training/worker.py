@@ -10,7 +10,7 @@ handlers = Handlers()
 
 @handlers.on(service.REQUESTED)
 async def carry_out(ctx: Context, job: Job) -> None:
-    """Idempotent by the run's state and attempt."""
+    """Carry out a run. Idempotent by the run's state and attempt."""
     # For the rest of this job's task: every line from here on tells which run it is about.
     telemetry.run_id.set(job.payload["run"])
     await service.carry_out(ctx, job)

@@ -15,7 +15,7 @@ _SQLITE_PARAMETERS = 999
 def stored(
     table: sa.Table, columns: Sequence[str], rows: Sequence[Sequence[Any]], dialect: sa.Dialect
 ) -> list[tuple[Any, ...]]:
-    """The rows as the driver takes them: only columns with a type of ours are converted."""
+    """Convert rows to what the driver takes: only columns with a type of ours differ."""
     converters = _converters(table, tuple(columns), dialect.name)
     if not any(converters):
         return [tuple(row) for row in rows]
@@ -33,7 +33,7 @@ def stored(
 def sqlite_inserts(
     table: sa.Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]], once: bool
 ) -> Iterator[tuple[str, list[Any]]]:
-    """`INSERT … VALUES (?, …), …` with its parameters, until all rows are in.
+    """Yield `INSERT … VALUES (?, …), …` with its parameters, until all rows are in.
 
     Each statement that runs hands the interpreter's lock to and fro, so there are few. They take
     1, 4, 16 … rows, so that there are few to compile, too.
@@ -62,7 +62,7 @@ def _sqlite_insert(table: sa.Table, columns: tuple[str, ...], once: bool, rows: 
 
 @functools.cache
 def postgresql_insert(table: sa.Table, columns: tuple[str, ...], once: bool) -> str:
-    """`INSERT … SELECT … FROM unnest($1::type[], …)`, run once with a column per parameter."""
+    """Return `INSERT … SELECT … FROM unnest($1::type[], …)`, one parameter per column."""
     dialect = _dialect("postgresql")
     kinds = (table.c[c].type.dialect_impl(dialect).compile(dialect) for c in columns)
     arrays = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(kinds, 1))

@@ -76,7 +76,7 @@ def _sqlite_meaning(error: sqlite3.Error) -> VolanoError | None:
 
 
 def _driver_error(error: BaseException) -> BaseException:
-    """The innermost exception: SQLAlchemy wraps its asyncpg shim, which wraps asyncpg's own."""
+    """Return the innermost: SQLAlchemy wraps its asyncpg shim, which wraps asyncpg's own."""
     while isinstance(error, sa.exc.DBAPIError) and error.orig is not None:
         error = error.orig
     return error.__cause__ or error if hasattr(error, "sqlstate") else error
@@ -87,5 +87,5 @@ def _is_disconnect(error: BaseException) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """A word for callers; the text, which may name hosts and values, stays with the cause."""
+    """Return a word for callers; the text, which may name hosts, stays with the cause."""
     return type(error).__name__

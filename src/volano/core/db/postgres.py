@@ -126,14 +126,14 @@ class Postgres:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[_Session]:
-        """A snapshot of what was committed before its first statement."""
+        """Open a snapshot of what was committed before its first statement."""
         opening = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
         async with self._transaction(opening) as session:
             yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[_Session]:
-        """A transaction that is committed when this returns."""
+        """Open a transaction that is committed when this returns."""
         async with self._transaction("BEGIN") as session:
             yield session
 

@@ -48,22 +48,22 @@ class Scope:
         self.bind = None if workspace is EVERYWHERE else sa.bindparam(_BIND, workspace, sa.String)
 
     def criteria(self, *froms: sa.FromClause) -> list[sa.ColumnElement[bool]]:
-        """The condition on each table that is split by workspace."""
+        """Return the condition on each table that is split by workspace."""
         if self.bind is None:
             return []
         return [table.c[COLUMN] == self.bind for table in _flat(froms) if is_split(table)]
 
     def mark(self, statement: Any) -> Any:
-        """The statement with this scope written on it; it survives every further `.where()`."""
+        """Write this scope on the statement, where it survives every further `.where()`."""
         return statement.execution_options(**{_OPTION: self})
 
     def owns(self, statement: sa.Executable) -> bool:
-        """Whether the statement was built in this scope."""
+        """Return whether the statement was built in this scope."""
         return statement.get_execution_options().get(_OPTION) is self
 
 
 def is_split(table: Any) -> bool:
-    """Whether the table (or an alias of one) has rows of many workspaces."""
+    """Return whether the table (or an alias of one) has rows of many workspaces."""
     inner = getattr(table, "element", table)
     return isinstance(inner, sa.Table) and COLUMN in table.c
 
@@ -116,13 +116,13 @@ class ScopedSelect(sa.Select[Any]):
         return self.where(*criteria) if criteria else self
 
     def _on(self, target: Any, onclause: Any, full: bool) -> Any:
-        """The ON clause of an outer join, which alone may say whose rows are joined."""
+        """Return the ON clause of an outer join, which alone may say whose rows are joined."""
         if onclause is None or full:
             raise Unscoped(reason=f"the join to {target} must be LEFT, with its ON written out")
         return sa.and_(onclause, *self._scope.criteria(target))
 
     def _without(self, target: Any) -> Self:
-        """Without the criterion in WHERE: it would drop the rows for which nothing joined."""
+        """Remove the criterion from WHERE: it would drop the rows for which nothing joined."""
         self._where_criteria = tuple(
             clause for clause in self._where_criteria if _scoped_table(clause) is not target
         )
@@ -143,7 +143,7 @@ class _Scoped:
         return scope.mark(statement)
 
     def owned(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The row with its workspace filled in."""
+        """Return the row with its workspace filled in."""
         if self._scope.bind is None or not is_split(self.table):
             return row
         if COLUMN in row:
@@ -210,7 +210,7 @@ def _check(statement: Any, enclosing: frozenset[Any]) -> None:
 
 
 def _parts(statement: Any) -> tuple[list[Any], list[Any]]:
-    """Every element of a statement down to, but not into, its tables and the statements inside."""
+    """Yield the elements of a statement down to, but not into, its tables and inner statements."""
     parts, inner, todo = [], [], list(statement.get_children())
     while todo:
         part = todo.pop()
@@ -228,7 +228,7 @@ def _name(column: Any) -> str:
 
 
 def _scoped_table(part: Any) -> Any:
-    """The table of `table.workspace = :workspace_scope`."""
+    """Return the table of `table.workspace = :workspace_scope`."""
     if not isinstance(part, BinaryExpression) or part.operator is not eq:
         return None
     left, right = part.left, part.right
@@ -238,7 +238,7 @@ def _scoped_table(part: Any) -> Any:
 
 
 def _flat(froms: Iterable[Any]) -> Iterator[Any]:
-    """The single tables below joins."""
+    """Return the single tables below joins."""
     for from_ in froms:
         if isinstance(from_, Join):
             if from_.isouter and is_split(from_.right) and not _is_scoped_on(from_):
@@ -253,7 +253,7 @@ def _is_scoped_on(join: Join) -> bool:
 
 
 def _named(columns: Iterable[Any]) -> Iterator[Any]:
-    """The tables that the columns of a SELECT name, each once."""
+    """Return the tables that the columns of a SELECT name, each once."""
     seen: dict[Any, None] = {}
     for column in columns:
         for from_ in getattr(column, "_from_objects", ()):

@@ -27,7 +27,7 @@ class Controls:
 
     @contextmanager
     def savepoint(self, name: str) -> Iterator[None]:
-        """What runs inside is kept when the block ends well, and else rolled back alone."""
+        """Keep what runs inside when the block ends well, and else roll it back alone."""
         self._waiting.append(f"SAVEPOINT {name}")
         undo = [f"ROLLBACK TO SAVEPOINT {name}"]
         try:
@@ -38,7 +38,7 @@ class Controls:
                 self._waiting += (*undo, f"RELEASE SAVEPOINT {name}")
 
     def take(self) -> list[str]:
-        """What has to run now."""
+        """Take what has to run now."""
         taken, self._waiting = self._waiting, []
         return taken
 

@@ -107,7 +107,7 @@ class _Lane:
         return self._submit(self._finish, unit, self.controls.take())
 
     def _submit(self, call: Callable[..., T], *args: Any) -> asyncio.Future[T]:
-        """The call's result; cancelling it cancels nothing: the call keeps its place."""
+        """Return the call's result; cancelling that cancels nothing: the call keeps its place."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
 
@@ -214,7 +214,7 @@ class Sqlite:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[_Session]:
-        """A snapshot of what was committed before its first statement."""
+        """Open a snapshot of what was committed before its first statement."""
         lane = await self._patient(self._idle.get())
         unit = _Unit()
         try:
@@ -226,7 +226,7 @@ class Sqlite:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[_Session]:
-        """A transaction that is committed, with the others in line, when this returns."""
+        """Open a transaction that is committed, with the others in line, when this returns."""
         await self._turn()
         group, controls = self._group, self._writer.controls
         session = _Session(self._writer, group, self._engine.dialect)
@@ -277,7 +277,7 @@ class Sqlite:
         finished.add_done_callback(group.settle)
 
     def _note_failure(self, finished: asyncio.Future[None]) -> None:
-        """After a failed fsync the kernel may have dropped the pages: nothing is written again.
+        """Write nothing again after a failed fsync: the kernel may have dropped the pages.
 
         Source: Rebello et al., Can applications recover from fsync failures?, ATC 2020.
         """

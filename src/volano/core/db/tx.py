@@ -78,46 +78,46 @@ class Tx:
         return self._session.dialect.name
 
     def select(self, *columns: Any) -> sa.Select[Any]:
-        """`SELECT` of columns or tables; tables that join later are scoped too."""
+        """Select columns or tables; tables that join later are scoped too."""
         statement: sa.Select[Any] = self.scope.mark(ScopedSelect.build(self.scope, columns))
         return statement
 
     def insert(self, table: sa.Table) -> Any:
-        """The dialect's `INSERT` (it has `on_conflict_do_update`); fills the workspace."""
+        """Insert by the dialect's `INSERT` (it has `on_conflict_do_update`); fill the workspace."""
         return INSERTS[self.dialect].build(self.scope, table)
 
     def upsert(self, table: sa.Table, *, keys: Sequence[str]) -> Any:
-        """`INSERT` that skips rows whose keys are there; the count says how many were new."""
+        """Insert, skipping rows whose keys are there; the count says how many were new."""
         return self.insert(table).on_conflict_do_nothing(index_elements=list(keys))
 
     def update(self, table: sa.Table) -> sa.Update:
-        """`UPDATE` of this workspace's rows."""
+        """Update this workspace's rows."""
         statement: sa.Update = self.scope.mark(sa.update(table))
         return statement.where(*self.scope.criteria(table))
 
     def delete(self, table: sa.Table) -> sa.Delete:
-        """`DELETE` of this workspace's rows."""
+        """Delete this workspace's rows."""
         statement: sa.Delete = self.scope.mark(sa.delete(table))
         return statement.where(*self.scope.criteria(table))
 
     def union_all(self, *selects: sa.Select[Any]) -> sa.CompoundSelect[Any]:
-        """`UNION ALL` of statements that this transaction built."""
+        """Unite all rows of statements that this transaction built."""
         for select in selects:
             self._admit(select)
         union: sa.CompoundSelect[Any] = self.scope.mark(sa.union_all(*selects))
         return union
 
     async def all(self, statement: sa.Executable, rows: Rows = None) -> Sequence[sa.Row[Any]]:
-        """Every row of the answer."""
+        """Return every row of the answer."""
         return (await self._execute(statement, rows)).rows
 
     async def one(self, statement: sa.Executable, rows: Rows = None) -> sa.Row[Any] | None:
-        """The first row of the answer, or None."""
+        """Return the first row of the answer, or None."""
         found = await self.all(statement, rows)
         return found[0] if found else None
 
     async def scalar(self, statement: sa.Executable, rows: Rows = None) -> Any:
-        """The first column of the first row, or None."""
+        """Return the first column of the first row, or None."""
         row = await self.one(statement, rows)
         return None if row is None else row[0]
 
@@ -163,7 +163,7 @@ class Tx:
 
     @contextmanager
     def block(self) -> Iterator[None]:
-        """The block in which this transaction may be used.
+        """Enter the block in which this transaction may be used.
 
         Raises: TxAborted (a statement failed in it, and nothing let that end the transaction).
         """
@@ -174,7 +174,7 @@ class Tx:
             self._fate.end()
 
     def everywhere(self) -> "Tx":
-        """This same transaction without its workspace, for the core's own bookkeeping.
+        """Return this same transaction without its workspace, for the core's own bookkeeping.
 
         A test lists who may call it; statements name their workspace themselves.
         """
@@ -184,7 +184,7 @@ class Tx:
 
     @asynccontextmanager
     async def nested(self, workspace: str | Everywhere) -> "AsyncIterator[Tx]":
-        """A savepoint: what runs in it is kept with this transaction or given up alone.
+        """Open a savepoint: what runs in it is kept with this transaction or given up alone.
 
         Raises: WorkspaceMismatch (only the system's own transaction may narrow to a workspace).
         """
@@ -208,7 +208,7 @@ class Tx:
             raise Unscoped(reason="it was not built by this transaction")
 
     def _filled(self, statement: sa.Executable, rows: Rows) -> tuple[sa.Executable, Rows]:
-        """Rows for an INSERT get their workspace here: `values` was not called for them."""
+        """Fill in the workspace of rows for an INSERT: `values` was not called for them."""
         if rows is None or not isinstance(statement, sa.Insert) or not hasattr(statement, "owned"):
             return statement, rows
         if isinstance(rows, dict):

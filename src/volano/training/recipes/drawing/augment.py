@@ -39,14 +39,14 @@ class Hand:
     """Mean share of segments left out."""
 
     def times(self, strength: float) -> "Hand":
-        """The same hand, as much steadier or shakier."""
+        """Return the same hand, as much steadier or shakier."""
         return Hand(**{name: getattr(self, name) * strength for name in self.__slots__})
 
 
 def augment(
     rng: np.random.Generator, segments: Floats, count: Counts, hand: Hand
 ) -> tuple[Floats, Counts]:
-    """New drawings (B, N, 4) and their counts, at unit scale around the origin.
+    """Return new drawings (B, N, 4) and their counts, at unit scale around the origin.
 
     `segments` (B, N, 4) in px, of which drawing b has the first `count[b]`. Place and scale are
     not varied here: the graph takes them out again.
@@ -64,7 +64,7 @@ def augment(
 def _redrawn(
     rng: np.random.Generator, segments: Floats, there: NDArray[np.bool_], hand: Hand
 ) -> Floats:
-    """The same lines, with strokes drawn from their other end and in another order."""
+    """Draw the same lines with strokes from their other end and in another order."""
     begins = _begins(segments) | ~there
     here = np.broadcast_to(np.arange(segments.shape[1]), begins.shape)
     first = np.maximum.accumulate(np.where(begins, here, 0), axis=1)
@@ -86,7 +86,7 @@ def _redrawn(
 
 
 def _begins(segments: Floats) -> NDArray[np.bool_]:
-    """Which segments (B, N) start a stroke, for they do not start where the one before ended."""
+    """Return which segments (B, N) start a stroke: not where the one before ended."""
     jumps = (segments[:, 1:, :2] != segments[:, :-1, 2:]).any(axis=2)
     return np.pad(jumps, ((0, 0), (1, 0)), constant_values=True)
 
@@ -101,14 +101,14 @@ def _at_unit_scale(points: Floats, there: NDArray[np.bool_]) -> Floats:
 
 
 def _members(segments: Floats, there: NDArray[np.bool_]) -> Floats:
-    """Which end of a segment is of which stroke, 1 or 0: (B, 2 N, STROKES)."""
+    """Return which end of a segment is of which stroke, 1 or 0: (B, 2 N, STROKES)."""
     stroke = np.minimum(_begins(segments).cumsum(axis=1) - 1, STROKES - 1)
     member = (stroke[..., None] == np.arange(STROKES)) & there[..., None]
     return np.repeat(member, 2, axis=1).astype(np.float32)
 
 
 def _slips(rng: np.random.Generator, points: Floats, member: Floats, hand: Hand) -> Floats:
-    """How far each point moves with its stroke, which is put and drawn a little differently."""
+    """Return how far each point moves with its stroke, which is put a little differently."""
     shift = rng.normal(0, hand.slip, (len(points), STROKES, 2)).astype(np.float32)
     matrix = rng.normal(0, hand.form, (len(points), STROKES, 4)).astype(np.float32)
     number = np.maximum(member.sum(axis=1), 1)[..., None]
@@ -119,7 +119,7 @@ def _slips(rng: np.random.Generator, points: Floats, member: Floats, hand: Hand)
 
 
 def _field(rng: np.random.Generator, points: Floats, bend: float) -> Floats:
-    """How far each point moves: random at the points of a grid, linear between them."""
+    """Return how far each point moves: random at the points of a grid, linear between them."""
     shifts = rng.normal(0, bend, (len(points), GRID * GRID, 2)).astype(np.float32)
     place = np.clip(points + 0.5, 0, 1) * (GRID - 1)
     near = np.maximum(0, 1 - abs(place[..., None] - np.arange(GRID, dtype=np.float32)))
@@ -129,7 +129,7 @@ def _field(rng: np.random.Generator, points: Floats, bend: float) -> Floats:
 
 
 def _matrices(rng: np.random.Generator, drawings: int, hand: Hand) -> Floats:
-    """A (2, 2) matrix a drawing, for rows of points: shear, then stretch, then turn."""
+    """Return a (2, 2) matrix a drawing, for rows of points: shear, then stretch, then turn."""
     turn = rng.uniform(-hand.rotation, hand.rotation, drawings)
     stretch = np.exp(rng.uniform(-hand.scale, hand.scale, (drawings, 2)))
     shear = np.tile(np.eye(2), (drawings, 1, 1))
@@ -143,7 +143,7 @@ def _matrices(rng: np.random.Generator, drawings: int, hand: Hand) -> Floats:
 def _with_gaps(
     rng: np.random.Generator, segments: Floats, there: NDArray[np.bool_], gaps: float
 ) -> tuple[Floats, Counts]:
-    """Without a few segments; some drawings lose many, some none, and one segment always stays."""
+    """Remove a few segments; some drawings lose many, some none, and one segment always stays."""
     share = 2 * gaps * rng.random((len(segments), 1))
     kept = there & (rng.random(there.shape) >= share)
     kept[:, 0] = True

@@ -73,7 +73,7 @@ class Graph:
         return output
 
     def constant(self, value: Any) -> str:
-        """The name of a number or an array; floating point becomes 32 bits, the rest int64."""
+        """Name a number or an array; floating point becomes 32 bits, the rest int64."""
         array = np.asarray(value)
         array = array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
         name = f"constant_{len(self.constants)}"
@@ -82,7 +82,7 @@ class Graph:
 
 
 def _there(graph: Graph) -> str:
-    """Which segments are no padding."""
+    """Mark which segments are no padding."""
     length = graph("Gather", graph("Shape", "segments"), 1)
     numbers = graph("Range", 0, length, 1)
     return graph(
@@ -91,7 +91,7 @@ def _there(graph: Graph) -> str:
 
 
 def _normalised(graph: Graph, there: str) -> str:
-    """`raster.normalised`."""
+    """Write `raster.normalised` as nodes of the graph."""
     ends = graph("Reshape", "segments", [0, 0, 2, 2])
     there = graph("Unsqueeze", there, [2, 3])
     low = graph("ReduceMin", graph("Where", there, ends, raster.FAR), [1, 2])
@@ -102,7 +102,7 @@ def _normalised(graph: Graph, there: str) -> str:
 
 
 def _by_picture(graph: Graph, recogniser: Recogniser, ends: str, ink: str) -> str:
-    """What the picture network answers to both ways up."""
+    """Return what the picture network answers to both ways up."""
     pictures = _pictures(graph, recogniser.raster, ends, ink)
     answers = graph("Concat", pictures, _turned(graph, pictures), axis=0)
     for layer in recogniser.network.picture:
@@ -111,7 +111,7 @@ def _by_picture(graph: Graph, recogniser: Recogniser, ends: str, ink: str) -> st
 
 
 def _pictures(graph: Graph, form: raster.Raster, ends: str, ink: str) -> str:
-    """`Raster.forward`, line by line."""
+    """Write `Raster.forward` as nodes, line by line."""
     # All dots at once: the x and the y of a dot are sums of two numbers of a segment.
     side, places = raster.FILL * form.size_px, form.places.numpy()
     shares = side * np.stack([1 - places, places])
@@ -131,12 +131,12 @@ def _pictures(graph: Graph, form: raster.Raster, ends: str, ink: str) -> str:
 
 
 def _spread(graph: Graph, form: raster.Raster, off: str) -> str:
-    """`Raster._spread`."""
+    """Write `Raster._spread` as nodes."""
     return graph("Exp", graph("Mul", graph("Mul", off, off), -0.5 / form.spread**2))
 
 
 def _runs(graph: Graph, ends: str) -> tuple[str, str]:
-    """`raster.runs`, as (B, N, 4) and (B, N, 1)."""
+    """Write `raster.runs` as nodes: (B, N, 4) and (B, N, 1)."""
     begin, end = (graph("Gather", ends, at, axis=2) for at in (0, 1))
     way = graph("Sub", end, begin)
     length = _length(graph, way)
@@ -148,13 +148,13 @@ def _runs(graph: Graph, ends: str) -> tuple[str, str]:
 
 
 def _length(graph: Graph, way: str) -> str:
-    """Lengths (B, N, 1) of ways (B, N, 2)."""
+    """Return the lengths (B, N, 1) of ways (B, N, 2)."""
     square = graph("ReduceSum", graph("Mul", way, way), [2])
     return graph("Sqrt", graph("Add", square, raster.LEAST))
 
 
 def _inks(graph: Graph, form: raster.Raster, runs: str, length: str, there: str) -> str:
-    """`raster._inks`, with the constant factors that follow it."""
+    """Write `raster._inks` as nodes, with the constant factors that follow it."""
     flat = graph("Max", graph("Mul", length, raster.FILL * form.size_px), raster.DOT_PX)
     flat = graph("Mul", flat, 1 / form.ink_of_line)
     ink = graph("Where", graph("Unsqueeze", there, [2]), flat, 0.0)
@@ -163,14 +163,14 @@ def _inks(graph: Graph, form: raster.Raster, runs: str, length: str, there: str)
 
 
 def _turned(graph: Graph, pictures: str) -> str:
-    """`raster.turned`."""
+    """Write `raster.turned` as nodes."""
     far = np.iinfo(np.int64).min
     flipped = graph("Slice", pictures, [-1, -1], [far, far], [2, 3], [-1, -1])
     return graph("Mul", flipped, np.array(raster.TURN).reshape(-1, 1, 1))
 
 
 def _by_trace(graph: Graph, recogniser: Recogniser, upright: str) -> str:
-    """What the trace network answers to both ways up: `TraceNetwork.forward`."""
+    """Return what the trace network answers to both ways up: `TraceNetwork.forward`."""
     network = recogniser.network.trace
     upside_down = graph("Mul", upright, np.array(trace.TURN).reshape(-1, 1, 1))
     values = graph("Concat", upright, upside_down, axis=0)
@@ -188,7 +188,7 @@ def _by_trace(graph: Graph, recogniser: Recogniser, upright: str) -> str:
 
 
 def _traces(graph: Graph, ends: str, runs: str, there: str) -> str:
-    """`trace.traces`."""
+    """Write `trace.traces` as nodes."""
     begin, end = (graph("Gather", ends, at, axis=2) for at in (0, 1))
     first, last = graph("Slice", begin, [0], [1], [1]), graph("Slice", end, [0], [-1], [1])
     jump = graph("Sub", begin, graph("Concat", first, last, axis=1))
@@ -200,7 +200,7 @@ def _traces(graph: Graph, ends: str, runs: str, there: str) -> str:
 
 
 def _layer(graph: Graph, layer: nn.Module, values: str) -> str:
-    """One layer of the network."""
+    """Write one layer of the network as nodes."""
     match layer:
         case Convolution():
             weight, bias, attributes = _folded(layer)
@@ -220,7 +220,7 @@ def _layer(graph: Graph, layer: nn.Module, values: str) -> str:
 
 
 def _folded(layer: Convolution) -> tuple[Floats, Floats, dict[str, Any]]:
-    """Weight, bias and attributes of the convolution that does the norm's work too."""
+    """Return weight, bias and attributes of the convolution that does the norm's work too."""
     convolution, norm = layer[0], layer[1]
     factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     weight = convolution.weight * factor[:, None, None, None]
@@ -230,14 +230,14 @@ def _folded(layer: Convolution) -> tuple[Floats, Floats, dict[str, Any]]:
 
 
 def _pooling(layer: nn.MaxPool2d) -> dict[str, Any]:
-    """Attributes of a pooling; its strides are its kernel."""
+    """Return the attributes of a pooling; its strides are its kernel."""
     kernel = layer.kernel_size
     size = kernel if isinstance(kernel, tuple) else (kernel, kernel)
     return {"kernel_shape": size, "strides": size, "ceil_mode": int(layer.ceil_mode)}
 
 
 def _answers(graph: Graph, both: str, recogniser: Recogniser) -> None:
-    """`Recogniser.logits` and `forward`, from the answers to both ways up."""
+    """Write `Recogniser.logits` and `forward` as nodes, from the answers to both ways up."""
     classes = recogniser.classes
     count = graph("Shape", "count")
     upright = graph("Slice", both, [0, 0], graph("Concat", count, [classes], axis=0), [0, 1])
@@ -249,14 +249,14 @@ def _answers(graph: Graph, both: str, recogniser: Recogniser) -> None:
 
 
 def session(path: Path) -> Any:
-    """The graph on one thread, as a server runs it."""
+    """Load the graph on one thread, as a server runs it."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def scores(graph: Any, segments: Floats, count: Counts) -> tuple[Floats, Floats]:
-    """Probabilities and logits (B, classes) of drawings."""
+    """Return the probabilities and logits (B, classes) of drawings."""
     inputs = {"segments": segments, "count": count.astype(np.int32)}
     probabilities, logits = graph.run(OUTPUTS, inputs)
     return probabilities, logits
@@ -265,7 +265,7 @@ def scores(graph: Any, segments: Floats, count: Counts) -> tuple[Floats, Floats]
 def parity(
     recogniser: Recogniser, graph: Any, segments: Floats, count: Counts, limit: float = PARITY
 ) -> float:
-    """The largest difference in probability between network and graph on these drawings.
+    """Return the largest difference in probability between network and graph on drawings.
 
     Raises: ArtefactRefused (more than `limit`, or no number).
     """
@@ -280,7 +280,7 @@ def parity(
 
 
 def golden(graph: Any, segments: Floats, count: Counts) -> list[Golden]:
-    """Each drawing alone with what the graph answers, for a server to check itself."""
+    """Return each drawing alone with what the graph answers, for a server to check itself."""
     found = []
     for drawing, number in zip(segments, count, strict=True):
         alone = drawing[:number].round(3)

@@ -84,7 +84,7 @@ class Network(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, pictures: Tensor, traces: Tensor, there: Tensor) -> Tensor:
-        """Logits (2, B, classes): by the pictures, by the traces."""
+        """Return logits (2, B, classes): by the pictures, by the traces."""
         fast = torch.channels_last
         return torch.stack(
             [
@@ -113,20 +113,20 @@ class Recogniser(nn.Module):
         return torch.softmax(logits / self.temperature, dim=1), logits
 
     def logits(self, segments: Tensor, count: Tensor) -> Tensor:
-        """Logits (B, classes) before any temperature: the mean of both networks and ways up."""
+        """Return logits (B, classes) before any temperature: the mean of networks and ways up."""
         views = self.views(segments, count)
         upright, upside_down = self.network(*views), self.network(*turned(views))
         both = upright[:, :, : self.classes] + upside_down[:, :, self.classes :]
         return both.mean(dim=0) / 2
 
     def views(self, segments: Tensor, count: Tensor) -> Views:
-        """What the network sees of `segments` (B, N, 4) in px; from `count[b]` on is padding."""
+        """Return what it sees of `segments` (B, N, 4), px; from `count[b]` on is padding."""
         there = torch.arange(segments.shape[1], device=count.device) < count[:, None]
         ends = normalised(segments, there)
         return self.raster(ends, there), *trace.traces(ends, there)
 
 
 def turned(views: Views) -> Views:
-    """The views of the same drawings upside down."""
+    """Return the views of the same drawings upside down."""
     pictures, traces, there = views
     return raster.turned(pictures), trace.turned(traces), there

@@ -39,7 +39,7 @@ class Raster(nn.Module):
         self.register_buffer("places", (torch.arange(DOTS) + 0.5) / DOTS, persistent=False)
 
     def forward(self, ends: Tensor, there: Tensor) -> Tensor:
-        """`ends` (B, N, 2, 2) as `normalised` gives them; `there` (B, N) is false for padding."""
+        """Draw `ends` (B, N, 2, 2) that are `normalised`; `there` (B, N) is false for padding."""
         ink = _inks(ends, there, FILL * self.size_px) / self.ink_of_line
         ends = ends * (FILL * self.size_px) + self.size_px / 2
         begin, way = ends[:, :, 0], ends[:, :, 1] - ends[:, :, 0]
@@ -56,7 +56,7 @@ class Raster(nn.Module):
 
 
 def normalised(segments: Tensor, there: Tensor) -> Tensor:
-    """Ends (B, N, 2, 2) of segments (B, N, 4): the drawing's box centred, its larger side 1."""
+    """Return ends (B, N, 2, 2) of segments (B, N, 4), the box centred, its larger side 1."""
     ends = segments.unflatten(2, (2, 2))
     absent = ~there[:, :, None, None]
     low = ends.masked_fill(absent, FAR).amin((1, 2), keepdim=True)
@@ -66,12 +66,12 @@ def normalised(segments: Tensor, there: Tensor) -> Tensor:
 
 
 def turned(pictures: Tensor) -> Tensor:
-    """The pictures of the same drawings upside down."""
+    """Return the pictures of the same drawings upside down."""
     return pictures.flip(2, 3) * pictures.new_tensor(TURN)[:, None, None]
 
 
 def runs(ends: Tensor) -> tuple[Tensor, Tensor]:
-    """How segments run (B, 4, N): cosine and sine of direction and of twice it; lengths (B, N)."""
+    """Return cosine and sine of direction and of twice it (B, 4, N), and lengths (B, N)."""
     way = ends[:, :, 1] - ends[:, :, 0]
     length = way.square().sum(2).add(LEAST).sqrt()
     cos, sin = (way / length[..., None]).unbind(2)
@@ -79,7 +79,7 @@ def runs(ends: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _inks(ends: Tensor, there: Tensor, scale: float) -> Tensor:
-    """Ink per channel (B, CHANNELS, N): in proportion to length, a dot as much as a short line."""
+    """Return ink (B, CHANNELS, N): in proportion to length, a dot as much as a short line."""
     ways, length = runs(ends)
     ink = torch.where(there, (length * scale).clamp_min(DOT_PX), 0.0)[:, None]
     return torch.cat([ink, ways * ink], dim=1)

@@ -85,8 +85,9 @@ class Drawing(Model):
         self._export(run, recogniser, classes, known)
 
     def evaluate(self, run: Run) -> dict[str, Any]:
-        """Figures of the exported graph on the test split; writes `evaluation.json` and, for each
-        record, what was answered, into `test_outputs.parquet`.
+        """Return figures of the exported graph on the test split.
+
+        Write `evaluation.json`, and what was answered for each record into `test_outputs.parquet`.
 
         Raises: NoRecords.
         """
@@ -154,7 +155,7 @@ class Drawing(Model):
     def _loss(
         self, rng: np.random.Generator, learner: Recogniser, known: Drawings, rows: Rows
     ) -> torch.Tensor:
-        """Of one batch, redrawn by other hands, the second half of it upside down."""
+        """Return the loss of one batch, redrawn by other hands, its second half upside down."""
         import torch
         from torch.nn import functional
 
@@ -201,7 +202,7 @@ class Schedule:
         self._looked = 0.0
 
     def share(self, step: int) -> float:
-        """The share done, 1 at the end.
+        """Return the share done, 1 at the end.
 
         Raises: RunCancelled.
         """
@@ -209,7 +210,7 @@ class Schedule:
         return max(step / self._steps, 1 - left / self._seconds)
 
     def time_to_look(self, share: float) -> bool:
-        """True LOOKS times in a training."""
+        """Return True LOOKS times in a training."""
         if share < self._looked + 1 / LOOKS:
             return False
         self._looked = share
@@ -231,7 +232,7 @@ class Watch:
         return self._without >= self.patience
 
     def look(self, network: Recogniser) -> dict[str, float]:
-        """Loss and accuracy on the validation drawings; nothing once it is over."""
+        """Measure loss and accuracy on the validation drawings; nothing once it is over."""
         if self.over:
             return {}
         logits, truth = _logits(network, self.valid), self.valid.truth
@@ -251,7 +252,7 @@ class Watch:
         self.over, self._without = True, 0
 
     def chosen(self, network: Recogniser) -> Recogniser:
-        """The network to keep: the last one where all was learned, else the best that was seen."""
+        """Return the network to keep: the last one where all was learned, else the best seen."""
         if self.over:
             return network
         best = self._best or network
@@ -260,12 +261,12 @@ class Watch:
 
 
 def warmed_cosine(share: float) -> float:
-    """The learning rate over a training, as a factor: up over a twentieth, then a half cosine."""
+    """Return the factor of the learning rate: up over a twentieth, then a half cosine."""
     return min(1.0, 0.02 + share / 0.05) * (0.001 + 0.5 * (1 + math.cos(math.pi * share)))
 
 
 def _batches(rng: np.random.Generator, total: int, size: int) -> Iterator[Rows]:
-    """Rows for step after step, for ever: each drawing once before any comes again."""
+    """Yield rows for step after step, for ever: each drawing once before any comes again."""
     waiting = np.empty(0, np.int64)
     while True:
         while len(waiting) < size:
@@ -287,7 +288,7 @@ def _follow(average: torch.nn.Module, learner: torch.nn.Module, memory: float) -
 
 
 def _logits(recogniser: Recogniser, drawings: Drawings) -> NDArray[np.float64]:
-    """Logits (n, classes) of a whole split."""
+    """Return the logits (n, classes) of a whole split."""
     import torch
 
     recogniser.eval()
@@ -304,7 +305,7 @@ def _logits(recogniser: Recogniser, drawings: Drawings) -> NDArray[np.float64]:
 
 
 def _outputs(part: Drawings, scores: NDArray[np.float32], classes: Sequence[str]) -> pa.Table:
-    """What was answered for each record, with its true label."""
+    """Return what was answered for each record, with its true label."""
     names = np.array(classes, dtype=object)
     return pa.table(
         {

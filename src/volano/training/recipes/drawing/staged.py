@@ -49,7 +49,7 @@ class Drawings:
 
     @classmethod
     def read(cls, folder: Path, splits: Sequence[str], classes: Sequence[str]) -> Drawings:
-        """Whole splits, one after the other; the system may write them to disk if memory is short.
+        """Read whole splits one after the other; the system may swap them if memory is short.
 
         Raises: NoRecords, CodecError.
         """
@@ -72,7 +72,7 @@ class Drawings:
 
     @classmethod
     def stream(cls, folder: Path, split: str, classes: Sequence[str]) -> Iterator[Drawings]:
-        """A split in parts of READ drawings.
+        """Yield a split in parts of READ drawings.
 
         Raises: NoRecords, CodecError.
         """
@@ -111,7 +111,7 @@ def label_counts(folder: Path) -> dict[str, Counter[str]]:
 
 
 def padded(drawings: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Drawings of (n, 4) segments as one (B, MAX_SEGMENTS, 4), zeros behind each."""
+    """Return drawings of (n, 4) segments as one (B, MAX_SEGMENTS, 4), zeros behind each."""
     whole = np.zeros((len(drawings), form.MAX_SEGMENTS, 4), np.float32)
     for row, drawing in zip(whole, drawings, strict=True):
         row[: len(drawing)] = drawing

@@ -11,7 +11,7 @@ TURN = (1.0, -1.0, -1.0, -1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0)
 
 
 def traces(ends: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-    """Traces (B, FEATURES, 1, N) of normalised ends (B, N, 2, 2), and 1 where one is there.
+    """Return traces (B, FEATURES, 1, N) of normalised ends (B, N, 2, 2), and 1 where one is there.
 
     The features of a segment: one, its middle, the cosine and sine of its direction and of twice
     its direction, and the way and the distance from where the segment before it ended.
@@ -26,5 +26,5 @@ def traces(ends: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def turned(traces: Tensor) -> Tensor:
-    """The traces of the same drawings upside down."""
+    """Return the traces of the same drawings upside down."""
     return traces * traces.new_tensor(TURN)[:, None, None]
