@@ -1,9 +1,10 @@
 """Tests of volano.cli.render: values as text."""
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from volano.cli import render
@@ -27,7 +28,7 @@ def test_a_table_without_rows_is_its_header():
 def test_a_line_of_a_table_is_never_broken(rows):
     text = render.table(rows, COLUMNS, Look(width=60))
 
-    assert 1 + len(rows) == len(text.split("\n"))
+    assert len(text.split("\n")) == 1 + len(rows)
     assert all(c.isprintable() for c in text.replace("\n", ""))
 
 
@@ -61,13 +62,15 @@ def test_a_card_leaves_out_what_is_not_known():
         (0.00001234, "1.234e-05"),
         (NOW, "2026-01-02T03:04:05+00:00"),
         (0.0005, "0.0005"),
+        (math.nan, "nan"),
+        (-math.inf, "-inf"),
         ({"train": 1, "rate": 0.05}, "train=1, rate=0.05"),
         (["a", "b"], "a, b"),
         ([], "–"),
     ],
 )
 def test_a_value_is_shown_as_people_read_it(value, expected):
-    assert expected == render.cell(value, Look())
+    assert render.cell(value, Look()) == expected
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,7 @@ def test_a_value_is_shown_as_people_read_it(value, expected):
     ],
 )
 def test_a_stretch_of_time_has_two_units_at_most(seconds, expected):
-    assert expected == render.span(seconds)
+    assert render.span(seconds) == expected
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,7 @@ def test_a_stretch_of_time_has_two_units_at_most(seconds, expected):
     [(0, "just now"), (200, "3 min ago"), (-200, "in 3 min"), (86400 * 3, "3 d ago")],
 )
 def test_a_moment_is_told_as_seen_from_now(seconds, expected):
-    assert expected == render.since(NOW - timedelta(seconds=seconds), NOW)
+    assert render.since(NOW - timedelta(seconds=seconds), NOW) == expected
 
 
 def test_a_tree_draws_its_branches():
@@ -105,9 +108,36 @@ def test_colour_is_added_only_where_it_is_wanted():
     assert Ink(on=True)("red", "x") == "\x1b[31mx\x1b[0m"
 
 
-@given(st.lists(st.floats(-1e6, 1e6), max_size=200), st.integers(1, 50))
-def test_a_sparkline_has_a_block_for_each_run_of_values(values, wide):
-    assert min(len(values), wide) == len(render.sparkline(values, wide))
+BLOCKS = "▁▂▃▄▅▆▇█"
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(NUMBERS, min_size=1, max_size=50))
+@example([0, 1e-308])
+@example([0, 5e-324])
+@example([-1.7e308, 1.7e308])
+def test_a_sparkline_is_as_high_as_its_values(values):
+    heights = [BLOCKS.index(block) for block in render.sparkline(values, 50)]
+
+    assert len(heights) == len(values)
+    assert [heights[n] for n in sorted(range(len(values)), key=values.__getitem__)] == (
+        sorted(heights)
+    )
+    assert heights[values.index(min(values))] == 0
+    if max(values) - min(values) > 1e-300:
+        assert heights[values.index(max(values))] == 7
+
+
+@given(st.lists(NUMBERS, min_size=1, max_size=200), st.integers(1, 50))
+def test_a_long_sparkline_has_a_block_for_each_run_of_values(values, wide):
+    assert len(render.sparkline(values, wide)) == min(len(values), wide)
+
+
+def test_what_is_no_number_is_a_cross_in_a_sparkline():
+    assert render.sparkline([0, math.nan, 1, math.inf]) == "▁×█×"
+    assert render.sparkline([0, 0, math.nan, 1], 2) == "▁█"
+    assert render.sparkline([math.nan]) == "×"
+    assert render.sparkline([]) == ""
 
 
 def test_a_sparkline_goes_from_the_lowest_to_the_highest():
@@ -116,21 +146,30 @@ def test_a_sparkline_goes_from_the_lowest_to_the_highest():
     assert render.sparkline([0, 0, 0, 1, 1, 1], 2) == "▁█"
 
 
-@given(st.floats(allow_nan=False), st.integers(1, 60))
-def test_a_bar_is_never_longer_than_its_field(fraction, wide):
-    assert wide >= len(render.bar(fraction, wide))
+@given(st.floats(0, 1), st.integers(1, 60))
+def test_a_bar_is_as_long_as_its_share_of_the_field(fraction, wide):
+    drawn = render.bar(fraction, wide)
+    eighths = 8 * drawn.count("█") + sum(" ▏▎▍▌▋▊▉".index(cell) for cell in drawn if cell != "█")
+
+    assert abs(eighths - fraction * wide * 8) <= 0.5
+    assert set(drawn[:-1]) <= {"█"}, "only the end is a part of a cell"
+
+
+@pytest.mark.parametrize(("fraction", "expected"), [(-1, ""), (1.5, "████"), (1e300, "████")])
+def test_a_bar_stays_in_its_field(fraction, expected):
+    assert render.bar(fraction, 4) == expected
 
 
 @pytest.mark.parametrize(
     ("fraction", "expected"), [(0, ""), (0.5, "██"), (1, "████"), (0.28125, "█▏")]
 )
 def test_a_bar_is_drawn_to_an_eighth_of_a_cell(fraction, expected):
-    assert expected == render.bar(fraction, 4)
+    assert render.bar(fraction, 4) == expected
 
 
 @given(st.text(), st.integers(1, 40))
 def test_a_cut_text_fits(text, wide):
-    assert wide >= render.width(render.cut(text, wide))
+    assert render.width(render.cut(text, wide)) <= wide
 
 
 def test_wide_characters_take_two_cells():
@@ -143,9 +182,9 @@ def test_wide_characters_take_two_cells():
     ("count", "expected"), [(433, "433 B"), (912_345, "912.3 kB"), (2_000_000_000, "2.0 GB")]
 )
 def test_sizes_have_the_unit_that_fits(count, expected):
-    assert expected == render.size(count)
+    assert render.size(count) == expected
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, "1 drawing"), (2720, "2,720 drawings")])
 def test_counts_agree_with_their_noun(count, expected):
-    assert expected == render.plural(count, "drawing")
+    assert render.plural(count, "drawing") == expected

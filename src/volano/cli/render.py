@@ -1,5 +1,6 @@
 """Values as text for people: tables, cards, trees, bars, sparklines, times. Pure."""
 
+import math
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class Look:
 
 
 def table(rows: Iterable[T], columns: Columns[T], look: Look) -> str:
-    """Rows under dim headers; numbers to the right, the longest texts cut where it is too wide."""
+    """Draw rows under dim headers, numbers to the right; cut the longest texts to the width."""
     values = [[show(row) for show in columns.values()] for row in rows]
     cells = [[cell(value, look) for value in row] for row in values]
     right = [_numbers(column) for column in zip(*values, strict=True)]
@@ -60,7 +61,7 @@ def table(rows: Iterable[T], columns: Columns[T], look: Look) -> str:
 
 
 def card(facts: Mapping[str, object], look: Look) -> str:
-    """One thing as aligned `name  value` lines; what is None is left out."""
+    """Draw one thing as aligned `name  value` lines; leave out what is None."""
     given = {visible(name): value for name, value in facts.items() if value is not None}
     wide = max((width(name) for name in given), default=0)
     return "\n".join(
@@ -69,7 +70,7 @@ def card(facts: Mapping[str, object], look: Look) -> str:
 
 
 def cell(value: object, look: Look) -> str:
-    """One value as a table shows it."""
+    """Return one value as a table shows it."""
     match value:
         case Inked():
             return value
@@ -103,7 +104,7 @@ class Node:
 
 
 def tree(node: Node, ink: Ink) -> str:
-    """A tree with its branches drawn."""
+    """Draw a tree with its branches."""
     return "\n".join([node.text, *_branches(node.below, "", ink)])
 
 
@@ -115,36 +116,48 @@ def _branches(nodes: Sequence[Node], indent: str, ink: Ink) -> Iterable[str]:
 
 
 def sparkline(values: Sequence[float], wide: int = 30) -> str:
-    """A row of blocks as high as the values, the latest to the right; at most `wide` of them.
+    """Draw a row of at most `wide` blocks as high as the values, the latest to the right.
 
-    More values than that are averaged in equal runs, so that the whole course stays visible.
+    More values than that are averaged in equal runs, so that the whole course stays visible; a run
+    without a finite number is a cross.
     """
-    if not values:
-        return ""
     n = min(wide, len(values))
-    edges = [i * len(values) // n for i in range(n + 1)]
-    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
-    low, high = min(means), max(means)
-    scale = (len(_SPARKS) - 1) / ((high - low) or 1.0)
-    return "".join(_SPARKS[round((mean - low) * scale)] for mean in means)
+    edges = [i * len(values) // n for i in range(n + 1)] if n else []
+    means = [_mean(values[a:b]) for a, b in pairwise(edges)]
+    finite = [mean for mean in means if not math.isnan(mean)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    # Halved, since the difference of two large floats may be infinite.
+    height = (high / 2 - low / 2) or 1.0
+    top = len(_SPARKS) - 1
+    return "".join(
+        "×" if math.isnan(mean) else _SPARKS[round((mean / 2 - low / 2) / height * top)]
+        for mean in means
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(value / len(finite) for value in finite) if finite else math.nan
 
 
 def bar(fraction: float, wide: int = 20) -> str:
-    """A horizontal bar, `fraction` of `wide` cells long, drawn to an eighth of a cell."""
+    """Draw a bar `fraction` of `wide` cells long, to an eighth of a cell."""
     eighths = round(max(0.0, min(1.0, fraction)) * wide * 8)
     full, rest = divmod(eighths, 8)
     return "█" * full + (_EIGHTHS[rest] if rest else "")
 
 
 def figure(number: float) -> str:
-    """A number to four places, without an exponent where people read it."""
+    """Return a number to four places, without an exponent where people read it."""
+    if not math.isfinite(number):
+        return str(number)
     if number == int(number) and abs(number) < 1e15:
         return str(int(number))
     return f"{number:.4f}" if 0.0001 <= abs(number) < 10 else f"{number:.4g}"
 
 
 def span(seconds: float) -> str:
-    """A stretch of time: `45 s`, `3 min 20 s`, `2 h 5 min`, `4 d`."""
+    """Return a stretch of time in words: `45 s`, `3 min 20 s`, `2 h 5 min`, `4 d`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, whole = divmod(round(seconds), 60)
@@ -159,7 +172,7 @@ def span(seconds: float) -> str:
 
 
 def since(then: datetime, now: datetime) -> str:
-    """A moment as seen from another: `just now`, `3 min ago`, `in 2 d`."""
+    """Return a moment as seen from another: `just now`, `3 min ago`, `in 2 d`."""
     seconds = (now - then).total_seconds()
     if abs(seconds) < 2:
         return "just now"
@@ -169,7 +182,7 @@ def since(then: datetime, now: datetime) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes: `433 B`, `1.2 MB`."""
+    """Return a number of bytes in words: `433 B`, `1.2 MB`."""
     for unit in ("B", "kB", "MB", "GB"):
         if unit == "B" and count < 999.5:
             return f"{count:.0f} B"
@@ -180,12 +193,12 @@ def size(count: float) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 drawing`, `2,720 drawings`."""
+    """Return a count with its noun: `1 drawing`, `2,720 drawings`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def width(text: str) -> int:
-    """Cells that a text takes in a terminal: wide characters two, combining ones none."""
+    """Count the cells of a text in a terminal: wide characters two, combining ones none."""
     if text.isascii():
         return len(text)
     return sum(
@@ -195,13 +208,13 @@ def width(text: str) -> int:
 
 
 def pad(text: str, wide: int, *, right: bool = False) -> str:
-    """The text in a field of `wide` cells."""
+    """Return the text in a field of `wide` cells."""
     space = " " * (wide - width(text))
     return space + text if right else text + space
 
 
 def cut(text: str, wide: int) -> str:
-    """The text in at most `wide` cells, with an ellipsis where something is missing."""
+    """Return the text in at most `wide` cells, with an ellipsis where something is missing."""
     if width(text) <= wide:
         return text
     kept = text[: wide - 1]
@@ -211,7 +224,7 @@ def cut(text: str, wide: int) -> str:
 
 
 def visible(text: str) -> str:
-    """The text on one line, with control characters shown instead of obeyed."""
+    """Return the text on one line, with control characters shown instead of obeyed."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
