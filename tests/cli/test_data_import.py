@@ -194,4 +194,4 @@ def test_a_format_that_is_not_known_is_misuse(ask):
     done = ask("data", "import", "--format", "quickdraw", "x.zip")
 
     assert done.code == 2
-    assert "'omniglot'" in done.err
+    assert 'Choose from: "omniglot".' in done.err

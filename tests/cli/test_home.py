@@ -18,7 +18,7 @@ import pytest
 from tests.cli.conftest import PROGRAM, Volano
 from tests.cli.test_server import archive
 from volano import app
-from volano.cli.home_lock import HomeTaken, held
+from volano.cli.home_lock import HomeTaken, lock_home
 
 pytestmark = pytest.mark.slow
 
@@ -156,13 +156,13 @@ def test_an_api_and_a_worker_share_a_folder(start, volano):
 def test_what_holds_a_folder_is_given_time_to_drain(tmp_path: Path):
     gone = subprocess.Popen(["true"])
     gone.wait()
-    with held(tmp_path, "api", patience_s=0.0):
+    with lock_home(tmp_path, "api", patience_s=0.0):
         (tmp_path / "api.lock").write_text(f"{gone.pid}\n")
         began = time.monotonic()
-        with pytest.raises(HomeTaken), held(tmp_path, "all", patience_s=0.3):
+        with pytest.raises(HomeTaken), lock_home(tmp_path, "all", patience_s=0.3):
             pass
         assert time.monotonic() - began >= 0.3
-    with held(tmp_path, "all", patience_s=0.0):
+    with lock_home(tmp_path, "all", patience_s=0.0):
         assert (tmp_path / "worker.lock").read_text() == f"{os.getpid()}\n"
 
 

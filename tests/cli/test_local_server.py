@@ -126,3 +126,20 @@ def test_a_database_that_is_damaged_or_newer_is_said_in_words(volano, folder, wo
     assert (newer.code, damaged.code) == (3, 3)
     assert "error: The database is at revision 9999, which this version of Volano" in newer.err
     assert "error: The database is damaged: file is not a database" in damaged.err
+
+
+@pytest.mark.parametrize("inside", ["blobs", "metrics", "client.json", "api.lock", "volano.db"])
+def test_a_home_in_which_something_stands_in_the_way_is_said_in_words(volano, folder, inside):
+    taken = folder / "home" / inside
+    if inside in ("blobs", "metrics"):
+        taken.parent.mkdir()
+        taken.write_text("")
+    else:
+        taken.mkdir(parents=True)
+
+    done = volano("up", "--empty", "--once", "--port", "0", "--home", "home")
+
+    assert done.code in (1, 3)
+    assert "error: " in done.err
+    assert inside == "volano.db" or str(taken) in done.err
+    assert "Traceback" not in done.err

@@ -11,7 +11,7 @@ _DOTS: Final = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 
 
 def picture(lines: Sequence[Line], wide: int = 36, tall: int = 18) -> str:
-    """The strokes in at most `wide` x `tall` cells, as large as they fit with their proportions."""
+    """Draw the strokes as large as `wide` x `tall` cells allow, with their proportions."""
     points = [point for line in lines for point in line]
     if not points:
         return ""
@@ -27,7 +27,7 @@ def picture(lines: Sequence[Line], wide: int = 36, tall: int = 18) -> str:
 
 
 def _walk(line: Line) -> Iterator[tuple[int, int]]:
-    """Every dot that a stroke touches."""
+    """Yield every dot that a stroke touches."""
     here = line[0]
     yield round(here[0]), round(here[1])
     for there in line[1:]:

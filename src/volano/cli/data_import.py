@@ -77,12 +77,12 @@ class Imported:
 def import_file(terminal: Terminal, file: Path, origin: str) -> Imported:
     """Import every drawing of a file and tell what was left out.
 
-    Raises: FileUnusable, ArchiveUnreadable; KeyboardInterrupt, when told what to do.
+    Raises: OSError, ArchiveUnreadable; KeyboardInterrupt, when told what to do.
     """
     from volano.data.formats import omniglot
     from volano.sdk.imports import send
 
-    with _opened(file) as archive:
+    with file.open("rb") as archive:
         found = Imported(total=omniglot.count(archive))
         bar = _Bar(terminal, found)
         try:
@@ -97,13 +97,6 @@ def import_file(terminal: Terminal, file: Path, origin: str) -> Imported:
             raise
     _report(terminal, found)
     return found
-
-
-def _opened(file: Path) -> BinaryIO:
-    try:
-        return file.open("rb")
-    except OSError as error:
-        raise errors.unusable(file, error) from None
 
 
 def _drawings(archive: BinaryIO, origin: str, found: Imported) -> "Iterator[ImportedDrawing]":

@@ -50,7 +50,7 @@ def show(name: Annotated[str, note("Name of an endpoint.")], /, *, terminal: Her
 
 
 def view(endpoint: "Endpoint", look: Look) -> str:
-    """An endpoint as a card, its history below."""
+    """Draw an endpoint as a card, its history below."""
     facts = {
         "name": endpoint.name,
         "model": endpoint.model,

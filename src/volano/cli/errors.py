@@ -1,6 +1,7 @@
 """Failures as the person at the terminal sees them: what happened, and what to type next."""
 
 import json
+import os
 from typing import Final
 
 from volano.cli.render import Ink, visible
@@ -40,9 +41,14 @@ class FileUnusable(Invalid):
     remedy = "Check the path and its permissions."
 
 
-def unusable(path: object, error: OSError) -> FileUnusable:
-    """Return the failure to use a file or folder, in words."""
-    return FileUnusable(path=str(path), reason=error.strerror or str(error))
+def unusable(error: OSError, path: object = None) -> FileUnusable:
+    """Return the failure to use a file or folder, in words.
+
+    Raises: OSError (the error itself: it tells of no file).
+    """
+    if path is None and not isinstance(path := error.filename, str | bytes):
+        raise error
+    return FileUnusable(path=os.fsdecode(str(path)), reason=error.strerror or str(error))
 
 
 def block(error: VolanoError, ink: Ink) -> str:

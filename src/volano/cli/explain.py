@@ -62,7 +62,7 @@ def explain(
 
 
 def _meant(client: "Client", kind: str, name: str) -> "tuple[Kind, str]":
-    """What a name stands for, as a kind and an id that the server explains.
+    """Return what a name stands for, as a kind and an id that the server explains.
 
     Raises: Missing.
     """
@@ -79,7 +79,7 @@ def _meant(client: "Client", kind: str, name: str) -> "tuple[Kind, str]":
 
 
 def view(explanation: "Explanation", look: Look) -> str:
-    """Two trees: upwards to what it was made from, downwards to what was made from it."""
+    """Draw two trees: up to what it was made from, down to what was made from it."""
     facts = {fact.id: fact for fact in (explanation.about, *explanation.up, *explanation.down)}
     up: dict[str, list[tuple[str, str]]] = {}
     down: dict[str, list[tuple[str, str]]] = {}
@@ -105,7 +105,7 @@ def _below(
     look: Look,
     seen: set[str],
 ) -> list[Node]:
-    """What hangs below a thing; what has been shown already is not unfolded again."""
+    """Return what hangs below a thing; do not unfold again what has been shown."""
     nodes = []
     for other, relation in links.get(id, []):
         if (fact := facts.get(other)) is None:
@@ -131,7 +131,7 @@ def _line(fact: "Fact", relation: str, look: Look) -> str:
 
 
 def _told(fact: "Fact") -> list[tuple[str, object]]:
-    """The few facts that a line has room for; `--json` has all."""
+    """Return the few facts that a line has room for; `--json` has all."""
     found = []
     for name in _TOLD.get(fact.kind, ()):
         value: object = fact.facts
@@ -143,7 +143,7 @@ def _told(fact: "Fact") -> list[tuple[str, object]]:
 
 
 def _said(value: object, look: Look) -> str:
-    """A fact as text; times come as texts in a document."""
+    """Return a fact as text; in a document times are texts."""
     if isinstance(value, str):
         with suppress(ValueError):
             return render.cell(datetime.fromisoformat(value), look)

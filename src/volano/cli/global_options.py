@@ -43,7 +43,7 @@ class GlobalOptions:
 
 
 def split(argv: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
-    """The shared options, and the words that are left for the command.
+    """Return the global options and the words that are left for the command.
 
     A recipe's parameters may have any name, so no command parses these. Raises: Misuse.
     """

@@ -31,7 +31,7 @@ class Layout:
 
 
 def overview(about: str, sections: Mapping[str, Lines], layout: Layout) -> str:
-    """The page of `volano` itself."""
+    """Return the page of `volano` itself."""
     least = max(width(name) for lines in sections.values() for name, _ in lines)
     return _page(
         about,
@@ -44,7 +44,7 @@ def overview(about: str, sections: Mapping[str, Lines], layout: Layout) -> str:
 
 
 def group(app: App, chain: Sequence[str], layout: Layout) -> str:
-    """The page of a noun: its verbs."""
+    """Return the page of a noun: its verbs."""
     verbs = [(name, _summary(app[name])) for name in app if not name.startswith("-")]
     return _page(
         inspect.cleandoc(app.help),
@@ -55,7 +55,7 @@ def group(app: App, chain: Sequence[str], layout: Layout) -> str:
 
 
 def command(app: App, chain: Sequence[str], layout: Layout, more: Mapping[str, Lines]) -> str:
-    """The page of one command, with more sections; its docstring's `Example:` comes last."""
+    """Return the page of one command, with more sections; its `Example:` comes last."""
     doc = inspect.cleandoc(getattr(app.default_command, "__doc__", None) or "")
     text, _, example = doc.partition("\nExample:\n")
     own = [a for a in app.assemble_argument_collection() if a.show]
@@ -131,7 +131,7 @@ def _text(argument: Argument) -> str:
 
 
 def _value(argument: Argument) -> str:
-    """The placeholder of an option's value; choices are spelt out."""
+    """Return the placeholder of an option's value; choices are spelt out."""
     if argument.parameter.metavar:
         return argument.parameter.metavar
     hint = _plain(argument.hint)
@@ -143,7 +143,7 @@ def _value(argument: Argument) -> str:
 
 
 def _plain(hint: Any) -> Any:
-    """A hint without None, and what a sequence is of."""
+    """Return a hint without None; of a sequence, what it is of."""
     kinds = [kind for kind in get_args(hint) if kind is not type(None)]
     if get_origin(hint) is Literal or not kinds:
         return hint

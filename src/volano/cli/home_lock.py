@@ -1,4 +1,4 @@
-"""Who serves from a home folder: one server of each role at a time, by locks of the kernel's."""
+"""File locks on a home folder: one server of each role at a time serves from it."""
 
 import fcntl
 import os
@@ -24,26 +24,26 @@ class HomeTaken(Unavailable):
 
 
 @contextmanager
-def held(home: Path, role: str, *, patience_s: float) -> Iterator[tuple[int, ...]]:
-    """Keep the folder for this role; yields the descriptors that hold it.
+def lock_home(home: Path, role: str, *, patience_s: float) -> Iterator[tuple[int, ...]]:
+    """Lock the folder for this role; yield the descriptors that hold the locks.
 
-    Whoever inherits them holds it too, so it is free once the last of a server's processes is
-    gone, however that came. What drains after a kill -9 is given `patience_s` to end.
+    Whoever inherits them holds the locks too, so the folder is free once the last of a server's
+    processes is gone, however that came. What drains after a kill -9 is given `patience_s` to end.
 
     Raises: HomeTaken, OSError.
     """
     with ExitStack() as stack:
         yield tuple(
-            stack.enter_context(_locked(home, part, time.monotonic() + patience_s))
+            stack.enter_context(_lock(home, part, time.monotonic() + patience_s))
             for part in PARTS[role]
         )
 
 
 @contextmanager
-def _locked(home: Path, part: str, until: float) -> Iterator[int]:
+def _lock(home: Path, part: str, until: float) -> Iterator[int]:
     lock = os.open(home / f"{part}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        while not _taken(lock):
+        while not _try_lock(lock):
             pid = os.pread(lock, 20, 0).decode().strip()
             if _is_alive(pid) or time.monotonic() > until:
                 raise HomeTaken(home=str(home), pid=pid or "?")
@@ -55,7 +55,7 @@ def _locked(home: Path, part: str, until: float) -> Iterator[int]:
         os.close(lock)
 
 
-def _taken(lock: int) -> bool:
+def _try_lock(lock: int) -> bool:
     with suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
@@ -63,7 +63,7 @@ def _taken(lock: int) -> bool:
 
 
 def _is_alive(pid: str) -> bool:
-    """Whether the process runs; whoever has just taken the lock may not have named itself yet."""
+    """Return whether the process runs. Who has just taken the lock may not be named yet."""
     try:
         os.kill(int(pid), 0)
     except (ValueError, ProcessLookupError):

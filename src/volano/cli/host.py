@@ -35,7 +35,7 @@ def up(
     """
     from volano.cli import local_server
 
-    order = local_server.Order(
+    options = local_server.UpOptions(
         home=home,
         host=host,
         port=port,
@@ -45,7 +45,7 @@ def up(
         once=once,
         empty=empty,
     )
-    return local_server.up(order, terminal)
+    return local_server.up(options, terminal)
 
 
 def migrate(*, terminal: Here, home: Annotated[Path | None, path("As in `up`.")] = None) -> None:
@@ -80,7 +80,7 @@ def doctor(
 
 
 def diagnosis(found: "Diagnosis", look: "Look") -> str:
-    """What was found, the good in a word and the bad in full."""
+    """Draw what was found, the good in a word and the bad in full."""
     done = "deleted" if found.fixed else "to delete: --fix"
     orphans = found.orphans
     facts: dict[str, object] = {
@@ -107,7 +107,7 @@ def _quarantine(found: "Diagnosis") -> str:
 
 
 def settings(*, terminal: Here) -> None:
-    """Every setting of a server: its variable, its default, what it means.
+    """List every setting of a server: its variable, its default, what it means.
 
     Example:
         VOLANO_PORT=9000 volano up

@@ -14,7 +14,7 @@ from pathlib import Path
 from volano import __version__, app
 from volano.app import Role, Settings
 from volano.cli import errors
-from volano.cli.home_lock import held
+from volano.cli.home_lock import lock_home
 from volano.cli.steps import Steps
 from volano.cli.terminal import Terminal
 from volano.schemas.accounts import KeyRefused
@@ -26,8 +26,8 @@ from volano.sdk.client import Client
 _EVERYWHERE = ("127.0.0.1", "0.0.0.0", "::")  # noqa: S104  # compared with, not listened on
 """Hosts that `localhost` reaches."""
 
-_INSISTING_S = 3.0
-"""Longer than a server that was told to drain outlives its `http_drain_s`."""
+_OUTLIVES_DRAIN_S = 3.0
+"""A server that was told to drain has ended this long after its `http_drain_s`, if not before."""
 
 
 class NoServerHere(Invalid):
@@ -37,8 +37,8 @@ class NoServerHere(Invalid):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """How a server is to be hosted."""
+class UpOptions:
+    """What `volano up` was told."""
 
     home: Path | None
     host: str | None
@@ -50,27 +50,35 @@ class Order:
     empty: bool
 
 
-def up(order: Order, terminal: Terminal) -> int:
-    """Serve until told to end; the exit code."""
+def up(options: UpOptions, terminal: Terminal) -> int:
+    """Serve until told to end; return the exit code."""
     settings = app.read_settings(
-        home=_text(order.home), host=order.host, port=order.port, processes=order.processes
+        home=_text(options.home),
+        host=options.host,
+        port=options.port,
+        processes=options.processes,
     )
     steps = Steps(terminal)
     steps.title(f"Volano {__version__}")
     with ExitStack() as stack:
-        holds = stack.enter_context(_home(settings, order.role))
-        server = stack.enter_context(_started(order.role, holds))
-        if order.real:
-            _let_through(settings.home_path)
+        locks = stack.enter_context(_home(settings, options.role))
+        server = stack.enter_context(_started(options.role, locks))
+        if options.real:
+            _let_nobody_through(settings.home_path)
             settings = stack.enter_context(app.real_services(settings))
             steps.done("PostgreSQL and S3 answer")
-        key = asyncio.run(app.prepare(settings))
+        new_key = asyncio.run(app.prepare(settings))
         steps.done("database ready")
-        port = server.serve(settings)
-        url = address(settings.host, port)
-        steps.done("worker ready" if order.role == "worker" else f"server at {url}")
-        _turn(settings, steps, url, key, order)
-        if order.once:
+        url = address(settings.host, server.serve(settings))
+        if options.role == "worker":
+            steps.done("worker ready")
+        else:
+            steps.done(f"server at {url}")
+            _keep_key(settings, steps, url, new_key)
+        if options.role == "all" and not options.empty:
+            _turn_first(settings, steps, url, new_key)
+        steps.end()
+        if options.once:
             server.stop()
         return server.wait()
 
@@ -78,7 +86,7 @@ def up(order: Order, terminal: Terminal) -> int:
 def migrate(home: Path | None) -> str:
     """Bring the database up to date; return its address without user, password and options.
 
-    Raises: HomeTaken (a server runs on it).
+    Raises: HomeTaken (a server runs on it), what app.migrate raises.
     """
     settings = app.read_settings(home=_text(home))
     with _home(settings, "all"):
@@ -103,12 +111,12 @@ def doctor(home: Path | None, *, fix: bool) -> Diagnosis:
 
 
 def settings() -> list[tuple[str, str, str]]:
-    """(variable, default, meaning) of every setting of a server."""
+    """List (variable, default, meaning) of every setting of a server."""
     return app.settings_table()
 
 
 def address(host: str, port: int) -> str:
-    """Under which URL programs of this machine reach a server that listens on `host`."""
+    """Return the URL at which this machine reaches a server that listens on `host`."""
     if host in _EVERYWHERE:
         host = "localhost"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -116,25 +124,23 @@ def address(host: str, port: int) -> str:
 
 @contextmanager
 def _home(settings: Settings, role: Role) -> Iterator[tuple[int, ...]]:
-    """Make the folder if needed and keep it for this role; what is written meanwhile is private.
+    """Make the folder if needed and lock it for this role; what is written meanwhile is private.
 
-    Raises: FileUnusable, HomeTaken.
+    Yield the descriptors of the locks. Raises: HomeTaken, OSError.
     """
     folder = settings.home_path
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise errors.unusable(folder, error) from None
     before = os.umask(0o077)
     try:
-        with held(folder, role, patience_s=settings.http_drain_s + _INSISTING_S) as holds:
-            yield holds
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        patience_s = settings.http_drain_s + _OUTLIVES_DRAIN_S
+        with lock_home(folder, role, patience_s=patience_s) as locks:
+            yield locks
     finally:
         os.umask(before)
 
 
-def _let_through(home: Path) -> None:
-    """Root's PostgreSQL runs as nobody, who may then pass through these folders, not list them."""
+def _let_nobody_through(home: Path) -> None:
+    """Let nobody, as whom root's PostgreSQL runs, pass through these folders, not list them."""
     if os.geteuid() == 0:
         for folder in (home, home / "services"):
             folder.mkdir(exist_ok=True)
@@ -145,30 +151,28 @@ def _text(path: Path | None) -> str | None:
     return str(path) if path else None
 
 
-def _turn(settings: Settings, steps: Steps, url: str, key: str | None, order: Order) -> None:
-    """Show a new key and keep it for commands typed here; turn the wheel for the first time."""
-    path = settings.home_path / config.PROJECT_FILE.name
+def _client_file(settings: Settings) -> Path:
+    """Return where commands that are typed beside the home find the server and its key."""
+    return settings.home_path / config.PROJECT_FILE.name
+
+
+def _keep_key(settings: Settings, steps: Steps, url: str, new: str | None) -> None:
+    """Keep the key and the address for commands typed here; show a key that is new."""
+    path = _client_file(settings)
+    kept = config.kept(path)
     why = f"workspace {app.WORKSPACE!r}; its admin key"
-    kept = config.kept(path)
-    if key is None and order.role != "worker" and (lost := _lost(settings, url, kept)):
-        key, why = asyncio.run(app.recover(settings)), f"{lost}; a new admin key"
-    if key is not None:
-        config.write(url, key, path)
+    if new is None and (lost := _why_lost(settings, url, kept)):
+        new, why = asyncio.run(app.recover(settings)), f"{lost}; a new admin key"
+    if new is not None:
+        config.write(url, new, path)
         steps.done(f"{why}, kept in {path} for your eyes only:")
-        steps.line(key)
-    elif kept is not None and kept.url != url and order.role != "worker":
+        steps.line(new)
+    elif kept is not None and kept.url != url:
         config.write(url, kept.key, path)  # the same server, now on another port
-    kept = config.kept(path)
-    if order.role == "all" and not order.empty and kept is not None:
-        from volano.cli.first_turn import first_turn
-
-        with Client(url, kept.key) as client:
-            first_turn(client, steps, key=key)
-    steps.end()
 
 
-def _lost(settings: Settings, url: str, kept: config.Profile | None) -> str:
-    """Why the host needs another key than the kept one; empty if it works.
+def _why_lost(settings: Settings, url: str, kept: config.Profile | None) -> str:
+    """Return why the host needs another key than the kept one; an empty text if it works.
 
     Who starts a server owns its folder and its database, so this opens nothing that was shut.
     Without a kept key that is so for the embedded database alone: another one has other hosts.
@@ -183,20 +187,29 @@ def _lost(settings: Settings, url: str, kept: config.Profile | None) -> str:
     return ""
 
 
+def _turn_first(settings: Settings, steps: Steps, url: str, new_key: str | None) -> None:
+    """Turn the wheel for the first time, where a key is kept with which to do it."""
+    from volano.cli.first_turn import first_turn
+
+    if kept := config.kept(_client_file(settings)):
+        with Client(url, kept.key) as client:
+            first_turn(client, steps, key=new_key)
+
+
 class _Server:
     """The server in a program of its own, which loads while this one prepares the database.
 
     Not a fork: this process has run the object store's client, whose threads a fork would lose.
     """
 
-    def __init__(self, role: Role, holds: tuple[int, ...]) -> None:
+    def __init__(self, role: Role, locks: tuple[int, ...]) -> None:
         ready_read, ready_write = os.pipe()
         # -P: modules are never taken from the working folder, which is full of the user's own.
         program = [sys.executable, "-P", "-m", "volano.cli.local_server"]
         command = [*program, role, str(ready_write), str(os.getpid())]
         with _deaf_to_interrupts():
             self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, pass_fds=(ready_write, *holds)
+                command, stdin=subprocess.PIPE, pass_fds=(ready_write, *locks)
             )
         os.close(ready_write)
         self._ready = os.fdopen(ready_read)
@@ -249,9 +262,9 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def _started(role: Role, holds: tuple[int, ...]) -> Iterator[_Server]:
+def _started(role: Role, locks: tuple[int, ...]) -> Iterator[_Server]:
     """Start a server that ends with the block, and with this process however that ends."""
-    server = _Server(role, holds)
+    server = _Server(role, locks)
     # Without a handler this process would be gone before its server has drained, and as the first
     # process of a container it would not hear the signal at all.
     before = signal.signal(signal.SIGTERM, lambda number, frame: server.stop())
@@ -279,10 +292,11 @@ def _serve(role: Role, ready: int, parent: int) -> int:
 
     try:
         return app.serve(settings, role, parent, tell)
-    except VolanoError as error:
+    except (VolanoError, OSError) as error:
+        told = error if isinstance(error, VolanoError) else errors.unusable(error)
         terminal = Terminal()
-        terminal.say(errors.block(error, terminal.ink))
-        return errors.exit_code(error)
+        terminal.say(errors.block(told, terminal.ink))
+        return errors.exit_code(told)
 
 
 if __name__ == "__main__":

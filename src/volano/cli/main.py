@@ -55,7 +55,7 @@ for section in COMMANDS.values():
 
 
 def run(argv: Sequence[str]) -> int:
-    """Do what one command line says; return its exit code, as `volano --help` lists them."""
+    """Run one command line; return its exit code, one of those in `volano --help`."""
     terminal = Terminal()
     try:
         given, words = split(argv)
@@ -71,6 +71,10 @@ def run(argv: Sequence[str]) -> int:
         return code
     except VolanoError as error:
         return _refuse(error, terminal)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        return 0
+    except OSError as error:
+        return _refuse(errors.unusable(error), terminal)
     except CycloptsError as error:
         return _misused(misuse.said(error), argv)
     except misuse.Misuse as error:
@@ -79,14 +83,12 @@ def run(argv: Sequence[str]) -> int:
         return _incomplete(error)
     except KeyboardInterrupt:
         return errors.INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has seen enough
-        return 0
     finally:
         terminal.close()
 
 
 def page(words: Sequence[str], terminal: Terminal) -> str:
-    """The help of the command that `words` name."""
+    """Return the help of the command that `words` name."""
     chain, apps, _ = app.parse_commands(words)
     layout = help_pages.Layout(terminal.look.ink, min(100, shutil.get_terminal_size().columns))
     if not chain:
@@ -101,7 +103,7 @@ def page(words: Sequence[str], terminal: Terminal) -> str:
 
 
 def main() -> None:
-    """Be the program `volano`."""
+    """Run the program `volano`."""
     streams.prepare()
     code = run(sys.argv[1:])
     streams.finish()
@@ -109,7 +111,7 @@ def main() -> None:
 
 
 def _is_command(words: Sequence[str]) -> bool:
-    """Whether the words name something to run; a misspelt verb is left to the parser.
+    """Return whether the words name something to run; leave a misspelt verb to the parser.
 
     Raises: Misuse (the first word is no command; the parser would import them all to tell).
     """

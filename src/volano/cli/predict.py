@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from volano.cli import errors, render
+from volano.cli import render
 from volano.cli.render import Look
 from volano.cli.terminal import Here, Terminal, decoded, note
 from volano.schemas.errors import Invalid
@@ -74,14 +74,11 @@ def _inputs(terminal: Terminal, source: str) -> "list[DrawingInput]":
 
 
 def _read(terminal: Terminal, source: str) -> bytes:
-    try:
-        if source != "-":
-            return Path(source).read_bytes()
-        if sys.stdin.isatty():
-            terminal.say("Reading a drawing as JSON from standard input; Ctrl-D ends it.")
-        return sys.stdin.buffer.read()
-    except OSError as error:
-        raise errors.unusable(source, error) from None
+    if source != "-":
+        return Path(source).read_bytes()
+    if sys.stdin.isatty():
+        terminal.say("Reading a drawing as JSON from standard input; Ctrl-D ends it.")
+    return sys.stdin.buffer.read()
 
 
 def parse(text: bytes, source: str) -> "list[DrawingInput]":

@@ -14,7 +14,7 @@ _KINDS = {bool: "true|false", int: "N", float: "NUMBER", str: "TEXT"}
 
 
 def chosen(words: Sequence[str], default: str) -> str:
-    """The recipe that a command line names."""
+    """Return the recipe that a command line names."""
     for word, following in zip(words, [*words[1:], ""], strict=True):
         name, equals, text = word.partition("=")
         if name == "--recipe":
@@ -23,7 +23,7 @@ def chosen(words: Sequence[str], default: str) -> str:
 
 
 def lines(recipe: str) -> Lines:
-    """An option line for each parameter; none where the recipe's code is not on this machine."""
+    """List each parameter as an option; none where the recipe's code is not on this machine."""
     from volano.harness.source import locate
 
     try:
@@ -60,7 +60,7 @@ def _line(name: str, call: ast.Call) -> tuple[str, str]:
 
 
 def _literal(node: ast.expr) -> Any:
-    """The value of a literal; None for anything that would have to be run."""
+    """Return the value of a literal; None for anything that would have to be run."""
     try:
         return ast.literal_eval(node)
     except ValueError:

@@ -17,7 +17,7 @@ STATE_STYLES: Final = {
 
 
 def view(run: Run, look: Look) -> str:
-    """A run as a card."""
+    """Draw a run as a card."""
     facts: dict[str, object] = {
         "id": run.id,
         "state": look.ink(STATE_STYLES.get(run.state, "dim"), run.state),
@@ -43,7 +43,7 @@ def warned(warnings: Sequence[str], look: Look) -> str:
 
 
 def conclude(terminal: Terminal, run: Run) -> int:
-    """Say how a run ended and what to do now; the exit code that fits."""
+    """Say how a run ended and what to do now; return the exit code that fits."""
     if run.state == "finished" and run.version:
         terminal.then(f"volano versions activate {run.version}", f"volano explain {run.version}")
     if run.state != "failed" or run.failure is None:
@@ -54,7 +54,7 @@ def conclude(terminal: Terminal, run: Run) -> int:
 
 
 def tell_failure(terminal: Terminal, failure: Failure) -> int:
-    """Say why a training failed; the exit code says whose turn it is."""
+    """Say why a training failed; return the exit code that says whose turn it is."""
     what = render.visible(f"{failure.class_}: {failure.message}")
     terminal.say(terminal.ink("red", "failed: ") + what)
     if failure.frame:
@@ -65,12 +65,12 @@ def tell_failure(terminal: Terminal, failure: Failure) -> int:
 
 
 def percent(run: Run) -> str:
-    """How far a run is; empty where it has not said."""
+    """Return how far a run is; an empty text where it has not said."""
     return f"{run.progress.done / run.progress.total:.0%}" if run.progress.total else ""
 
 
 def took(run: Run) -> str | None:
-    """How long a run worked; None until it is over."""
+    """Return how long a run worked; None until it is over."""
     if run.started_at is None or run.finished_at is None:
         return None
     return render.span((run.finished_at - run.started_at).total_seconds())

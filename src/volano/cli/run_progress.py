@@ -19,7 +19,7 @@ _CELLS = 40
 
 
 def follow(terminal: Terminal, id: str) -> int:
-    """Show a run until it is over; the exit code that fits how it ended.
+    """Show a run until it is over; return the exit code that fits how it ended.
 
     On Ctrl-C it stays running and the person is told how to come back to it.
     """
@@ -51,7 +51,7 @@ class Moment:
 
 
 def frame(moment: Moment, curves: Curves, ink: Ink) -> list[str]:
-    """The lines of a run: the first says all that a log needs."""
+    """Draw a run as lines, of which the first says all that a log needs."""
     most = sorted(curves.items(), key=_interest)[:_CURVES]
     shown = [(render.visible(name), values) for name, values in most]
     total = moment.progress.total
@@ -72,7 +72,7 @@ def frame(moment: Moment, curves: Curves, ink: Ink) -> list[str]:
 
 
 def _interest(curve: tuple[str, Sequence[float]]) -> int:
-    """What is watched first: losses and accuracies."""
+    """Return the place of a curve: losses and accuracies come first."""
     return 0 if any(word in curve[0] for word in ("loss", "accuracy")) else 1
 
 

@@ -34,7 +34,7 @@ COLUMNS: "Columns[Snapshot]" = {
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Division:
+class SplitOptions:
     """Whose drawings are in which split."""
 
     test_contributors: Annotated[
@@ -52,7 +52,7 @@ def create(
     *,
     terminal: Here,
     which: Filter = EVERYTHING,
-    division: Division = Division(),
+    split: SplitOptions = SplitOptions(),
 ) -> None:
     """Freeze records into a snapshot, divided by contributor.
 
@@ -63,7 +63,7 @@ def create(
     """
     from volano.schemas.data import RecordFilter, SplitRule
 
-    rule = SplitRule(**asdict(division))
+    rule = SplitRule(**asdict(split))
     wanted = RecordFilter(
         labels=which.label,
         origins=which.origin,
@@ -114,7 +114,7 @@ def pull(
     try:
         snapshot = terminal.client.snapshots.pull(id, folder)
     except OSError as error:
-        raise errors.unusable(folder, error) from None
+        raise errors.unusable(error, folder) from None
     if terminal.format != "table":
         return terminal.document(snapshot)
     terminal.confirm(f"{snapshot.name}: {render.plural(snapshot.records, 'record')} in {folder}")
@@ -122,7 +122,7 @@ def pull(
 
 
 def view(snapshot: "Snapshot", look: Look) -> str:
-    """A snapshot as a card."""
+    """Draw a snapshot as a card."""
     shown = ", ".join(snapshot.labels[:8])
     more = f" and {len(snapshot.labels) - 8} more" if len(snapshot.labels) > 8 else ""
     facts = {
@@ -141,7 +141,7 @@ def view(snapshot: "Snapshot", look: Look) -> str:
 
 
 def _given(condition: object) -> str:
-    """The parts of a filter that are not left open."""
+    """Return the parts of a filter that are not left open."""
     fields = getattr(condition, "__struct_fields__", ())
     given = {name: value for name in fields if (value := getattr(condition, name))}
     return "; ".join(f"{name} {render.cell(value, Look())}" for name, value in given.items())

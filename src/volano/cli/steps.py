@@ -13,20 +13,20 @@ class Steps:
         self.started = self.last = time.monotonic()
 
     def title(self, text: str) -> None:
-        """The first line."""
+        """Say the first line."""
         self.terminal.say(self.terminal.ink("bold", text))
 
     def done(self, text: str) -> None:
-        """One more step is done."""
+        """Say that one more step is done."""
         now = time.monotonic()
         mark, took = self.terminal.ink("green", "✓"), f"{now - self.last:5.1f} s"
         self.terminal.say(f"  {mark} {self.terminal.ink('dim', took)}  {text}")
         self.last = now
 
     def line(self, text: str) -> None:
-        """A line on its own, to be copied."""
+        """Say a line on its own, to be copied."""
         self.terminal.say(f"             {text}")
 
     def end(self) -> None:
-        """The last line."""
+        """Say the last line."""
         self.terminal.say(f"  ready after {time.monotonic() - self.started:.1f} s")

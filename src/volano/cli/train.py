@@ -28,7 +28,7 @@ class DataNeeded(Invalid):
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class TrainOptions:
     """What to train."""
 
     recipe: Annotated[str, note("What to train.", metavar="NAME")] = "drawing"
@@ -41,7 +41,7 @@ class Order:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Local:
+class LocalOptions:
     """Training without a server."""
 
     local: Annotated[bool, note("Run it here, without a server.")] = False
@@ -57,11 +57,11 @@ def train(
     *,
     terminal: Here,
     snapshot: Annotated[str | None, note("What to learn from: id or name.", metavar="ID")] = None,
-    order: Order = Order(),
+    options: TrainOptions = TrainOptions(),
     watch: Annotated[
         bool, Parameter(help="Follow it to its end, or only start it.", negative="--detach")
     ] = True,
-    here: Local = Local(),
+    here: LocalOptions = LocalOptions(),
     **params: Annotated[str, note("A parameter of the recipe, see below.", show=False)],
 ) -> int:
     """Train a model on a snapshot.
@@ -75,17 +75,22 @@ def train(
     """
     chosen = {name.replace("-", "_"): typed(text) for name, text in params.items()}
     if here.local:
-        return _train_here(terminal, order, here, chosen)
+        return _train_here(terminal, options, here, chosen)
     if snapshot is None:
         raise SnapshotNeeded
     frozen = terminal.client.snapshots.show(snapshot)
-    run = terminal.client.runs.create(frozen.id, params=chosen, **asdict(order))
+    run = terminal.client.runs.create(frozen.id, params=chosen, **asdict(options))
     terminal.say(visible(f"{run.id}: {run.recipe} on {frozen.name}, {frozen.records:,} records"))
-    return _go_on(terminal, run.id, watch=watch)
+    if watch:
+        return follow(terminal, run.id)
+    if terminal.format != "table":
+        terminal.document(run)
+    terminal.then(f"volano runs watch {run.id}")
+    return 0
 
 
 def typed(text: str) -> Any:
-    """The value of a parameter as it was typed: a number or truth where it reads as one."""
+    """Return a parameter as it was typed: a number or truth where it reads as one."""
     import msgspec
 
     try:
@@ -95,21 +100,14 @@ def typed(text: str) -> Any:
     return value if isinstance(value, bool | int | float) else text
 
 
-def _train_here(terminal: Terminal, order: Order, here: Local, params: Mapping[str, Any]) -> int:
+def _train_here(
+    terminal: Terminal, options: TrainOptions, here: LocalOptions, params: Mapping[str, Any]
+) -> int:
     from volano.cli.train_local import train_here
 
     if here.data is None:
         raise DataNeeded
-    recipe = os.path.expanduser(order.recipe)
+    recipe = os.path.expanduser(options.recipe)
     return train_here(
-        terminal, recipe, here.data, here.out, params, seed=order.seed, seconds=order.seconds
+        terminal, recipe, here.data, here.out, params, seed=options.seed, seconds=options.seconds
     )
-
-
-def _go_on(terminal: Terminal, id: str, *, watch: bool) -> int:
-    if watch:
-        return follow(terminal, id)
-    if terminal.format != "table":
-        terminal.document(terminal.client.runs.show(id))
-    terminal.then(f"volano runs watch {id}")
-    return 0

@@ -32,7 +32,7 @@ def train_here(
     seed: int,
     seconds: float,
 ) -> int:
-    """Train and evaluate in this process; the exit code that fits how it ended."""
+    """Train and evaluate in this process; return the exit code that fits how it ended."""
     if not (data / "snapshot.json").is_file():
         raise NotStaged(folder=str(data))
     with Live(terminal.err, in_place=terminal.live) as live:

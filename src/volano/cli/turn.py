@@ -12,8 +12,8 @@ from volano.schemas.data import RecordFilter, SplitRule
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Wheel:
-    """How the wheel turns."""
+class TurnOptions:
+    """How to train, and on whom to test."""
 
     model: Annotated[
         str | None, note("Name of model and endpoint; else the format's.", metavar="NAME")
@@ -31,7 +31,7 @@ def turn(
     *,
     terminal: Here,
     format: Annotated[Literal["omniglot"], note("What the file is.")] = "omniglot",
-    wheel: Wheel = Wheel(),
+    options: TurnOptions = TurnOptions(),
 ) -> int:
     """Turn the wheel once on a file: import, freeze, train, activate.
 
@@ -44,16 +44,16 @@ def turn(
     """
     from volano.cli import data_import, errors, run_progress
 
-    client, name = terminal.client, wheel.model or format
+    client, name = terminal.client, options.model or format
     if not data_import.import_file(terminal, file, format).there:
         return errors.USER
     snapshot = client.snapshots.create(
         name,
         filter=RecordFilter(origins=[format]),
-        split=SplitRule(seed=wheel.seed, test_contributors=wheel.test_contributors),
+        split=SplitRule(seed=options.seed, test_contributors=options.test_contributors),
     )
     terminal.confirm(f"{snapshot.records:,} records frozen as {snapshot.id}")
-    run = client.runs.create(snapshot.id, model=name, seconds=wheel.seconds, seed=wheel.seed)
+    run = client.runs.create(snapshot.id, model=name, seconds=options.seconds, seed=options.seed)
     if code := run_progress.follow(terminal, run.id):
         return code
     version = client.runs.show(run.id).version

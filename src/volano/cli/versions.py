@@ -144,7 +144,7 @@ def rollback(
 
 
 def view(version: "Version", look: Look) -> str:
-    """A version as a card, its figures below."""
+    """Draw a version as a card, its figures below."""
     facts = {
         "id": version.id,
         "model": f"{version.model} {version.number}",
@@ -164,7 +164,7 @@ def view(version: "Version", look: Look) -> str:
 
 
 def by_class(report: "ClassificationReport", look: Look) -> str:
-    """The figures of each class, then the most frequent mistakes."""
+    """Draw the figures of each class, then the most frequent mistakes."""
     parts = [render.table(report.per_class, CLASSES, look)]
     if report.top_confusions:
         parts.append(render.table(report.top_confusions, CONFUSIONS, look))
@@ -174,7 +174,7 @@ def by_class(report: "ClassificationReport", look: Look) -> str:
 
 
 def table(comparison: "Comparison", look: Look) -> str:
-    """Metrics of versions side by side, then the parameters that differ."""
+    """Draw metrics of versions side by side, then the parameters that differ."""
     heads = [f"{v.model} {v.number}" for v in comparison.versions]
     metrics = [(name, *values, _delta(values)) for name, values in comparison.metrics.items()]
     parts = [render.table(metrics, _columns(["METRIC", *heads, "DIFFERENCE"]), look)]
@@ -187,7 +187,7 @@ def table(comparison: "Comparison", look: Look) -> str:
 
 
 def better(found: "Difference") -> str:
-    """Whether the last version beats the first, in a sentence."""
+    """Return in a sentence whether the last version beats the first."""
     low, high = (f"{100 * end:+.1f}" for end in (found.interval.low, found.interval.high))
     said = "Not known which is more accurate"
     if found.interval.low > 0 or found.interval.high < 0:

@@ -32,12 +32,12 @@ class Keys:
         role: Role | None = None,
         days: int = 365,
     ) -> Key:
-        """A new key; its secret is in this answer and never shown again."""
+        """Make a key; its secret is in this answer and never shown again."""
         new = NewKey(name=name, member=member, role=role, days=days)
         return self._transport.call("POST", "/keys", Key, body=new)
 
     def ls(self) -> Iterator[Key]:
-        """Keys without their secrets."""
+        """Yield keys without their secrets."""
         return self._transport.pages("/keys", Key)
 
     def revoke(self, id: Id) -> None:
@@ -52,7 +52,7 @@ class Members:
         self._transport = transport
 
     def ls(self) -> Iterator[Member]:
-        """Every member."""
+        """Yield every member."""
         return self._transport.pages("/members", Member)
 
     def add(self, name: str, role: Role) -> Member:
@@ -74,11 +74,11 @@ class Invites:
         self._transport = transport
 
     def create(self, *, days: int = 30) -> Invite:
-        """A new invitation."""
+        """Make an invitation; its code is in this answer and never shown again."""
         return self._transport.call("POST", "/invites", Invite, body=NewInvite(days=days))
 
     def ls(self) -> Iterator[Invite]:
-        """Invitations that are valid."""
+        """Yield the invitations that are valid."""
         return self._transport.pages("/invites", Invite)
 
     def revoke(self, id: Id) -> None:
@@ -86,5 +86,5 @@ class Invites:
         self._transport.fetch("DELETE", path("invites", id))
 
     def accept(self, code: str) -> Session:
-        """An anonymous session in the workspace that made the invitation; needs no key."""
+        """Begin an anonymous session in the workspace of the invitation; no key is needed."""
         return self._transport.call("POST", "/sessions", Session, body=NewSession(invite=code))

@@ -62,15 +62,15 @@ class Client:
         self.invites = Invites(transport)
 
     def whoami(self) -> Who:
-        """Who this client is to the server."""
+        """Return who this client is to the server."""
         return self._transport.call("GET", "/whoami", Who)
 
     def stats(self) -> UserStats:
-        """What this contributor has drawn."""
+        """Return what this contributor has drawn."""
         return self._transport.call("GET", "/user/stats", UserStats)
 
     def explain(self, id: Id, kind: Kind | None = None) -> Explanation:
-        """What a thing was made from, and what was made from it.
+        """Explain what a thing was made from, and what was made from it.
 
         Without a kind, the id tells it. Raises: Missing.
         """
@@ -102,6 +102,6 @@ class Client:
 
 
 def kinds(id: Id) -> tuple[Kind, ...]:
-    """What an id may be the id of."""
+    """Return what an id may be the id of."""
     prefix = id.partition("_")[0] if "_" in id else ""
     return _KINDS.get(prefix, _KINDS[""])

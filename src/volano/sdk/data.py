@@ -46,7 +46,7 @@ class Shapes:
         self._transport = transport
 
     def ls(self) -> Iterator[Shape]:
-        """Every shape."""
+        """Yield every shape."""
         return self._transport.pages("/shapes", Shape)
 
     def add(self, name: Name, *, description: str = "", difficulty: Difficulty = "easy") -> Shape:
@@ -82,28 +82,28 @@ class Records:
         self._transport = transport
 
     def ls(self, *, page: int | None = None, **which: Unpack[Which]) -> Iterator[Record]:
-        """The records that fit, `page` of them fetched at a time."""
+        """Yield the records that fit, fetched `page` at a time."""
         return self._transport.pages("/records", Record, {**which, "limit": page})
 
     def show(self, id: Id) -> Record:
-        """One record, without its strokes."""
+        """Return one record, without its strokes."""
         return self._transport.call("GET", path("records", id), Record)
 
     def drawing(self, id: Id) -> Drawing:
-        """The strokes of one record."""
+        """Return one record with its strokes."""
         return self._transport.call("GET", path("records", id, "drawing"), Drawing)
 
     def image(self, id: Id, format: ImageFormat = "png", size: int = 128) -> bytes:
-        """One record as a picture, `size` px wide and high."""
+        """Return one record as a picture, `size` px wide and high."""
         query = {"format": format, "size": size}
         return self._transport.fetch("GET", path("records", id, "image"), query=query)
 
     def export(self, **which: Unpack[Which]) -> Iterator[bytes]:
-        """The drawings that fit as they arrive, one JSON document each."""
+        """Yield the drawings that fit as they arrive, each as a JSON document."""
         return self._transport.lines("/records/export", {**which})
 
     def drawings(self, **which: Unpack[Which]) -> Iterator[Drawing]:
-        """The drawings that fit, streamed."""
+        """Yield the drawings that fit as they arrive."""
         decode = msgspec.json.Decoder(Drawing).decode
         return (decode(line) for line in self.export(**which))
 
@@ -146,15 +146,15 @@ class Snapshots:
         return self._transport.call("POST", "/snapshots", Snapshot, body=new)
 
     def ls(self) -> Iterator[Snapshot]:
-        """Every snapshot, newest first."""
+        """Yield every snapshot, newest first."""
         return self._transport.pages("/snapshots", Snapshot)
 
     def show(self, id_or_name: str) -> Snapshot:
-        """One snapshot by its id, or the newest of a name."""
+        """Return one snapshot by its id, or the newest of a name."""
         return self._transport.call("GET", path("snapshots", id_or_name), Snapshot)
 
     def records(self, id: Id, *, split: Split | None = None) -> Iterator[SnapshotRecord]:
-        """What is in a snapshot, or in one split of it."""
+        """Yield the records of a snapshot, or of one split of it."""
         found = self._transport.pages(path("snapshots", id, "records"), SnapshotRecord)
         return (record for record in found if split in (None, record.split))
 

@@ -28,7 +28,7 @@ class Runs:
         seed: int = 0,
         seconds: float = 300.0,
     ) -> Run:
-        """Queue a training; a worker takes it up when one is free."""
+        """Start a training; it waits until a worker is free."""
         new = NewRun(
             snapshot=snapshot,
             recipe=recipe,
@@ -40,15 +40,15 @@ class Runs:
         return self._transport.call("POST", "/runs", Run, body=new)
 
     def ls(self, *, state: RunState | None = None, model: Name | None = None) -> Iterator[Run]:
-        """Runs, newest first."""
+        """Yield runs, newest first."""
         return self._transport.pages("/runs", Run, {"state": state, "model": model})
 
     def show(self, id: Id) -> Run:
-        """One run as it is now."""
+        """Return one run as it is now."""
         return self._transport.call("GET", path("runs", id), Run)
 
     def series(self, id: Id) -> list[Series]:
-        """Every point that a run has logged so far, by metric."""
+        """Return every point that a run has logged so far, by metric."""
         return self._transport.call("GET", path("runs", id, "series"), list[Series])
 
     def log(self, id: Id) -> str:
@@ -60,7 +60,7 @@ class Runs:
         return self._transport.call("POST", path("runs", id, "cancel"), Run)
 
     def watch(self, id: Id, *, every_s: float = 0.5, changed: bool = True) -> Iterator[Run]:
-        """The run as it goes, until it is over: whenever something about it has changed.
+        """Yield the run whenever something about it has changed, until it is over.
 
         With `changed=False` every time that it was looked at.
         """
@@ -81,27 +81,27 @@ class Versions:
         self._transport = transport
 
     def ls(self, *, model: Name | None = None) -> Iterator[Version]:
-        """Versions, newest first."""
+        """Yield versions, newest first."""
         return self._transport.pages("/versions", Version, {"model": model})
 
     def show(self, id: Id) -> Version:
-        """One version."""
+        """Return one version."""
         return self._transport.call("GET", path("versions", id), Version)
 
     def evaluation(self, id: Id) -> ClassificationReport:
-        """How a version did on the test split of its snapshot."""
+        """Return how a version did on the test split of its snapshot."""
         return self._transport.call("GET", path("versions", id, "evaluation"), ClassificationReport)
 
     def file(self, id: Id, name: str) -> bytes:
-        """One file of a version, such as `model.onnx`."""
+        """Return one file of a version, such as `model.onnx`."""
         return self._transport.fetch("GET", path("versions", id, "files", name))
 
     def compare(self, ids: Sequence[Id]) -> Comparison:
-        """Versions side by side."""
+        """Compare the metrics and parameters of versions."""
         return self._transport.call("GET", "/versions/compare", Comparison, query={"id": ids})
 
     def difference(self, first: Id, second: Id) -> Difference:
-        """How much more accurate the second is, on the records that both were tested on.
+        """Return how much more accurate the second is on the records that tested both.
 
         Raises: Missing, AnswersUnreadable, NothingShared.
         """

@@ -31,11 +31,11 @@ class Endpoints:
         self._transport = transport
 
     def ls(self) -> Iterator[Endpoint]:
-        """Every endpoint."""
+        """Yield every endpoint."""
         return self._transport.pages("/endpoints", Endpoint)
 
     def show(self, name: Name) -> Endpoint:
-        """One endpoint with the history of its traffic."""
+        """Return one endpoint with the history of its traffic."""
         return self._transport.call("GET", path("endpoints", name), Endpoint)
 
     def activate(self, name: Name, version: Id) -> Endpoint:
@@ -56,11 +56,11 @@ class Endpoints:
         return self._transport.call("POST", at, Endpoint, body=body)
 
     def predict(self, name: Name, input: Drawn) -> Prediction:
-        """The answer of the active version to one drawing. Raises: NothingActive."""
+        """Ask the active version about one drawing. Raises: NothingActive."""
         return self._predict(name, PredictRequest(input=_asked(input))).predictions[0]
 
     def predict_all(self, name: Name, inputs: Sequence[Drawn]) -> PredictResponse:
-        """The answers to up to 32 drawings, in one call of the model. Raises: NothingActive."""
+        """Ask about up to 32 drawings in one call of the model. Raises: NothingActive."""
         return self._predict(name, PredictRequest(inputs=[_asked(one) for one in inputs]))
 
     def _predict(self, name: Name, request: PredictRequest) -> PredictResponse:
@@ -75,5 +75,5 @@ class Predictions:
         self._transport = transport
 
     def show(self, id: Id) -> LoggedPrediction:
-        """One answer with its input; it is there within the endpoint's logging delay."""
+        """Return one answer with its input; it is there within the endpoint's logging delay."""
         return self._transport.call("GET", path("predictions", id), LoggedPrediction)

@@ -46,7 +46,7 @@ class Hand:
 def drawings(
     shapes: Sequence[str], per_shape: int, seed: int, drawers: int = 10
 ) -> Iterator[ImportedDrawing]:
-    """`per_shape` drawings of each of some `SHAPES`, by `drawers` hands in turn.
+    """Yield `per_shape` drawings of each of some `SHAPES`, by `drawers` hands in turn.
 
     The same seed gives the same drawings; the contributor says whose hand it is.
     Raises: UnknownOutline.
@@ -139,7 +139,7 @@ def _drawing(shape: str, hand: Hand, rng: Random) -> NewDrawing:
 
 
 def _placed(outline: list[Place], hand: Hand, rng: Random, *, spin: bool) -> list[Place]:
-    """The outline on the canvas, px; a line may lie any way, all else stands nearly upright."""
+    """Return the outline on the canvas, px: a line at any angle, all else nearly upright."""
     angle = rng.uniform(0, math.tau) if spin else hand.lean + rng.gauss(0, 0.06)
     reach = SIDE_PX / 2 * hand.size * rng.uniform(0.85, 1.1)
     across, down = (SIDE_PX / 2 + rng.gauss(0, SIDE_PX / 40) for _ in range(2))
@@ -148,7 +148,7 @@ def _placed(outline: list[Place], hand: Hand, rng: Random, *, spin: bool) -> lis
 
 
 def _parts(corners: list[Place]) -> Iterator[list[Place]]:
-    """The outline cut where the hand stops."""
+    """Cut the outline where the hand stops."""
     part = corners[:2]
     for before, here, after in zip(corners, corners[1:], corners[2:], strict=False):
         turn = _heading(here, after) - _heading(before, here)
@@ -160,7 +160,7 @@ def _parts(corners: list[Place]) -> Iterator[list[Place]]:
 
 
 def _walked(part: list[Place], hand: Hand, rng: Random) -> Iterator[Place]:
-    """Places along one part at equal times: slow at its ends, fast between."""
+    """Return places along one part at equal times: slow at its ends, fast between."""
     lengths = [math.dist(a, b) for a, b in pairwise(part)]
     steps = max(5, round(sum(lengths) / (hand.px_per_ms * hand.wait_ms) * rng.uniform(0.8, 1.3)))
     for step in range(steps):
@@ -176,7 +176,7 @@ def _walked(part: list[Place], hand: Hand, rng: Random) -> Iterator[Place]:
 
 
 def _shaken(walk: list[Place], hand: Hand, rng: Random) -> list[Place]:
-    """A slow wobble of a few pixels, and the quick tremor of the hand."""
+    """Add a slow wobble of a few pixels, and the quick tremor of the hand."""
     shaken, drift_x, drift_y = [], 0.0, 0.0
     for x, y in walk:
         drift_x = 0.9 * drift_x + rng.gauss(0, hand.shake_px)

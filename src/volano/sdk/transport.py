@@ -88,7 +88,7 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     most_s: float = 8.0
 
     def waits(self) -> Iterator[float | None]:
-        """Seconds to wait after each failed try, and None after the last."""
+        """Yield the seconds to wait after each failed try, and None after the last."""
         for n in range(self.tries - 1):
             yield random.uniform(0.1, 1.0) * min(self.most_s, self.first_s * 2**n)
         yield None
@@ -132,7 +132,7 @@ class Transport:
         query: Query | None = None,
         body: Any = None,
     ) -> T:
-        """The answer to one request, as `shape`.
+        """Send one request and return its answer as `shape`.
 
         Raises: what the server refused it with; ServerUnreachable; NotVolano; AnswerUnreadable.
         """
@@ -145,7 +145,7 @@ class Transport:
     def fetch(
         self, method: str, path: str, *, query: Query | None = None, body: Any = None
     ) -> bytes:
-        """The bytes of one answer. Raises: as `call`."""
+        """Send one request and return the bytes of its answer. Raises: as `call`."""
         request = self._request(method, path, query, body)
         for wait_s in self.backoff.waits():
             try:
@@ -157,7 +157,7 @@ class Transport:
         raise AssertionError("the last wait is None")
 
     def pages(self, path: str, shape: type[T], query: Query | None = None) -> Iterator[T]:
-        """Everything in a listing, fetched page by page as it is asked for."""
+        """Yield everything in a listing, fetched page by page as it is asked for."""
         shape_of_page: type[Page[T]] = Page[shape]  # type: ignore[valid-type]  # made at run time
         page = self.call("GET", path, shape_of_page, query=query)
         yield from page.items
@@ -168,7 +168,7 @@ class Transport:
             yield from page.items
 
     def chunks(self, path: str, query: Query | None = None) -> Iterator[bytes]:
-        """The bytes of a streamed answer as they arrive.
+        """Yield the bytes of a streamed answer as they arrive.
 
         Raises: as `call`, and ServerUnreachable where the stream is cut before its end.
         """
@@ -176,7 +176,7 @@ class Transport:
             yield from chunks
 
     def lines(self, path: str, query: Query | None = None) -> Iterator[bytes]:
-        """The lines of a streamed answer, without their ends. Raises: as `chunks`."""
+        """Yield the lines of a streamed answer, without their ends. Raises: as `chunks`."""
         rest = b""
         for chunk in self.chunks(path, query):
             *whole, rest = (rest + chunk).split(b"\n")
@@ -256,7 +256,7 @@ class Transport:
         self._answered = True
 
     def _passes(self, failure: VolanoError) -> bool:
-        """Whether the same request may succeed in a moment.
+        """Return whether the same request may succeed in a moment.
 
         A server that has never answered is not waited for: it is not there, or elsewhere.
         """
@@ -267,7 +267,7 @@ class Transport:
         return isinstance(failure, StillRunning) or _status(failure) in _PASSING
 
     def _refusal(self, response: "httpx.Response") -> VolanoError:
-        """The error that an answer stands for."""
+        """Return the error that an answer stands for."""
         if not response.headers.get("content-type", "").startswith(errors.PROBLEM_MEDIA_TYPE):
             return NotVolano(url=self.url, status=response.status_code)
         try:
