@@ -23,13 +23,13 @@ FIRST_MEMBER = "admin"
 
 
 async def workspaces(ctx: Context) -> list[str]:
-    """The ids of all workspaces of this server: for its upkeep, not for a caller."""
+    """Return the ids of all workspaces of this server: for its upkeep, not for a caller."""
     async with ctx.db.read(EVERYWHERE) as tx:
         return await store.workspace_ids(tx)
 
 
 async def create_workspace(ctx: Context, name: str) -> tuple[schemas.Workspace, schemas.Key]:
-    """A new workspace, and the key of its first member, an admin.
+    """Create a workspace, and the key of its first member, an admin.
 
     Raises: NameTaken.
     """
@@ -43,7 +43,7 @@ async def create_workspace(ctx: Context, name: str) -> tuple[schemas.Workspace, 
 
 
 async def bootstrap(ctx: Context, name: str) -> str | None:
-    """The admin's key of a new workspace; None where it is there already.
+    """Create a workspace and return its admin's key; None where it is there already.
 
     Of any number of servers that start together, one gets the key, and once it has it, it is
     durable. Who dies before showing it leaves no way in but `admin_key`.
@@ -56,7 +56,7 @@ async def bootstrap(ctx: Context, name: str) -> str | None:
 
 
 async def admin_key(ctx: Context, name: str) -> schemas.Key:
-    """Another key for an admin of the workspace: the host's way back in when all keys are lost.
+    """Create another key for an admin: the host's way back in when all keys are lost.
 
     Raises: Missing.
     """
@@ -67,7 +67,7 @@ async def admin_key(ctx: Context, name: str) -> schemas.Key:
 
 
 async def find_workspace(ctx: Context, name: str) -> schemas.Workspace:
-    """The workspace with this name.
+    """Return the workspace with this name.
 
     Raises: Missing.
     """
@@ -79,7 +79,7 @@ async def find_workspace(ctx: Context, name: str) -> schemas.Workspace:
 
 
 async def add_member(ctx: Context, who: Who, new: schemas.NewMember) -> schemas.Member:
-    """A new member, without a key yet.
+    """Add a member, without a key yet.
 
     Raises: NameTaken.
     """
@@ -90,7 +90,7 @@ async def add_member(ctx: Context, who: Who, new: schemas.NewMember) -> schemas.
 async def list_members(
     ctx: Context, who: Who, *, after: str = "", limit: int = 100
 ) -> Page[schemas.Member]:
-    """The members of the workspace in the order in which they were added.
+    """List the members of the workspace in the order in which they were added.
 
     Raises: CursorRefused.
     """
@@ -100,7 +100,7 @@ async def list_members(
 
 
 async def change_role(ctx: Context, who: Who, id_: str, role: Role) -> schemas.Member:
-    """The member with the role that it has from now on; its keys are looked at again at once.
+    """Give a member another role; its keys are looked at again at once.
 
     Raises: Missing, LastAdmin, LastAdminKey.
     """
@@ -134,7 +134,7 @@ async def _found_member(tx: Tx, id_: str) -> schemas.Member:
 async def create_key(
     ctx: Context, who: Who, new: schemas.NewKey, *, once: str | None = None
 ) -> schemas.Key:
-    """A key with its secret, for oneself or, by an admin, for another member.
+    """Create a key with its secret, for oneself or, by an admin, for another member.
 
     `once` is an Idempotency-Key: the second time the answer is the first one's.
     Raises: Missing (no such member), RoleTooLow, RoleAboveOwn, IdempotencyKeyReused.
@@ -156,7 +156,7 @@ async def create_key(
 async def list_keys(
     ctx: Context, who: Who, *, after: str = "", limit: int = 100
 ) -> Page[schemas.Key]:
-    """One's own keys without their secrets, oldest first; an admin sees those of all members.
+    """List one's own keys, oldest first, without secrets; an admin sees those of all members.
 
     Raises: CursorRefused.
     """
@@ -186,7 +186,7 @@ async def revoke_key(ctx: Context, who: Who, id_: str) -> None:
 
 
 async def _require_admin_key(tx: Tx) -> None:
-    """A workspace that nobody can administer would need its host: `admin_key`.
+    """Refuse to leave a workspace that only its host could administer: see `admin_key`.
 
     Raises: LastAdminKey.
     """
@@ -219,7 +219,7 @@ async def _add_key(
 async def create_invite(
     ctx: Context, who: Who, new: schemas.NewInvite, *, once: str | None = None
 ) -> schemas.Invite:
-    """An invitation with its code; `once` is an Idempotency-Key, as for `create_key`.
+    """Create an invitation with its code; `once` is an Idempotency-Key, as for `create_key`.
 
     Raises: IdempotencyKeyReused.
     """
@@ -241,7 +241,7 @@ async def create_invite(
 async def list_invites(
     ctx: Context, who: Who, *, after: str = "", limit: int = 100
 ) -> Page[schemas.Invite]:
-    """The invitations of the workspace, without their codes, oldest first.
+    """List the invitations of the workspace, without their codes, oldest first.
 
     Raises: CursorRefused.
     """
@@ -251,7 +251,7 @@ async def list_invites(
 
 
 async def revoke_invite(ctx: Context, who: Who, id_: str) -> None:
-    """The invitation starts no further session.
+    """Let the invitation start no further session.
 
     Raises: Missing.
     """
@@ -261,7 +261,7 @@ async def revoke_invite(ctx: Context, who: Who, id_: str) -> None:
 
 
 async def start_session(ctx: Context, new: schemas.NewSession) -> schemas.Session:
-    """A session of a new contributor in the workspace that invited; nothing is stored of it.
+    """Start a session of a new contributor where it was invited; nothing is stored of it.
 
     Raises: InviteRefused (mistyped, unknown, expired or revoked).
     """
@@ -286,7 +286,7 @@ async def start_session(ctx: Context, new: schemas.NewSession) -> schemas.Sessio
 
 
 def _entropy(ctx: Context, who: Who, noun: str, once: str | None) -> bytes:
-    """64 random bytes; with an Idempotency-Key the same ones each time.
+    """Return 64 random bytes; with an Idempotency-Key the same ones each time.
 
     Derived, so that a repeated request is given the same secret though nobody has kept it.
     """
