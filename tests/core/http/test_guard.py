@@ -30,6 +30,11 @@ def making(routes: Routes) -> Routes:
     async def slow(ctx: Context, who: Who) -> None:
         await asyncio.sleep(5)
 
+    @routes.post("/slow", allow="train", limits=RequestLimits(body_s=0.2, deadline_ms=20_000))
+    async def make_slowly(ctx: Context, who: Who, body: NewThing) -> Thing:
+        await asyncio.sleep(float(body.name))
+        return Thing(name=body.name)
+
     @routes.get("/own", allow="read")
     async def own_timeout(ctx: Context, who: Who) -> Thing:
         try:
@@ -131,6 +136,24 @@ async def test_what_takes_longer_than_its_deadline_is_504(client: Any) -> None:
 
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline-passed")
     assert answer.json()["facts"]["deadline_ms"] == 50
+
+
+@pytest.mark.usefixtures("making")
+async def test_a_write_that_takes_longer_than_its_deadline_is_504(client: Any) -> None:
+    headers = {"x-deadline-ms": "50"}
+    answer = await client().post("/api/things/slow", json={"name": "5"}, headers=headers)
+
+    assert answer.status_code == 504
+    assert answer.json()["code"] == "deadline-passed"
+    assert answer.json()["facts"]["deadline_ms"] == 50
+
+
+@pytest.mark.usefixtures("making")
+async def test_an_answer_may_take_longer_than_its_body(client: Any) -> None:
+    answer = await client().post("/api/things/slow", json={"name": "0.5"})
+
+    assert answer.status_code == 200
+    assert answer.json()["name"] == "0.5"
 
 
 @pytest.mark.usefixtures("making")

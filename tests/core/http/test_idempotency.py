@@ -105,6 +105,24 @@ async def test_a_key_belongs_to_its_member_and_workspace(
     assert await made(ctx, "ws_2") == ["b-2"]
 
 
+async def test_two_members_of_one_workspace_may_use_one_key(
+    ctx: Context, client: Any, routes: Routes
+) -> None:
+    @routes.post(allow="label", status=201)
+    async def make(ctx: Context, who: Who, body: NewThing) -> Thing:
+        async with ctx.db.begin(who.workspace) as tx:
+            await tx.run(tx.insert(things).values(name=f"{body.name}-{who.member}"))
+        return Thing(name=who.member)
+
+    answers = [await post(client(name), "k1") for name in ("ada", "bob", "ada")]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 201]
+    assert [answer.json()["name"] for answer in answers] == ["mem_ada", "mem_bob", "mem_ada"]
+    replayed = ["idempotency-replayed" in answer.headers for answer in answers]
+    assert replayed == [False, False, True]
+    assert await made(ctx) == ["a-mem_ada", "a-mem_bob"]
+
+
 async def test_an_error_leaves_neither_effect_nor_key(
     ctx: Context, client: Any, making: Counter[str]
 ) -> None:

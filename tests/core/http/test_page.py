@@ -53,15 +53,19 @@ async def page(tx: Tx, order: Keyset, after: str, limit: int) -> Page[Any]:
 @pytest.mark.parametrize("order", [NEWEST, BY_NAME])
 async def test_the_pages_are_the_listing(tx: Tx, order: Keyset, limit: int) -> None:
     whole = (await page(tx, order, "", 100)).items
-    found: list[Any] = []
-    after: str | None = ""
-    while after is not None:
-        one = await page(tx, order, after, limit)
-        found += one.items
-        after = one.next
+    pages = [await page(tx, order, "", limit)]
+    while pages[-1].next is not None and len(pages) <= len(whole):
+        pages.append(await page(tx, order, pages[-1].next, limit))
 
     assert len(whole) == 20
-    assert whole == found
+    assert [item for one in pages for item in one.items] == whole
+    assert len(pages) == -(-20 // limit)
+
+
+@pytest.mark.parametrize("order", [NEWEST, BY_NAME])
+async def test_an_exactly_full_page_is_the_last_one(tx: Tx, order: Keyset) -> None:
+    assert (await page(tx, order, "", 20)).next is None
+    assert (await page(tx, order, "", 19)).next is not None
 
 
 async def test_newest_is_newest_first(tx: Tx) -> None:

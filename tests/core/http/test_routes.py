@@ -258,6 +258,23 @@ async def test_a_bad_body_is_a_4xx(
     assert (status, code) == (answer.status_code, answer.json()["code"])
 
 
+async def test_a_byte_order_mark_before_json_is_passed_over(client: Any, routes: Routes) -> None:
+    @routes.post(allow="train")
+    async def make(ctx: Context, who: Who, body: NewThing) -> Thing:
+        return Thing(name=body.name)
+
+    one, headers = client(), {"content-type": "application/json"}
+    sent = [b'{"name":"a"}', b'{"name":1}', b'{"name"', b""]
+    answers = [
+        await one.post("/api/things", content=b"\xef\xbb\xbf" + body, headers=headers)
+        for body in sent
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 422, 400, 400]
+    assert answers[0].json()["name"] == "a"
+    assert answers[1].json()["facts"]["at"] == "body.name"
+
+
 async def test_text_that_only_looks_like_a_nul_is_fine(client: Any, routes: Routes) -> None:
     @routes.post(allow="train")
     async def make(ctx: Context, who: Who, body: NewThing) -> Thing:
