@@ -21,8 +21,10 @@ def settings() -> str:
         [
             "# Settings",
             "",
-            "Each is an environment variable of the server; five URLs are the whole difference",
-            "between a laptop and a cluster. `volano settings` prints the same table.",
+            "Each is an environment variable of the server; five URLs are the difference between a",
+            "laptop and a cluster, and `VOLANO_SECRET`, which all machines of one database share.",
+            "`volano settings` prints the same table. What Kubernetes sets for a Service named",
+            "`volano` (`VOLANO_SERVICE_HOST`, `VOLANO_PORT=tcp://…`) is ignored with a warning.",
             "",
             "| variable | default | meaning |",
             "|---|---|---|",

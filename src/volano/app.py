@@ -29,7 +29,7 @@ from volano.core.jobs import Handlers, Ledger, Worker
 from volano.core.metrics import Metrics
 from volano.core.segments import compact, merge
 from volano.core.segments.parquet import Segments
-from volano.core.settings import Settings
+from volano.core.settings import Settings, of_kubernetes
 from volano.core.settings import read as read_settings
 from volano.core.settings import table as settings_table
 from volano.data import api as data_api
@@ -298,6 +298,8 @@ def serve(settings: Settings, role: Role, parent: int, ready: Callable[[int], No
     """
     launcher.die_with(parent)
     telemetry.configure(settings.log)
+    for name in of_kubernetes():
+        log.warning("variable ignored", reason=f"{name} is what Kubernetes sets for a Service")
     # Answering goes first where both share the processor; alone on a machine nothing changes.
     worker = launcher.Program("worker", lambda up: run_worker(settings, up), gives_way=True)
     return launcher.serve(

@@ -100,6 +100,27 @@ def test_a_misspelt_variable_is_refused_and_those_of_clients_are_not() -> None:
         settings.read({"VOLANO_PROT": "9000"})
 
 
+def test_what_kubernetes_sets_for_a_service_is_no_setting() -> None:
+    injected = {
+        "VOLANO_SERVICE_HOST": "10.0.0.1",
+        "VOLANO_SERVICE_PORT": "8000",
+        "VOLANO_SERVICE_PORT_HTTP": "8000",
+        "VOLANO_PORT": "tcp://10.0.0.1:8000",
+        "VOLANO_PORT_8000_TCP": "tcp://10.0.0.1:8000",
+        "VOLANO_PORT_8000_TCP_PROTO": "tcp",
+        "VOLANO_PORT_8000_TCP_PORT": "8000",
+        "VOLANO_PORT_8000_TCP_ADDR": "10.0.0.1",
+    }
+
+    assert settings.read(injected | {"VOLANO_PROCESSES": "2"}) == Settings(processes=2)
+    assert settings.of_kubernetes(injected) == sorted(injected)
+    assert settings.of_kubernetes({"VOLANO_PORT": "9000", "PATH": "/bin"}) == []
+    assert settings.read({"VOLANO_PORT": "9000"}).port == 9000
+    for wrong in ({"VOLANO_PORT": "http://x"}, {"VOLANO_SERVICE_HOTS": "10.0.0.1"}):
+        with pytest.raises(BadSetting):
+            settings.read(wrong)
+
+
 @pytest.mark.parametrize(
     ("given", "db", "blobs", "bus"),
     [

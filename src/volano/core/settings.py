@@ -49,7 +49,9 @@ def _setting(
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
-    """Five URLs are the whole difference between a laptop and a cluster; the rest are limits."""
+    """Five URLs are the difference between a laptop and a cluster, and a secret that is shared by
+    the machines of one database; the rest are limits. Core holds the settings of all stages, as
+    names and bounds alone."""
 
     home: str = _setting(".volano", "folder of the embedded database, blobs and logs")
     db: str = _setting(
@@ -62,7 +64,11 @@ class Settings:
     s3_secret_key: str = _setting("", "secret key of the S3 store")
     bus: str = _setting("", "local: or postgres:; empty: postgres: on PostgreSQL, else local:")
     compute: str = _setting("local:", "where user code runs; local: is this machine")
-    secret: str = _setting("", "pepper of keys and sessions; empty: made once and kept in home")
+    secret: str = _setting(
+        "",
+        "pepper of keys and sessions, the same on every machine of one database; "
+        "empty: made once and kept in home",
+    )
 
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8000, "port to listen on", most=65_535)
@@ -179,6 +185,8 @@ def read(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     Raises: BadSetting (not of the setting's type or range, or an unknown VOLANO_ variable).
     """
     environ = os.environ if environ is None else environ
+    foreign = set(of_kubernetes(environ))
+    environ = {name: value for name, value in environ.items() if name not in foreign}
     known = {variable(f): f for f in fields(Settings)}
     unknown = sorted(n for n in environ if n.startswith("VOLANO_") and n not in known)
     if unknown := [n for n in unknown if not n.startswith(CLIENT_VARIABLES)]:
@@ -189,6 +197,23 @@ def read(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
         if setting.name in values:
             _check(setting, values[setting.name])
     return Settings(**values)
+
+
+_OF_KUBERNETES = re.compile(
+    r"VOLANO_SERVICE_(HOST|PORT(_\w+)?)|VOLANO_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
+)
+
+
+def of_kubernetes(environ: Mapping[str, str] | None = None) -> list[str]:
+    """List the variables that Kubernetes sets in every pod beside a Service named `volano`.
+
+    They are no settings, though one of them has the name of one: `VOLANO_PORT=tcp://…`.
+    """
+    environ = os.environ if environ is None else environ
+    found = [name for name in environ if _OF_KUBERNETES.fullmatch(name)]
+    if re.match("(tcp|udp|sctp)://", environ.get("VOLANO_PORT", "")):
+        found.append("VOLANO_PORT")
+    return sorted(found)
 
 
 CLIENT_VARIABLES = ("VOLANO_URL", "VOLANO_KEY", "VOLANO_DATA", "VOLANO_TEST_")
