@@ -184,6 +184,8 @@ async def test_a_page_gets_the_session_as_a_cookie_that_scripts_cannot_read(
     name, _, rest = answer.headers["set-cookie"].partition("=")
     assert name == PLAIN_COOKIE
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(rest.split("; "))
+    assert answer.json()["token"] is None
+    assert rest.partition(";")[0] not in answer.text
     assert (await visitor.get("/whoami")).status_code == 200
 
 

@@ -465,10 +465,13 @@ async def test_an_idempotency_key_belongs_to_its_member(
 ) -> None:
     developer = await hire("developer")
 
-    mine = await service.create_key(ctx, admin, NewKey(), once="1")
-    theirs = await service.create_key(ctx, developer, NewKey(), once="1")
+    mine, theirs, again = [
+        await service.create_key(ctx, who, NewKey(), once="1") for who in (admin, developer, admin)
+    ]
 
-    assert mine.secret != theirs.secret
+    assert again == mine
+    assert (await identify(ctx, str(mine.secret))).member == admin.member
+    assert (await identify(ctx, str(theirs.secret))).member == developer.member
 
 
 async def test_who_is_invited_draws_in_the_workspace_that_invited(ctx: Context, admin: Who) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from volano.accounts import service
@@ -121,13 +122,14 @@ async def start_session(
     *,
     origin: Annotated[str | None, Header("origin")] = None,
 ) -> Answer[schemas.Session]:
-    """Start drawing as a new anonymous contributor. A browser is given the token as a cookie too,
-    which its scripts cannot read."""
+    """Start drawing as a new anonymous contributor. A page in a browser is given the token as a
+    cookie alone, which scripts cannot read."""
     session = await service.start_session(ctx, body)
-    if origin is None:
+    if origin is None or session.token is None:
         return Answer(session)
     seconds = ctx.settings.session_days * 86_400
-    return Answer(session, headers={"set-cookie": _cookie(origin, session.token, seconds)})
+    cookie = _cookie(origin, session.token, seconds)
+    return Answer(msgspec.structs.replace(session, token=None), headers={"set-cookie": cookie})
 
 
 routes = (accounts,)

@@ -132,7 +132,8 @@ class NewSession(Input, frozen=True, kw_only=True):
 class Session(Struct, frozen=True, kw_only=True):
     """An anonymous session: the token goes into `Authorization: Bearer …`."""
 
-    token: str
+    token: str | None
+    """None to a browser, which is given it as a cookie that its scripts cannot read."""
     contributor: Id
     workspace: Id
     expires_at: datetime
