@@ -260,13 +260,16 @@ async def _beside(*endless: Awaitable[None]) -> AsyncIterator[Sequence[asyncio.F
         await asyncio.wait(tasks)
 
 
-async def prepare(settings: Settings) -> str | None:
+async def prepare(settings: Settings, *, new_secret: bool = False) -> str | None:
     """Bring the database up to date and make the first workspace.
 
     Return its admin's key if it was made just now.
+
+    Raises: SecretDiffers (from that of the other servers of the database, unless `new_secret`).
     """
     await migrate(settings.db_url)
     async with open_context(settings) as ctx:
+        await accounts.check_secret(ctx, new=new_secret)
         return await accounts.bootstrap(ctx, WORKSPACE)
 
 

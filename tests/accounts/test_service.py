@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tests.accounts.conftest import Hire, context
 from volano.accounts import keys, service, store
-from volano.accounts.authentication import State, identify, require
+from volano.accounts.authentication import KeyCache, State, identify, require
 from volano.accounts.roles import ROLES
 from volano.accounts.secrets import Pepper
 from volano.core.context import Context
@@ -29,6 +29,7 @@ from volano.schemas.accounts import (
     NewSession,
     Role,
     RoleAboveOwn,
+    SecretDiffers,
     Who,
 )
 from volano.schemas.common import IdempotencyKeyReused, RoleTooLow, utc_now
@@ -90,6 +91,47 @@ async def test_of_servers_that_start_together_one_is_given_the_key(db: Database)
 
     (secret,) = [s for s in secrets if s is not None]
     assert (await identify(servers[0], secret)).role == "admin"
+
+
+def elsewhere(ctx: Context) -> Context:
+    """A server on another machine, which has made a secret of its own."""
+    return replace(ctx, parts={State: State(Pepper(b"of another machine"), KeyCache(5.0))})
+
+
+async def test_a_server_with_another_secret_does_not_start(ctx: Context) -> None:
+    other = elsewhere(ctx)
+    await service.check_secret(ctx)
+    await service.check_secret(ctx)
+
+    with pytest.raises(SecretDiffers) as refused:
+        await service.check_secret(other)
+
+    assert refused.value.facts["kept"] == ctx.part(State).pepper.kid
+    assert refused.value.facts["own"] == other.part(State).pepper.kid
+    assert "VOLANO_SECRET" in refused.value.advice
+
+
+async def test_the_owner_of_a_server_may_begin_anew_with_another_secret(ctx: Context) -> None:
+    other = elsewhere(ctx)
+    await service.check_secret(ctx)
+
+    await service.check_secret(other, new=True)
+
+    await service.check_secret(other)
+    with pytest.raises(SecretDiffers):
+        await service.check_secret(ctx)
+
+
+async def test_of_servers_with_two_secrets_that_start_together_one_kind_starts(
+    ctx: Context,
+) -> None:
+    other = elsewhere(ctx)
+    ends = await asyncio.gather(
+        *(service.check_secret(one) for one in (ctx, other) * 4), return_exceptions=True
+    )
+
+    assert sum(isinstance(end, SecretDiffers) for end in ends) == 4
+    assert ends.count(None) == 4
 
 
 async def test_a_second_bootstrap_changes_nothing(ctx: Context, admin: Who) -> None:

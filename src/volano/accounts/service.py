@@ -42,6 +42,21 @@ async def create_workspace(ctx: Context, name: str) -> tuple[schemas.Workspace, 
     return workspace, key
 
 
+async def check_secret(ctx: Context, *, new: bool = False) -> None:
+    """Refuse to go on with another pepper than the first server of this database had.
+
+    Keys that were made with one are wrong under another, so each such server would refuse all of
+    them. With `new` the present pepper is the one from now on.
+
+    Raises: SecretDiffers.
+    """
+    own = ctx.part(State).pepper.kid
+    async with ctx.db.begin(EVERYWHERE) as tx:
+        kept = await store.keep_kid(tx, own, replace=new)
+    if kept != own:
+        raise schemas.SecretDiffers(kept=kept, own=own)
+
+
 async def bootstrap(ctx: Context, name: str) -> str | None:
     """Create a workspace and return its admin's key; None where it is there already.
 

@@ -61,6 +61,13 @@ invites = sa.Table(
     sa.UniqueConstraint("workspace", "hash"),
 )
 
+server_secret = sa.Table(  # one row: by which name the pepper of all keys goes
+    "server_secret",
+    metadata,
+    sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("kid", sa.String(8), nullable=False),
+)
+
 MEMBERS = Keyset((members.c.id,))
 KEYS = Keyset((keys.c.created_at, keys.c.id))
 INVITES = Keyset((invites.c.id,))
@@ -72,6 +79,17 @@ async def add_workspace(tx: Tx, id_: str, name: str, now: datetime) -> bool:
     """Add a workspace; return False where another one has the name."""
     row = {"name": name, "created_at": now}
     return await tx.run(tx.upsert(workspaces, keys=["name"]).values(row)) == 1
+
+
+async def keep_kid(tx: Tx, kid: str, *, replace: bool) -> str:
+    """Keep by which name the pepper of all keys goes, if none is kept; return the one kept."""
+    new = tx.insert(server_secret)
+    if replace:
+        new = new.on_conflict_do_update(index_elements=["id"], set_={"kid": new.excluded.kid})
+    else:
+        new = new.on_conflict_do_nothing(index_elements=["id"])
+    await tx.run(new, [{"id": 1, "kid": kid}])
+    return str(await tx.scalar(tx.select(server_secret.c.kid)))
 
 
 async def workspace_named(tx: Tx, name: str) -> Workspace | None:

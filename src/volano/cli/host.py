@@ -25,6 +25,9 @@ def up(
     real: Annotated[bool, note("On a real PostgreSQL and S3, started here from wheels.")] = False,
     once: Annotated[bool, note("Turn the wheel once, then stop.")] = False,
     empty: Annotated[bool, note("Without synthetic drawings and a first model.")] = False,
+    new_secret: Annotated[
+        bool, note("Go on with this server's secret where another one made all keys.")
+    ] = False,
 ) -> int:
     """Start a server here; the first time it makes a workspace, drawings and a first model.
 
@@ -44,6 +47,7 @@ def up(
         real=real,
         once=once,
         empty=empty,
+        new_secret=new_secret,
     )
     return local_server.up(options, terminal)
 

@@ -48,6 +48,7 @@ class UpOptions:
     real: bool
     once: bool
     empty: bool
+    new_secret: bool
 
 
 def up(options: UpOptions, terminal: Terminal) -> int:
@@ -67,7 +68,7 @@ def up(options: UpOptions, terminal: Terminal) -> int:
             _let_nobody_through(settings.home_path)
             settings = stack.enter_context(app.real_services(settings))
             steps.done("PostgreSQL and S3 answer")
-        new_key = asyncio.run(app.prepare(settings))
+        new_key = asyncio.run(app.prepare(settings, new_secret=options.new_secret))
         steps.done("database ready")
         url = address(settings.host, server.serve(settings))
         if options.role == "worker":

@@ -179,6 +179,16 @@ class NameTaken(Conflict):
     remedy = "Choose another name."
 
 
+class SecretDiffers(Conflict):
+    """The keys in this database were made with the secret {kept}, and this server has {own}."""
+
+    remedy = (
+        "Give every server of one database the same VOLANO_SECRET; where none is set, it is what "
+        "the file `secret` in the first server's home holds. If it is lost, `volano up "
+        "--new-secret` goes on with this one: every older key and session is refused from then on."
+    )
+
+
 class BadSecret(Invalid):
     """The secret in {setting} is too short to protect keys: {length} bytes."""
 
