@@ -28,7 +28,7 @@ SPLITS = ("train", "valid", "test")
 
 
 def by_blob(lines: pa.Table, places: Mapping[str, Place]) -> Iterator[tuple[str, pa.Table]]:
-    """The lines of a manifest with the blob that holds them, their rows counted from its start.
+    """Yield each blob with the lines of a manifest that it holds, rows counted from its start.
 
     They come by segment and then by record: merging segments, which are neighbours by their ids,
     changes nothing in that order.

@@ -29,7 +29,7 @@ class Cron:
     """Day and weekday are both restricted: then either is enough, as cron has always had it."""
 
     def fires_on(self, at: datetime) -> bool:
-        """Whether the schedule fires on this day."""
+        """Return whether the schedule fires on this day."""
         day = at.day in self.days
         weekday = at.isoweekday() % 7 in self.weekdays
         is_day = (day or weekday) if self.either_day else (day and weekday)
@@ -37,7 +37,7 @@ class Cron:
 
 
 def parse(text: str) -> Cron:
-    """The schedule of `minute hour day month weekday`: `*`, numbers, `a-b`, `/step`, commas.
+    """Read a schedule `minute hour day month weekday`: `*`, numbers, `a-b`, `/step`, commas.
 
     Raises: BadCron.
     """
@@ -51,7 +51,7 @@ def parse(text: str) -> Cron:
 
 
 def next_after(cron: Cron, now: datetime) -> datetime:
-    """The first time after `now` (aware, UTC) at which it fires. Raises: BadCron (never)."""
+    """Return the first time after `now` (aware, UTC) at which it fires. Raises: BadCron (never)."""
     at = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
     while at.year <= now.year + _HORIZON_YEARS:
         if not cron.fires_on(at):

@@ -46,7 +46,7 @@ jobs = sa.Table(
 
 
 def in_state(state: str) -> sa.ColumnElement[bool]:
-    """`state = '…'`, written out: PostgreSQL's generic plans would not use the partial indexes."""
+    """Write `state = '…'` out: PostgreSQL's generic plans would not use the partial indexes."""
     return jobs.c.state == sa.literal_column(f"'{state}'")
 
 
@@ -101,7 +101,7 @@ queues = sa.Table(
 
 
 def is_waiting(row: sa.FromClause) -> sa.ColumnElement[bool]:
-    """The workspace has jobs to be claimed; written out for the same reason."""
+    """Write out, for the same reason, that the workspace has jobs to be claimed."""
     return row.c.pending > sa.literal_column("0")
 
 

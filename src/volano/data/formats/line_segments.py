@@ -18,7 +18,7 @@ Way = NDArray[np.complex128]
 def segments(
     drawing: Strokes, *, tolerance: float = TOLERANCE, max_segments: int = MAX_SEGMENTS
 ) -> Floats:
-    """The drawing as (n, 4) segments x0, y0, x1, y1 in px, 1 <= n <= `max_segments`.
+    """Return the drawing as (n, 4) segments x0, y0, x1, y1 in px, 1 <= n <= `max_segments`.
 
     Each stroke is cut into pieces of equal length, in the order in which it was drawn, so that how
     fast the hand or how dense the device was leaves no trace. A dot is a segment of no length.
@@ -41,7 +41,7 @@ def segments(
 
 
 def _along(pen: Way, starts: NDArray[np.int32]) -> Numbers:
-    """Way of the pen at each point; 1 px lies between strokes, so that no cut is in two of them."""
+    """Return the way of the pen at each point; 1 px lies between strokes, so no cut is in two."""
     step = np.ones(len(pen))
     np.abs(pen[1:] - pen[:-1], out=step[1:])
     step[starts] = 1.0
@@ -49,7 +49,7 @@ def _along(pen: Way, starts: NDArray[np.int32]) -> Numbers:
 
 
 def _pieces(lengths: Numbers, longest: float, limit: int) -> NDArray[np.int64]:
-    """Pieces of each stroke: at least one, unless there are more strokes than `limit`."""
+    """Return the pieces of each stroke: one at least, unless strokes are more than `limit`."""
     if len(lengths) >= limit:
         kept = np.zeros(len(lengths), np.int64)
         kept[np.argsort(-lengths, kind="stable")[:limit]] = 1
@@ -62,7 +62,7 @@ def _pieces(lengths: Numbers, longest: float, limit: int) -> NDArray[np.int64]:
 def _cuts(
     first: Numbers, lengths: Numbers, pieces: NDArray[np.int64]
 ) -> tuple[Numbers, NDArray[np.intp]]:
-    """Where on the pen's way the cuts of each stroke are, and which of them begin a piece."""
+    """Return where on the pen's way the cuts of each stroke are, and which begin a piece."""
     if not pieces.all():
         kept = pieces > 0
         first, lengths, pieces = first[kept], lengths[kept], pieces[kept]

@@ -31,7 +31,7 @@ class _View:
 
 
 def svg(payload: bytes, size_px: int) -> bytes:
-    """The drawing as SVG of `size_px` (16 to 10,000) a side: centred, on white, text of its points.
+    """Return the drawing as SVG of `size_px` (16 to 10,000) a side, centred on white.
 
     Equal payloads give equal bytes. Raises: BadImageSize, CodecError.
     """
@@ -57,7 +57,7 @@ def svg(payload: bytes, size_px: int) -> bytes:
 
 
 def png(payload: bytes, size_px: int) -> bytes:
-    """The drawing as PNG of `size_px` (16 to 1024) a side: what `svg` shows, with smooth edges.
+    """Return the drawing as PNG of `size_px` (16 to 1024) a side: what `svg` shows, smoothed.
 
     No line is thinner than one pixel. Equal payloads give equal bytes with one version of Pillow.
     Raises: BadImageSize, CodecError.
@@ -93,7 +93,7 @@ def _view(drawing: Strokes) -> _View:
 
 
 def _styled(drawing: Strokes) -> Iterator[tuple[NDArray[np.float32], str, float]]:
-    """Positions (n, 2), colour and width of each stroke."""
+    """Yield positions (n, 2), colour and width of each stroke."""
     spans = list(pairwise(drawing.starts.tolist()))
     colors = drawing.colors or (DEFAULT_COLOR,) * len(spans)
     widths = drawing.widths or (DEFAULT_WIDTH_PX,) * len(spans)
@@ -108,7 +108,7 @@ def _path(xy: NDArray[np.float32]) -> str:
 
 
 def _short(number: float) -> str:
-    """Exact for sixteenths, without trailing zeros."""
+    """Write a number without trailing zeros, exact for sixteenths."""
     return f"{number:.4f}".rstrip("0").rstrip(".")
 
 
@@ -121,7 +121,7 @@ class _Line(NamedTuple):
 
 
 def _affordable(lines: list[_Line], side_px: int) -> list[_Line]:
-    """The lines without the points that nobody would miss.
+    """Return the lines without the points that nobody would miss.
 
     Those are points less than half a pixel, or a 256th of the pen, along the line from the one
     before. Where 20,000 points of a pen as wide as the canvas would still take a minute to paint,
@@ -140,14 +140,14 @@ def _affordable(lines: list[_Line], side_px: int) -> list[_Line]:
 
 
 def _ink_px(line: _Line, side_px: int) -> float:
-    """About how many pixels it paints: a disc a point, a bar between two."""
+    """Estimate how many pixels it paints: a disc a point, a bar between two."""
     width = min(line.width_px, side_px)
     length = float(np.hypot(*np.diff(line.xy, axis=0).T).sum())
     return width * (len(line.xy) * width + min(length, len(line.xy) * side_px))
 
 
 def _thinned(xy: NDArray[np.floating], spacing: float) -> NDArray[np.floating]:
-    """The first point of each `spacing` px of the line's length, and its last point."""
+    """Return the first point of each `spacing` px of the line's length, and its last point."""
     along = np.cumsum(np.hypot(*np.diff(xy, axis=0).T)) // spacing
     starts = np.flatnonzero(np.diff(along, prepend=0.0)) + 1
     kept: NDArray[np.floating] = xy[np.union1d([0, len(xy) - 1], starts)]
@@ -155,7 +155,7 @@ def _thinned(xy: NDArray[np.floating], spacing: float) -> NDArray[np.floating]:
 
 
 def _ink(pen: ImageDraw.ImageDraw, line: _Line, most_px: int) -> None:
-    """One stroke with round joints and caps: bars from point to point, a disc on each."""
+    """Draw one stroke with round joints and caps: bars from point to point, a disc on each."""
     width_px = min(line.width_px, most_px)
     pen.line(line.xy.ravel().tolist(), fill=line.color, width=round(width_px))
     radius = width_px / 2

@@ -93,7 +93,7 @@ class Header(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def encode(drawing: Strokes) -> bytes:
-    """The payload of a drawing; positions move by at most 1/8 px, times not at all.
+    """Return the payload of a drawing; positions move by at most 1/8 px, times not at all.
 
     Raises: CodecError (no points, or a value that the format cannot hold).
     """
@@ -115,7 +115,7 @@ def encode(drawing: Strokes) -> bytes:
 
 
 def decode(payload: bytes) -> Strokes:
-    """The drawing in a payload.
+    """Return the drawing in a payload.
 
     Raises: CodecError (anything but what `encode` makes; memory stays within 100 x the payload).
     """
@@ -136,7 +136,7 @@ def decode(payload: bytes) -> Strokes:
 
 
 def validate(payload: bytes) -> Header:
-    """What a payload holds, once it is certain that `decode` will take it.
+    """Return what a payload holds, once it is certain that `decode` will take it.
 
     Raises: CodecError.
     """
@@ -147,7 +147,7 @@ def validate(payload: bytes) -> Header:
 
 
 def validate_all(payloads: Sequence[bytes]) -> list[Header | CodecError]:
-    """What `validate` returns or raises for each of these payloads, for less than one by one."""
+    """Return what `validate` returns or raises for each payload, at less cost than one by one."""
     heads = [_head(payload) for payload in payloads]
     durations = iter(_durations([head for head in heads if isinstance(head, _Head)]))
     return [_header(head, next(durations)) if isinstance(head, _Head) else head for head in heads]
@@ -176,7 +176,7 @@ def _header(head: "_Head", duration_ms: int | CodecError) -> Header | CodecError
 
 
 def _durations(heads: "list[_Head]") -> list[int | CodecError]:
-    """How long each drawing took, or what is wrong with its columns."""
+    """Return how long each drawing took, or what is wrong with its columns."""
     bodies = [head.payload[head.at : head.end] for head in heads]
     # Large ones gain nothing by company, and memory stays that of one.
     few = 0 < sum(map(len, bodies)) <= MAX_BYTES
@@ -188,7 +188,7 @@ def _durations(heads: "list[_Head]") -> list[int | CodecError]:
 
 
 def _duration(head: "_Head") -> int | CodecError:
-    """The exact check, which also tells what is wrong."""
+    """Check exactly, which also tells what is wrong."""
     try:
         return int(_unpack(head)[1][-1])
     except CodecError as error:
@@ -271,7 +271,7 @@ class _Head:
 
 
 def _unpack(head: _Head) -> tuple[Ints, Ints]:
-    """x and y in steps (2, points), t in ms (points,)."""
+    """Return x and y in steps (2, points) and t in ms (points,)."""
     points = head.points
     body = np.frombuffer(head.payload, np.uint8, head.end - head.at, head.at)
     values = packing.read_varints(body)
@@ -291,7 +291,7 @@ def _unpack(head: _Head) -> tuple[Ints, Ints]:
 
 
 def _counts(drawing: Strokes) -> list[int]:
-    """How many points each stroke has."""
+    """Return how many points each stroke has."""
     starts = drawing.starts.tolist()
     counts = [after - before for before, after in itertools.pairwise(starts)]
     if not counts or min(counts) < 1 or starts[0] != 0 or starts[-1] != len(drawing.xy):
@@ -300,7 +300,7 @@ def _counts(drawing: Strokes) -> list[int]:
 
 
 def _columns(drawing: Strokes) -> Ints:
-    """x and y in steps, t in ms by the client's clock, (3, points)."""
+    """Return x and y in steps and t in ms by the client's clock, (3, points)."""
     xy, t = drawing.xy, drawing.t
     if len(t) != len(xy):
         raise PayloadMalformed(reason="not one time a point")
