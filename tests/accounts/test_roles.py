@@ -46,7 +46,7 @@ def test_a_caller_may_what_the_table_gives_to_the_role(role: Role) -> None:
 def test_the_lower_of_two_roles_is_within_both(role: Role, other: Role) -> None:
     lower = roles.lower(role, other)
 
-    assert lower == roles.lower(other, role)
+    assert roles.lower(other, role) == lower
     assert lower is None or (roles.within(lower, role) and roles.within(lower, other))
 
 

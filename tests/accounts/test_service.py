@@ -139,7 +139,7 @@ async def test_a_second_bootstrap_changes_nothing(ctx: Context, admin: Who) -> N
 
     assert await service.bootstrap(ctx, "home") is None
 
-    assert before == await all_rows(ctx.db)
+    assert await all_rows(ctx.db) == before
 
 
 async def test_the_host_can_make_another_admin_key(ctx: Context, admin: Who) -> None:
@@ -163,7 +163,7 @@ async def test_a_key_that_was_just_verified_needs_no_database(
 ) -> None:
     admin = await identify(ctx, admin_secret)
 
-    assert admin == await identify(without_database(ctx), admin_secret)
+    assert await identify(without_database(ctx), admin_secret) == admin
 
 
 async def test_who_come_together_share_one_look_up(ctx: Context, admin_secret: str) -> None:
@@ -419,7 +419,7 @@ async def test_to_rotate_a_key_both_live_until_the_old_one_is_revoked(
 async def test_another_process_refuses_a_revoked_key_when_it_looks_again(
     ctx: Context, admin: Who, admin_secret: str, other_process: Context
 ) -> None:
-    assert admin == await identify(other_process, admin_secret)
+    assert await identify(other_process, admin_secret) == admin
     await service.create_key(ctx, admin, NewKey())
 
     await service.revoke_key(ctx, admin, admin.key)
@@ -435,7 +435,7 @@ async def test_revoking_twice_keeps_the_first_moment(ctx: Context, admin: Who) -
 
     await service.revoke_key(ctx, admin, admin.key)
 
-    assert once == await service.list_keys(ctx, admin)
+    assert await service.list_keys(ctx, admin) == once
     assert once.items[0].revoked_at is not None
 
 
@@ -551,7 +551,7 @@ async def test_a_session_needs_no_row_and_no_database(ctx: Context, admin: Who) 
 
     session = await service.start_session(ctx, NewSession(invite=code))
 
-    assert before == await all_rows(ctx.db)
+    assert await all_rows(ctx.db) == before
     who = await identify(without_database(ctx), session.token)
     assert session.contributor == who.contributor
 
@@ -618,7 +618,7 @@ async def test_an_invitation_of_another_workspace_is_not_there(
 async def test_the_same_idempotency_key_gives_the_same_invitation(ctx: Context, admin: Who) -> None:
     first = await service.create_invite(ctx, admin, NewInvite(), once="1")
 
-    assert first == await service.create_invite(ctx, admin, NewInvite(), once="1")
+    assert await service.create_invite(ctx, admin, NewInvite(), once="1") == first
     with pytest.raises(IdempotencyKeyReused):
         await service.create_invite(ctx, admin, NewInvite(days=2), once="1")
 

@@ -33,7 +33,7 @@ def test_a_size_has_at_most_three_digits_before_its_point(count: float):
      (999_949, "999.9 kB"), (999_950, "1.0 MB"), (1.2e6, "1.2 MB"), (5e14, "500.0 TB")],
 )  # fmt: skip
 def test_sizes_at_the_edges_of_their_units(count: float, text: str):
-    assert text == render.size(count)
+    assert render.size(count) == text
 
 
 @given(st.floats(0, 1e8))

@@ -87,7 +87,7 @@ def test_a_folder_has_one_server_and_a_killed_one_frees_it(start, volano, folder
         assert done.code == 3
         assert f"The folder {folder / 'home'} is in use: process {first.process.pid}" in done.err
         assert "give another --home" in done.err
-    assert kept == (folder / "home" / "client.json").read_text()
+    assert (folder / "home" / "client.json").read_text() == kept
 
     first.end(signal.SIGKILL)
     start()
@@ -217,7 +217,7 @@ def test_whoever_lost_the_key_gets_another_by_starting_the_server(
     second.end()
 
     assert "a new admin key" not in start().said
-    assert new == key_of(folder)
+    assert key_of(folder) == new
 
 
 def at(server: Running, key: str) -> tuple[str, ...]:

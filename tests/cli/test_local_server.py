@@ -25,7 +25,7 @@ from volano.migrations import migrate
     ],
 )
 def test_a_server_is_called_by_a_name_that_reaches_it(host: str, url: str):
-    assert url == address(host, 80)
+    assert address(host, 80) == url
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_parameters_are_listed_with_default_and_range(tmp_path):
         ("    --bold true|false", "or not [True]"),
         ("    --odd TEXT", "a default that is not written down"),
     ]
-    assert expected == recipe_params.lines(str(tmp_path / "model.py"))
+    assert recipe_params.lines(str(tmp_path / "model.py")) == expected
 
 
 @pytest.mark.parametrize("recipe", ["nonesuch", "nowhere/model.py"])
@@ -62,4 +62,4 @@ def test_what_is_listed_is_what_a_recipe_declares(recipe):
     ],
 )
 def test_the_recipe_is_found_on_the_command_line(line, expected):
-    assert expected == recipe_params.chosen(line.split(), default="drawing")
+    assert recipe_params.chosen(line.split(), default="drawing") == expected

@@ -60,7 +60,7 @@ def test_a_histogram_counts_every_observation_in_its_bucket(observed: list[float
     assert len(seen) == value(text, 'took_seconds_bucket{route="/",le="+Inf"}')
     for bound in BOUNDS:
         below = sum(one <= bound for one in seen)
-        assert below == value(text, f'took_seconds_bucket{{route="/",le="{bound:.6g}"}}')
+        assert value(text, f'took_seconds_bucket{{route="/",le="{bound:.6g}"}}') == below
 
 
 def test_the_same_name_is_the_same_figure_and_of_one_kind() -> None:

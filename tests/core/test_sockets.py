@@ -20,8 +20,8 @@ def test_a_short_folder_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_a_long_folder_has_one_short_stand_in_that_takes_a_socket(tmp_path: Path) -> None:
     wanted = tmp_path / ("é" * 60)
     folder = socket_folder(wanted, longest_name=20)
-    assert folder == socket_folder(wanted, longest_name=20)
-    assert folder != socket_folder(tmp_path / ("e" * 120), longest_name=20)
+    assert socket_folder(wanted, longest_name=20) == folder
+    assert socket_folder(tmp_path / ("e" * 120), longest_name=20) != folder
     name = folder / ("x" * 20)
     assert len(os.fsencode(name)) <= LONGEST_ADDRESS
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:

@@ -70,7 +70,7 @@ def last_of(events: Iterator[bytes]) -> AnyEvent:
 def test_the_exit_code_agrees_with_the_last_event(write_model, tmp_path, train, kind, code):
     with child(tmp_path, order_for(write_model(train), tmp_path)) as started:
         assert isinstance(last_of(started.events), kind)
-        assert code == started.process.wait()
+        assert started.process.wait() == code
 
 
 @pytest.mark.parametrize("order", [b"", b"{}", b'{"source": 3}', b"\xff"])

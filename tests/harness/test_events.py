@@ -64,7 +64,7 @@ class HandClock:
 def test_every_kind_of_event_comes_back_equal(event: AnyEvent):
     line = encode(event)
     assert line.count(b"\n") == 1
-    assert event == decode(line)
+    assert decode(line) == event
 
 
 def test_the_kinds_on_the_wire_are_these():
@@ -173,7 +173,7 @@ def test_a_chatty_loop_keeps_every_point_in_order_and_only_the_latest_progress()
     outbox.flush()
     batches = [event for event in sent if isinstance(event, Points)]
     told = [event.progress.done for event in sent if isinstance(event, Reached)]
-    assert list(range(10_000)) == [point.step for batch in batches for point in batch.points]
+    assert [point.step for batch in batches for point in batch.points] == list(range(10_000))
     assert len(batches) <= 20 + 20 + 10_000 // BATCH + 1
     assert len(told) <= 41
     assert sorted(told) == told

@@ -50,7 +50,7 @@ def failure_of(folder: Path, text: str, call: str = "train") -> Failure:
     ],
 )
 def test_every_class_has_its_errors(error: BaseException, expected: str):
-    assert expected == classify(error)
+    assert classify(error) == expected
 
 
 def test_the_frame_is_the_innermost_line_of_the_users_own_code(tmp_path: Path):
@@ -121,4 +121,4 @@ def test_installed_libraries_inside_the_project_are_not_own_code(tmp_path: Path)
 def test_every_message_can_be_sent(error: BaseException, told: str):
     failure = explain(error, Path("/nowhere"))
     assert told == failure.message
-    assert failure == msgspec.json.decode(msgspec.json.encode(failure), type=Failure)
+    assert msgspec.json.decode(msgspec.json.encode(failure), type=Failure) == failure

@@ -176,7 +176,7 @@ async def test_runs_are_listed_newest_first_by_state_and_model(server: Context, 
         return found
 
     newest_first = [run.id for run in made[::-1]]
-    assert newest_first == await ids()
+    assert await ids() == newest_first
     assert newest_first[:2] == await ids(state="running")
     assert [made[2].id, made[0].id] == await ids(model="a")
     assert [made[0].id] == await ids(state="finished", model="a")
@@ -225,4 +225,4 @@ async def test_an_evaluation_that_is_no_report_is_refused_with_a_reason(
     answer = await (await connect("admin")).get(f"/versions/{made.id}/evaluation")
     assert (answer.status_code, answer.json()["code"]) == (422, "evaluation-unreadable")
     assert made.id in answer.json()["remedy"]
-    assert written == await service.file(server, boss, made.id, "evaluation.json")
+    assert await service.file(server, boss, made.id, "evaluation.json") == written

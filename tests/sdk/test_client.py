@@ -25,7 +25,7 @@ UUID = "019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10"
     ],
 )
 def test_an_id_tells_its_kind(id, expected):
-    assert expected == kinds(id)
+    assert kinds(id) == expected
 
 
 def test_an_id_of_two_kinds_is_looked_for_as_both(script, client):

@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_without_anything_the_server_on_this_machine_is_meant(environ, folder):
     expected = Profile(url="http://localhost:8000", key="")
-    assert expected == config.read(environ=environ, folder=folder)
+    assert config.read(environ=environ, folder=folder) == expected
 
 
 def test_arguments_win_over_the_environment_and_that_over_files(environ, folder):
@@ -61,7 +61,7 @@ def test_a_project_file_above_the_folder_wins_over_the_users_own(environ, folder
     config.write("http://project", "project-key", folder.parent / config.PROJECT_FILE)
 
     expected = Profile(url="http://project", key="project-key")
-    assert expected == config.read(environ=environ, folder=folder)
+    assert config.read(environ=environ, folder=folder) == expected
     assert config.read("http://mine", environ=environ, folder=folder).key == "my-key"
 
 
@@ -162,7 +162,7 @@ def test_addresses_that_mean_the_same_are_the_same(url):
     ],
 )
 def test_addresses_of_every_kind_are_kept(url, kept):
-    assert kept == config.clean(url)
+    assert config.clean(url) == kept
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,9 @@ async def test_a_blob_is_named_by_the_hash_of_its_bytes(blobs: Blobs) -> None:
 async def test_what_was_put_comes_back_whole_and_in_chunks(blobs: Blobs, size: int) -> None:
     data = os.urandom(size)
     id = await blobs.put("ws", data)
-    assert data == await blobs.get("ws", id)
-    assert data == await _all(blobs, "ws", id)
-    assert size == await blobs.size("ws", id)
+    assert await blobs.get("ws", id) == data
+    assert await _all(blobs, "ws", id) == data
+    assert await blobs.size("ws", id) == size
 
 
 @pytest.mark.parametrize("size", [0, 3, 20 * 2**20], ids=["empty", "3", "20M"])
@@ -74,8 +74,8 @@ async def test_a_file_gets_the_same_name_as_its_bytes(
     path = tmp_path / "upload"
     path.write_bytes(data)
     id = await blobs.put_file("ws", path)
-    assert id == await blobs.put("ws", data)
-    assert data == await blobs.get("ws", id)
+    assert await blobs.put("ws", data) == id
+    assert await blobs.get("ws", id) == data
 
 
 async def test_a_file_that_is_not_there_is_not_put(blobs: Blobs, tmp_path: Path) -> None:
@@ -88,13 +88,13 @@ async def test_sixteen_puts_of_one_blob_at_once_leave_one(blobs: Blobs) -> None:
     ids = await asyncio.gather(*(blobs.put("ws", data) for _ in range(16)))
     assert len(set(ids)) == 1
     assert [ids[0]] == [stored.id async for stored in blobs.list("ws")]
-    assert data == await blobs.get("ws", ids[0])
+    assert await blobs.get("ws", ids[0]) == data
 
 
 async def test_many_blobs_at_once_all_come_back(blobs: Blobs) -> None:
     every = [os.urandom(n + 1) for n in range(64)]
     ids = await asyncio.gather(*(blobs.put("ws", data) for data in every))
-    assert every == await asyncio.gather(*(blobs.get("ws", id) for id in ids))
+    assert await asyncio.gather(*(blobs.get("ws", id) for id in ids)) == every
 
 
 async def test_a_range_is_exactly_what_was_asked_for(blobs: Blobs) -> None:
@@ -171,7 +171,7 @@ async def test_putting_the_bytes_again_repairs_a_damaged_blob(
     await overwrite("ws", id, damage)
     with pytest.raises(BlobCorrupt):
         await blobs.get("ws", id)
-    assert id == await blobs.put("ws", b"the true bytes")
+    assert await blobs.put("ws", b"the true bytes") == id
     assert await blobs.get("ws", id) == b"the true bytes"
 
 
@@ -183,7 +183,7 @@ async def test_a_workspace_does_not_see_the_blobs_of_another(blobs: Blobs) -> No
         assert [stored async for stored in blobs.list(other)] == []
         with pytest.raises(BlobMissing):
             await blobs.get(other, id)
-    assert id == await blobs.put("two", b"private")
+    assert await blobs.put("two", b"private") == id
     assert await blobs.delete("one", id)
     assert await blobs.get("two", id) == b"private"
 
@@ -201,7 +201,7 @@ async def test_a_deleted_blob_is_gone_and_can_be_put_again(blobs: Blobs) -> None
     assert await blobs.delete("ws", id)
     assert not await blobs.exists("ws", id)
     assert not await blobs.delete("ws", id)
-    assert id == await blobs.put("ws", b"x")
+    assert await blobs.put("ws", b"x") == id
     assert await blobs.exists("ws", id)
 
 

@@ -104,7 +104,7 @@ async def test_no_put_comes_between_the_look_and_the_deletion_of_a_sweeper(tmp_p
         done, _ = await asyncio.wait({put}, timeout=0.2)
         assert done == set()
         fcntl.flock(sweeper, fcntl.LOCK_SH)  # another put
-        assert id == await put
+        assert await put == id
         delete = asyncio.create_task(blobs.delete("ws", id, before=datetime.now(UTC)))
         deleted, _ = await asyncio.wait({delete}, timeout=0.2)
         assert deleted == set()

@@ -43,7 +43,7 @@ async def test_a_run_tells_its_story_and_leaves_its_artefact(compute: Compute, n
     assert [file.name for file in end.finished.files] == ["model.onnx"]
     assert [e.name for e in events if isinstance(e, Phase)] == ["load", "train", "evaluate"]
     steps = [point.step for e in events if isinstance(e, Points) for point in e.points]
-    assert list(range(100)) == steps
+    assert steps == list(range(100))
     assert [e.text for e in events if isinstance(e, Line)] == ["hello"]
     assert end.stdout.read_text() == "hello\n"
     assert end.peak_rss_bytes > 1 << 20
@@ -145,7 +145,7 @@ async def test_cancelling_what_has_ended_changes_nothing(compute: Compute, new_s
     handle = await compute.start(new_spec(WRITE))
     first = await handle.wait()
     handle.cancel()
-    assert first == await handle.wait()
+    assert await handle.wait() == first
     assert first.failure is None
 
 

@@ -20,7 +20,7 @@ def test_a_result_that_was_told_stands(code: int, stop: Stop | None):
 
 
 def test_a_failure_that_was_told_stands():
-    assert FAILED.failure == failure_of(code=1, end=FAILED, stop=None, began=True)
+    assert failure_of(code=1, end=FAILED, stop=None, began=True) == FAILED.failure
 
 
 def test_our_reason_outranks_a_failure_but_keeps_its_frame():

@@ -72,7 +72,7 @@ async def test_rows_move_from_the_inbox_into_one_segment(server: Context) -> Non
     assert (3, row(1).key, row(3).key) == (segment.rows, segment.first_key, segment.last_key)
     assert await waiting(server, *sent) == set()
     reader, place = Segments(server.blobs), Place(segment.blob, segment.size, 2)
-    assert row(3).payload == await reader.value(HOME, place, "payload")
+    assert await reader.value(HOME, place, "payload") == row(3).payload
 
 
 async def test_compacting_again_finds_nothing_and_makes_no_segment(server: Context) -> None:

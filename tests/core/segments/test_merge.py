@@ -139,7 +139,7 @@ async def test_few_segments_stay_as_they_are(server: Context) -> None:
     before = await segments_of(server)
     assert await merge.request_due(server, BY_PLACE) == 0
     assert await merge.merge(server, await _job(server), BY_PLACE) == 0
-    assert before == await segments_of(server)
+    assert await segments_of(server) == before
 
 
 async def test_merges_are_asked_for_where_they_are_due_and_one_at_a_time(server: Context) -> None:
@@ -175,7 +175,7 @@ async def test_a_worker_that_lost_its_lease_leaves_an_orphan_and_nothing_else(
         await give_back(tx, job.lease)
     with pytest.raises(LeaseLost):
         await merge.merge(server, job, BY_PLACE)
-    assert before == await segments_of(server)
+    assert await segments_of(server) == before
     assert _payloads(*range(3 * FEWEST)) == await _read(server, where)
     orphans = await _blobs(server) - {one.blob for one in before}
     await merge.merge(server, await _given(server, "wrk_b"), BY_PLACE)

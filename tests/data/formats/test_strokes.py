@@ -94,7 +94,7 @@ def test_pressure_and_styles_come_back(drawing):
 @given(drawings())
 def test_equal_drawings_have_equal_bytes(drawing):
     payload = strokes.encode(drawing)
-    assert payload == strokes.encode(strokes.decode(payload))
+    assert strokes.encode(strokes.decode(payload)) == payload
 
 
 @given(drawings())
@@ -143,9 +143,9 @@ def outcome(read, payload):
 @example(b"\x01\x00\x00" + b"\xff" * 40)
 def test_strange_bytes_are_refused_or_canonical(payload):
     verdict = outcome(strokes.decode, payload)
-    assert verdict == outcome(strokes.validate, payload)
+    assert outcome(strokes.validate, payload) == verdict
     if verdict == "sound":
-        assert payload == strokes.encode(strokes.decode(payload))
+        assert strokes.encode(strokes.decode(payload)) == payload
 
 
 @given(drawings(), st.data())
@@ -155,9 +155,9 @@ def test_one_damaged_byte_is_refused_or_still_canonical(drawing, data):
     payload[at] = data.draw(st.integers(0, 255))
     damaged = bytes(payload)
     verdict = outcome(strokes.decode, damaged)
-    assert verdict == outcome(strokes.validate, damaged)
+    assert outcome(strokes.validate, damaged) == verdict
     if verdict == "sound":
-        assert damaged == strokes.encode(strokes.decode(damaged))
+        assert strokes.encode(strokes.decode(damaged)) == damaged
 
 
 def verdict_alone(payload):
@@ -350,7 +350,7 @@ def test_what_the_format_cannot_hold_is_not_encoded(changes):
 def test_default_styles_take_no_room():
     plain = strokes.encode(a_drawing())
     styled = a_drawing(colors=("#000000",) * 2, widths=(4.0, 4.0))
-    assert plain == strokes.encode(styled)
+    assert strokes.encode(styled) == plain
 
 
 def test_a_hair_keeps_some_width():
