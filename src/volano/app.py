@@ -49,10 +49,9 @@ from volano.schemas.errors import VolanoError
 from volano.schemas.loop import Diagnosis
 from volano.serving import api as serving_api
 from volano.serving import service as serving
+from volano.serving import state as serving_state
 from volano.serving import worker as serving_worker
-from volano.serving.executor import InferenceExecutor
-from volano.serving.log import STREAM, PredictionLog
-from volano.serving.routing import Routing
+from volano.serving.log import STREAM
 from volano.training import api as training_api
 from volano.training import service as training
 from volano.training import worker as training_worker
@@ -122,12 +121,8 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         segments = Segments(blobs)
         records = data.open_state(db, segments, settings)
         stack.push_async_callback(records.inbox.close)
-        predictions = PredictionLog(
-            serving.open_inbox(db, settings), metrics, interval_s=settings.serving_log_ms / 1000
-        )
-        stack.push_async_callback(predictions.close)
-        lanes = InferenceExecutor(metrics, deadline_s=settings.serving_deadline_ms / 1000)
-        stack.callback(lanes.close)
+        predicting = serving_state.open_state(db, metrics, settings)
+        stack.push_async_callback(predicting.close)
         yield Context(
             settings=settings,
             db=db,
@@ -142,9 +137,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
                 data.State: records,
                 labeling.State: labeling.open_state(settings),
                 Segments: segments,
-                Routing: Routing(settings.serving_loaded),
-                InferenceExecutor: lanes,
-                PredictionLog: predictions,
+                serving_state.State: predicting,
             },
         )
 
@@ -188,7 +181,7 @@ def build_api(ctx: Context, *, fallback: ASGIApp | None = None) -> http_app.Api:
 @asynccontextmanager
 async def following(ctx: Context) -> AsyncIterator[None]:
     """Keep this process's endpoints as the database says, while the block runs."""
-    await serving.follow_changes(ctx)
+    await serving.load_endpoints(ctx)
     async with _beside(_follow(ctx), process.measure(ctx.metrics, "api")):
         yield
 
@@ -196,11 +189,12 @@ async def following(ctx: Context) -> AsyncIterator[None]:
 async def _follow(ctx: Context) -> None:
     async with ctx.bus.subscribe(serving.CHANGED) as changes:
         while True:
+            rung = ""
             # Not wait_for: before Python 3.12 it loses a cancellation that comes with a ring.
             with suppress(TimeoutError):  # a doorbell may be lost: look all the same
                 async with asyncio.timeout(ctx.settings.serving_poll_s):
-                    await anext(changes)
-            await _try(serving.follow_changes(ctx), "endpoints not followed")
+                    _, rung = await anext(changes)
+            await _try(serving.follow_changes(ctx, rung), "endpoints not followed")
 
 
 async def work(ctx: Context, stop: asyncio.Event) -> None:

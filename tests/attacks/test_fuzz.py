@@ -33,7 +33,7 @@ from volano.schemas.loop import Kind
 from volano.schemas.registry import NewRun
 from volano.serving import service as serving
 from volano.serving import worker as serving_worker
-from volano.serving.log import PredictionLog
+from volano.serving.state import State
 from volano.training import service as training
 
 OPERATIONS = [operation for group in ROUTES for operation in group.operations]
@@ -63,7 +63,7 @@ async def furnished(ctx: Context, boss: Who) -> dict[str, list[str]]:
     made = await registered(ctx, boss, {"model.onnx": content}, facts_of(content, tolerance=0.1))
     await serving.activate(ctx, boss, "shapes", made.id)
     answer = await serving.predict(ctx, boss, "shapes", [asked()])
-    await ctx.part(PredictionLog).flush()
+    await ctx.part(State).log.flush()
     ids = {
         "records": [stored[0].id],
         "predictions": [answer.predictions[0].id],

@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import pytest
 
+from tests.serving.graphs import answer
 from tests.stages import Connect, ask_for, collect, drawing, imports, until, working
 from volano.core.context import Context
 from volano.core.segments import quarantine
@@ -23,6 +24,7 @@ from volano.schemas.data import NewSnapshot, RecordFilter
 from volano.schemas.errors import Missing
 from volano.schemas.loop import QuarantineRetry
 from volano.serving import log
+from volano.serving.state import State
 
 PEOPLE = ["ada", "bob", "eve", "kim"]
 
@@ -237,11 +239,10 @@ async def test_an_operator_sees_it_in_the_figures_and_the_doctor_tells_of_it(
 async def test_a_logged_prediction_that_cannot_be_read_does_not_spoil_the_others(
     server: Context, boss: Who, connect: Connect
 ) -> None:
-    head = log.Head("shapes", "ver_1", utc_now(), "square", 0.9, {"square": 0.9})
-    predictions = server.part(log.PredictionLog)
-    good = [str(uuid7()) for _ in range(20)]
-    for id in good:
-        predictions.add(boss.workspace, head, id, row().payload)
+    predictions = server.part(State).log
+    answers = [answer() for _ in range(20)]
+    for one in answers:
+        predictions.add(boss.workspace, one)
     await predictions.flush()
     bad = Row(str(uuid7()), b"", b"\xc1", b"", "ver_1")
     await predictions.inbox.append(boss.workspace, [bad])
@@ -250,10 +251,10 @@ async def test_a_logged_prediction_that_cannot_be_read_does_not_spoil_the_others
         counts = (await row_counts(tx))[log.STREAM]
     assert counts == (0, 1, 21)
     http = await connect("developer")
-    assert (await http.get(f"/predictions/{good[3]}")).json()["label"] == "square"
-    answer = await http.get(f"/predictions/{bad.key}")
-    assert answer.status_code == 409
-    assert answer.json()["code"] == "quarantined"
+    assert (await http.get(f"/predictions/{answers[3].prediction.id}")).json()["label"] == "square"
+    refused = await http.get(f"/predictions/{bad.key}")
+    assert refused.status_code == 409
+    assert refused.json()["code"] == "quarantined"
     (listed,) = (await http.get("/quarantine")).json()["items"]
     assert listed["id"] == bad.key
     assert listed["stream"] == "predictions"

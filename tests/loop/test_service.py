@@ -18,7 +18,7 @@ from volano.schemas.errors import Missing
 from volano.schemas.loop import Explanation, UnknownKind
 from volano.schemas.registry import Version
 from volano.serving import service as serving
-from volano.serving.log import PredictionLog
+from volano.serving.state import State
 
 PEOPLE = ["ada", "bob", "eve", "kim"]
 
@@ -42,7 +42,7 @@ async def turn(server: Context, boss: Who) -> Turn:
     inputs = [asked(n) for n in range(7)]
     answer = await serving.predict(server, boss, "shapes", inputs)
     said = [one.id for one in answer.predictions]
-    await server.part(PredictionLog).flush()
+    await server.part(State).log.flush()
     return Turn([one.drawing.id for one in given.drawings], snapshot, made, said)
 
 

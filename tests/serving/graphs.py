@@ -1,5 +1,6 @@
 """Tiny graphs that answer as a recogniser does, so that serving is tested without training."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -11,10 +12,12 @@ from tests.registry.versions import registered
 from tests.stages import drawing
 from volano.core.context import Context
 from volano.schemas.accounts import Who
+from volano.schemas.common import uuid7
 from volano.schemas.registry import Artefact, Golden, Version
-from volano.schemas.serving import DrawingInput
-from volano.serving import features, runtime
-from volano.serving.features import padded
+from volano.schemas.serving import DrawingInput, Prediction
+from volano.serving import drawings, loading, runtime
+from volano.serving.drawings import Drawing, padded
+from volano.serving.log import Answer
 
 CLASSES = ["circle", "square", "triangle"]
 SEGMENTS = [[10.0, 10.0, 20.0, 20.0], [20.0, 20.0, 30.0, 10.0]]
@@ -79,7 +82,7 @@ def graph(favourite: int = 0, *, slow: bool = False) -> bytes:
 
 def artefact(data: bytes, **changes: Any) -> Artefact:
     """The facts of a graph, with its own answers as the golden ones."""
-    answered = runtime.run(runtime._session(data), padded([np.array(SEGMENTS, np.float32)]))
+    answered = runtime.run(loading.open_session(data), padded([np.array(SEGMENTS, np.float32)]))
     golden = [Golden(input=SEGMENTS, scores=answered[0].tolist())]
     return msgspec.structs.replace(Artefact(classes=CLASSES, golden=golden), **changes)
 
@@ -103,6 +106,14 @@ def asked(seed: int = 0) -> DrawingInput:
     return DrawingInput(canvas=given.canvas, strokes=given.strokes)
 
 
+def answer(drawing: Drawing | None = None) -> Answer:
+    """An answer of a version that nobody trained, to be logged."""
+    made = Prediction(id=str(uuid7()), label="square", confidence=1.0, scores={"square": 1.0})
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return Answer("shapes", "ver_1", at, made, drawing or drawings.read(asked(), 1000))
+
+
 def seen(given: DrawingInput) -> bytes:
     """What a graph sees of a drawing, and all that the log keeps."""
-    return features.drawn(given, 10_000).payload
+    ((payload,),) = drawings.payloads([drawings.read(given, 10_000)])
+    return payload

@@ -12,8 +12,7 @@ from volano.core.context import Context
 from volano.schemas.accounts import Who
 from volano.schemas.common import uuid7
 from volano.serving import service
-from volano.serving.executor import InferenceExecutor
-from volano.serving.log import PredictionLog
+from volano.serving.state import State
 
 ONE = msgspec.to_builtins(asked())
 
@@ -119,7 +118,7 @@ async def test_a_prediction_is_shown_as_it_was_logged(
     http: httpx.AsyncClient, server: Context
 ) -> None:
     said = (await http.post("/endpoints/shapes/predict", json={"input": ONE})).json()
-    await server.part(PredictionLog).flush()
+    await server.part(State).log.flush()
     logged = (await http.get(f"/predictions/{said['predictions'][0]['id']}")).json()
     again = (await http.post("/endpoints/shapes/predict", json={"input": logged["input"]})).json()
     assert (said["version"], said["predictions"][0]["scores"]) == (
@@ -137,9 +136,7 @@ async def test_where_the_queue_is_full_a_prediction_is_refused_and_all_else_answ
     async def ask() -> None:
         await service.predict(server, boss, "slow", [asked()], deadline_ms=3_600_000)
 
-    asking = [
-        asyncio.create_task(ask()) for _ in range(20 * server.part(InferenceExecutor).sessions)
-    ]
+    asking = [asyncio.create_task(ask()) for _ in range(20 * server.part(State).executor.sessions)]
     await asyncio.sleep(0)
     path, deadline = "/endpoints/slow/predict", {"x-deadline-ms": "1"}
     refused = await http.post(path, content=b"not even read", headers=deadline)

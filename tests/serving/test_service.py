@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -16,15 +16,16 @@ from tests.registry.versions import registered
 from tests.serving.graphs import CLASSES, asked, graph, seen, version, wrong
 from tests.stages import claimed, until
 from volano import app
+from volano.core.blobs import Blobs
 from volano.core.bus import open_bus
 from volano.core.context import Context
-from volano.core.segments.inbox import Row, of_subject
+from volano.core.segments.inbox import Row
 from volano.registry import service as registry
 from volano.schemas.accounts import Who
 from volano.schemas.common import Overloaded, uuid7
 from volano.schemas.data import Canvas, Point, Stroke
 from volano.schemas.errors import Missing
-from volano.schemas.registry import ArtefactRefused
+from volano.schemas.registry import ArtefactRefused, Version
 from volano.schemas.serving import (
     DrawingInput,
     GoldenMismatch,
@@ -35,9 +36,8 @@ from volano.schemas.serving import (
     PredictResponse,
 )
 from volano.serving import log, service, store
-from volano.serving.executor import InferenceExecutor
-from volano.serving.log import PredictionLog
-from volano.serving.routing import Routing
+from volano.serving.runtime import Routing
+from volano.serving.state import State
 
 NAME = "shapes"
 
@@ -47,7 +47,7 @@ async def _ask(ctx: Context, who: Who, *inputs: DrawingInput, name: str = NAME) 
 
 
 async def _flushed(ctx: Context) -> None:
-    await ctx.part(PredictionLog).flush()
+    await ctx.part(State).log.flush()
 
 
 async def _compact(ctx: Context, who: Who) -> int:
@@ -55,20 +55,23 @@ async def _compact(ctx: Context, who: Who) -> int:
 
 
 async def _has(ctx: Context, who: Who, version: str, name: str = NAME) -> bool:
-    found = ctx.part(Routing).find((who.workspace, name))
+    found = ctx.part(State).routing.find((who.workspace, name))
     return found is not None and found.loaded.version == version
 
 
 async def test_an_activated_version_answers_at_once(server: Context, boss: Who) -> None:
     there = await version(server, boss, favourite=1)
     endpoint = await service.activate(server, boss, NAME, there.id)
-    assert (NAME, "shapes", there.id, 1) == (
-        endpoint.name, endpoint.model, endpoint.version, endpoint.sequence,
-    )  # fmt: skip
+    assert endpoint.name == NAME
+    assert endpoint.model == "shapes"
+    assert endpoint.version == there.id
+    assert endpoint.sequence == 1
     answer = await _ask(server, boss, *(asked(n) for n in range(3)))
-    assert (NAME, there.id, 3) == (answer.endpoint, answer.version, len(answer.predictions))
+    assert answer.endpoint == NAME
+    assert answer.version == there.id
     for one in answer.predictions:
-        assert ("square", max(one.scores.values())) == (one.label, one.confidence)
+        assert one.label == "square"
+        assert one.confidence == max(one.scores.values())
         assert set(one.scores) == set(CLASSES)
         assert abs(sum(one.scores.values()) - 1) < 1e-5
     assert len({one.id for one in answer.predictions}) == 3
@@ -271,13 +274,13 @@ async def test_under_twice_the_load_everybody_is_answered_or_told_when_to_come_a
     server: Context, boss: Who
 ) -> None:
     await service.activate(server, boss, NAME, (await version(server, boss, slow=True)).id)
-    active, lanes = (
-        server.part(Routing).find((boss.workspace, NAME)),
-        server.part(InferenceExecutor),
+    active, executor = (
+        server.part(State).routing.find((boss.workspace, NAME)),
+        server.part(State).executor,
     )
     assert active is not None
-    burst = 20 * lanes.sessions
-    in_time_s = burst / 2 * active.loaded.cost.now_s / lanes.sessions
+    burst = 20 * executor.sessions
+    in_time_s = burst / 2 * active.loaded.cost.now_s / executor.sessions
     given = [asked()]
     ends = await asyncio.gather(
         *(
@@ -290,7 +293,7 @@ async def test_under_twice_the_load_everybody_is_answered_or_told_when_to_come_a
     answered = [end for end in ends if isinstance(end, PredictResponse)]
     assert burst == len(refused) + len(answered)
     assert refused
-    assert len(answered) >= lanes.sessions
+    assert len(answered) >= executor.sessions
     assert all(one.facts["retry_after_s"] > 0 for one in refused)
     await _flushed(server)
     for one in answered:
@@ -321,12 +324,44 @@ async def test_another_process_follows_without_the_doorbell(
 ) -> None:
     """The two listen to different bells: what one rings, the other does not hear."""
     another = open_bus("local:", folder=tmp_path / "another bus")
+    unheard = replace(server, bus=another)
     quick = replace(other_process, settings=replace(other_process.settings, serving_poll_s=0.01))
-    there = await version(server, boss)
+    first, second = [await version(server, boss, n) for n in range(2)]
+    await service.activate(unheard, boss, NAME, first.id)
     async with app.following(quick):
-        await service.activate(replace(server, bus=another), boss, NAME, there.id)
-        await until(lambda: _has(quick, boss, there.id))
+        assert await _has(quick, boss, first.id)
+        await service.activate(unheard, boss, NAME, second.id)
+        await until(lambda: _has(quick, boss, second.id))
     await another.aclose()
+
+
+async def test_an_endpoint_that_a_doorbell_names_is_loaded_before_anybody_asks(
+    server: Context, other_process: Context, boss: Who, outsider: Who
+) -> None:
+    await service.load_endpoints(other_process)
+    for who in (boss, outsider):
+        await service.activate(server, who, NAME, (await version(server, who)).id)
+    await service.follow_changes(other_process)
+    assert other_process.part(State).routing.addresses() == set()
+    await service.follow_changes(other_process, f"{boss.workspace}/{NAME}")
+    assert other_process.part(State).routing.addresses() == {(boss.workspace, NAME)}
+
+
+async def test_what_answers_is_loaded_when_a_process_starts_as_far_as_there_is_room(
+    server: Context, other_process: Context, boss: Who
+) -> None:
+    small = replace(
+        other_process,
+        parts={
+            **other_process.parts,
+            State: replace(other_process.part(State), routing=Routing(2)),
+        },
+    )
+    there = await version(server, boss)
+    for name in ("a", "b", "c"):
+        await service.activate(server, boss, name, there.id)
+    await service.load_endpoints(small)
+    assert len(small.part(State).routing) == 2
 
 
 async def test_a_process_with_little_room_follows_what_it_has_loaded(
@@ -336,7 +371,10 @@ async def test_a_process_with_little_room_follows_what_it_has_loaded(
     small = replace(
         other_process,
         settings=replace(other_process.settings, serving_loaded=1),
-        parts={**other_process.parts, Routing: Routing(1)},
+        parts={
+            **other_process.parts,
+            State: replace(other_process.part(State), routing=Routing(1)),
+        },
     )
     old, new = [await version(server, boss, n) for n in range(2)]
     for name in ("a", "z"):
@@ -349,16 +387,24 @@ async def test_a_process_with_little_room_follows_what_it_has_loaded(
     assert old.id == (await _ask(small, boss, name="a")).version
 
 
-async def test_an_endpoint_that_cannot_be_followed_does_not_stop_the_others(
-    server: Context, other_process: Context, boss: Who
+async def test_an_endpoint_that_cannot_be_followed_stops_nobody_elses(
+    server: Context, other_process: Context, boss: Who, outsider: Who
 ) -> None:
-    lost, there = await version(server, boss, 0), await version(server, boss, 1)
-    await service.activate(server, boss, "a", lost.id)
-    await service.activate(server, boss, "z", there.id)
-    (file,) = lost.files
-    await server.blobs.delete(boss.workspace, file.blob)
-    await service.follow_changes(other_process)
-    assert there.id == (await _ask(other_process, boss, name="z")).version
+    lost = await version(server, boss)
+    await service.activate(server, boss, NAME, lost.id)
+    await service.activate(server, boss, "other", (await version(server, boss, 1)).id)
+    await service.activate(server, outsider, NAME, (await version(server, outsider, 2)).id)
+    await _lose(server, boss, lost)
+    await service.load_endpoints(other_process)
+    assert other_process.part(State).routing.find((boss.workspace, NAME)) is None
+    for who, name in ((boss, "other"), (outsider, NAME)):
+        assert other_process.part(State).routing.find((who.workspace, name)) is not None
+
+
+async def _lose(ctx: Context, who: Who, version: Version) -> None:
+    """Take the graph of a version away, as a disk might."""
+    (file,) = version.files
+    await ctx.blobs.delete(who.workspace, file.blob)
 
 
 async def test_what_cannot_be_followed_is_left_alone_for_a_while(
@@ -366,15 +412,50 @@ async def test_what_cannot_be_followed_is_left_alone_for_a_while(
 ) -> None:
     lost = await version(server, boss)
     await service.activate(server, boss, NAME, lost.id)
-    (file,) = lost.files
-    await server.blobs.delete(boss.workspace, file.blob)
-    for _ in range(5):
-        await service.follow_changes(other_process)
+    await _lose(server, boss, lost)
+    with structlog.testing.capture_logs() as lines:
+        await service.load_endpoints(other_process)
+        for _ in range(5):
+            await service.follow_changes(other_process)
+    assert [line["event"] for line in lines] == ["endpoint.not_followed"]
     with pytest.raises(NothingActive):
         await _ask(other_process, boss)
     await service.activate(server, boss, NAME, (await version(server, boss, 1)).id)
     await service.follow_changes(other_process)
     assert (await _ask(other_process, boss)).predictions[0].label == "square"
+
+
+class Gate:
+    """A blob store in which one blob is not read before the gate is open."""
+
+    def __init__(self, blobs: Blobs, closed: str) -> None:
+        self._blobs, self._closed = blobs, closed
+        self.open, self.reached = asyncio.Event(), asyncio.Event()
+        self.reads = 0
+
+    async def get(self, workspace: str, blob: str) -> bytes:
+        if blob == self._closed:
+            self.reads += 1
+            self.reached.set()
+            await self.open.wait()
+        return await self._blobs.get(workspace, blob)
+
+
+async def test_a_version_that_loads_slowly_holds_up_no_other_and_is_loaded_once(
+    server: Context, other_process: Context, boss: Who, outsider: Who
+) -> None:
+    slow = await version(server, boss)
+    await service.activate(server, boss, NAME, slow.id)
+    await service.activate(server, outsider, NAME, (await version(server, outsider, 1)).id)
+    gate = Gate(other_process.blobs, slow.files[0].blob)
+    gated = replace(other_process, blobs=cast(Blobs, gate))
+    waiting = [asyncio.create_task(_ask(gated, boss)) for _ in range(3)]
+    await gate.reached.wait()
+    assert (await _ask(gated, outsider)).predictions[0].label == "square"
+    assert not any(task.done() for task in waiting)
+    gate.open.set()
+    assert [(await task).version for task in waiting] == [slow.id] * 3
+    assert gate.reads == 1
 
 
 async def test_a_prediction_is_found_before_and_after_it_moved(server: Context, boss: Who) -> None:
@@ -389,9 +470,10 @@ async def test_a_prediction_is_found_before_and_after_it_moved(server: Context, 
     assert waiting == moved
     assert [seen(one) for one in given] == [seen(one.input) for one in moved]
     for one, logged in zip(made, moved, strict=True):
-        assert (NAME, there.id, one.label, one.scores) == (
-            logged.endpoint, logged.version, logged.label, logged.scores,
-        )  # fmt: skip
+        assert logged.endpoint == NAME
+        assert logged.version == there.id
+        assert logged.label == one.label
+        assert logged.scores == one.scores
 
 
 async def test_predictions_are_committed_without_being_asked(server: Context, boss: Who) -> None:
@@ -441,42 +523,13 @@ async def test_what_waits_at_the_end_of_a_process_is_committed(
         assert id == (await service.prediction(server, who, id)).id
 
 
-async def test_predictions_beyond_the_bound_are_counted_not_kept(
-    server: Context, boss: Who
-) -> None:
-    inbox = service.open_inbox(server.db, server.settings)
-    kept = PredictionLog(inbox, server.metrics, interval_s=3600.0)
-    for _ in range(log._LIMIT + 3):
-        kept.add(boss.workspace, _head("ver_1"), str(uuid7()), b"\x01")
-    assert "volano_predictions_unlogged_total 3" in server.metrics.exposition()
-    await kept.close()
-    async with server.db.read(boss.workspace) as tx:
-        assert len(await of_subject(tx, log.STREAM, "ver_1")) == log._LIMIT
-
-
-async def test_a_prediction_is_logged_with_the_time_at_which_it_was_made(
-    server: Context, boss: Who
-) -> None:
-    predictions = server.part(PredictionLog)
-    predictions.add(boss.workspace, _head("ver_1"), str(uuid7()), b"\x01")
-    await predictions.flush()
-    async with server.db.read(boss.workspace) as tx:
-        (row,) = await of_subject(tx, log.STREAM, "ver_1")
-    assert row.received_ms == datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000
-
-
-def _head(version: str) -> log.Head:
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    return log.Head(NAME, version, at, "square", 1.0, {"square": 1.0})
-
-
 async def test_the_latest_predictions_of_a_version_come_newest_first(
     server: Context, boss: Who
 ) -> None:
     """In the inbox, in several segments, and in several row groups of one."""
     there, other = await version(server, boss, 0), await version(server, boss, 1)
     rows: list[Row] = []
-    inbox = server.part(PredictionLog).inbox
+    inbox = server.part(State).log.inbox
     for moved in (1500, 5, 3):
         batch = [_row(there.id if n % 2 else other.id) for n in range(2 * moved)]
         await inbox.append(boss.workspace, batch, now_ms=len(rows) + 1)
@@ -491,8 +544,9 @@ async def test_the_latest_predictions_of_a_version_come_newest_first(
 
 
 def _row(version: str) -> Row:
-    head = msgspec.msgpack.encode(_head(version))
-    return Row(str(uuid7()), bytes(32), head, b"\x80", version)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    facts = log.LoggedFacts(NAME, version, at, "square", 1.0, {"square": 1.0})
+    return Row(str(uuid7()), bytes(32), msgspec.msgpack.encode(facts), b"\x80", version)
 
 
 async def test_where_and_when_a_version_answered_is_told(server: Context, boss: Who) -> None:

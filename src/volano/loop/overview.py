@@ -11,7 +11,7 @@ from volano.core.segments import inbox
 from volano.data import service as data
 from volano.registry import service as registry
 from volano.schemas.common import utc_now
-from volano.serving.routing import Routing
+from volano.serving.state import State
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -34,7 +34,7 @@ async def counts(ctx: Context) -> dict[str, int]:
     async with ctx.db.read(EVERYWHERE) as tx:
         runs = await registry.run_states(tx)
         today = await inbox.received_since(tx, data.STREAM, round(midnight.timestamp() * 1000))
-    endpoints = len(ctx.part(Routing).sequences())
+    endpoints = len(ctx.part(State).routing)
     return {
         "drawing today" if today == 1 else "drawings today": today,
         "run waiting" if runs.get("queued") == 1 else "runs waiting": runs.get("queued", 0),

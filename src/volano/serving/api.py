@@ -1,6 +1,5 @@
 """Serving over HTTP: `/endpoints` and `/predictions`."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta
@@ -24,13 +23,13 @@ Deadline = Annotated[Annotated[int, Meta(ge=1)] | None, Header("x-deadline-ms")]
 async def list_endpoints(
     ctx: Context, who: Who, *, after: After = "", limit: Limit = 100
 ) -> Page[schemas.Endpoint]:
-    """Endpoints by name."""
+    """List endpoints by name."""
     return await service.endpoints(ctx, who, after=after, limit=limit)
 
 
 @endpoints.get("/{name}", allow="read")
 async def show_endpoint(ctx: Context, who: Who, name: Name) -> schemas.Endpoint:
-    """One endpoint: what answers on it and what did before."""
+    """Show what answers on an endpoint and what did before."""
     return await service.endpoint(ctx, who, name)
 
 
@@ -82,18 +81,15 @@ async def predict(
 
     What would come later than the deadline is refused before its body is read: 503.
     """
-    return await service.predict(ctx, who, name, _inputs(body), deadline_ms=deadline_ms)
-
-
-def _inputs(body: schemas.PredictRequest) -> Sequence[schemas.DrawingInput]:
     if (body.input is None) == (body.inputs is None):
         raise schemas.OneOrMany
-    return body.inputs or [body.input]  # type: ignore[list-item] # exactly one of them is given
+    inputs = [body.input] if body.input is not None else body.inputs or []
+    return await service.predict(ctx, who, name, inputs, deadline_ms=deadline_ms)
 
 
 @predictions.get("/{id}", allow="read")
 async def show_prediction(ctx: Context, who: Who, id: Id) -> schemas.LoggedPrediction:
-    """A prediction as it was logged."""
+    """Show a prediction as it was logged."""
     return await service.prediction(ctx, who, id)
 
 

@@ -24,17 +24,15 @@ from volano.schemas.accounts import Who
 from volano.schemas.common import Page, is_uuid, utc_now, uuid7
 from volano.schemas.data import Quarantined
 from volano.schemas.errors import Missing, VolanoError
-from volano.serving import features, log, runtime, store
-from volano.serving.executor import InferenceExecutor
-from volano.serving.log import PredictionInbox, PredictionLog
-from volano.serving.routing import Active, Routing
-from volano.serving.runtime import Loaded
+from volano.serving import drawings, log, store
+from volano.serving.loading import load
+from volano.serving.log import Answer
+from volano.serving.runtime import ActiveVersion, Address, LoadedVersion
+from volano.serving.state import State
 
 if TYPE_CHECKING:
     from volano.core.context import Context
-    from volano.core.db import Database
     from volano.core.jobs import Job
-    from volano.core.settings import Settings
 
 COMPACT = "predictions.compact"
 CHANGED = "endpoint.changed"
@@ -43,25 +41,13 @@ CHANGED = "endpoint.changed"
 _SEGMENTS_SEARCHED = 20
 
 
-async def _none_left(tx: Tx, keys: Sequence[str]) -> dict[str, bytes]:
-    """Prediction ids are made here and never sent again: no row can have left before."""
-    return {}
-
-
-def open_inbox(db: Database, settings: Settings) -> PredictionInbox:
-    """The inbox of the prediction log; one per process."""
-    return PredictionInbox(
-        db, log.STREAM, _none_left, group=settings.inbox_group, queue=settings.inbox_queue
-    )
-
-
 async def admit(ctx: Context, who: Who, name: str, *, deadline_ms: int | None = None) -> None:
     """Let a request for predictions in, before its body is read.
 
     Raises: Missing (no such endpoint), NothingActive, Overloaded (it would come too late).
     """
-    active = await _answering(ctx, who, name)
-    ctx.part(InferenceExecutor).admit(active.loaded, _deadline_s(ctx, deadline_ms))
+    loaded = await _answering(ctx, who, name)
+    ctx.part(State).executor.admit(loaded, _deadline_s(ctx, deadline_ms))
 
 
 async def predict(
@@ -72,38 +58,51 @@ async def predict(
     *,
     deadline_ms: int | None = None,
 ) -> schemas.PredictResponse:
-    """What the endpoint's version says of each input; warm, it asks no database.
+    """Let the endpoint's version answer for each input; warm, it asks no database.
 
     Raises: Missing, NothingActive, Overloaded, Invalid (an input that cannot be a drawing).
     """
-    loaded = (await _answering(ctx, who, name)).loaded
-    drawn = [features.drawn(one, ctx.settings.drawing_max_points) for one in inputs]
-    feed = features.feed(drawn, loaded.artefact)
-    scores = await ctx.part(InferenceExecutor).run(loaded, feed, _deadline_s(ctx, deadline_ms))
-    made = [_prediction(loaded, row) for row in scores.tolist()]
+    state = ctx.part(State)
+    loaded = await _answering(ctx, who, name)
+    given = [drawings.read(one, ctx.settings.drawing_max_points) for one in inputs]
+    fed = drawings.graph_inputs(given, loaded.artefact)
+    scores = await state.executor.run(loaded, fed, _deadline_s(ctx, deadline_ms))
+    made = [_prediction(loaded.artefact.classes, row) for row in scores.tolist()]
     now = utc_now()
-    for one, prediction in zip(drawn, made, strict=True):
-        head = log.head_of(name, loaded.version, now, prediction)
-        ctx.part(PredictionLog).add(who.workspace, head, prediction.id, one.payload)
+    for prediction, drawing in zip(made, given, strict=True):
+        state.log.add(who.workspace, Answer(name, loaded.version, now, prediction, drawing))
     return schemas.PredictResponse(endpoint=name, version=loaded.version, predictions=made)
 
 
+def _prediction(classes: Sequence[str], scores: list[float]) -> schemas.Prediction:
+    best = max(range(len(scores)), key=scores.__getitem__)
+    return schemas.Prediction(
+        id=str(uuid7()),
+        label=classes[best],
+        confidence=scores[best],
+        scores=dict(zip(classes, scores, strict=True)),
+    )
+
+
 def _deadline_s(ctx: Context, asked_ms: int | None) -> float:
-    return ctx.part(InferenceExecutor).deadline_s if asked_ms is None else asked_ms / 1000
+    return (ctx.settings.serving_deadline_ms if asked_ms is None else asked_ms) / 1000
 
 
-async def _answering(ctx: Context, who: Who, name: str) -> Active:
-    """What answers on the endpoint, loaded where this process has not yet (or no longer)."""
-    active = ctx.part(Routing).find((who.workspace, name))
-    if active is not None:
-        return active
-    async with ctx.db.read(who.workspace) as tx:
-        row = await _row(tx, name)
-    await _follow(ctx, row)
-    active = ctx.part(Routing).find((who.workspace, name))
+async def _answering(ctx: Context, who: Who, name: str) -> LoadedVersion:
+    """Return what answers on the endpoint, loaded where this process has not (or no longer).
+
+    Raises: Missing, NothingActive.
+    """
+    routing = ctx.part(State).routing
+    active = routing.find((who.workspace, name))
+    if active is None:
+        async with ctx.db.read(who.workspace) as tx:
+            row = await _row(tx, name)
+        await _follow(ctx, row)
+        active = routing.find((who.workspace, name))
     if active is None:
         raise schemas.NothingActive(endpoint=name)
-    return active
+    return active.loaded
 
 
 async def activate(
@@ -122,7 +121,7 @@ async def activate(
         sequence = await store.put(tx, {"name": name, "model": there.model, "version": version})
         if sequence is not None:
             before = sequence - 1 or None
-            await _add_rollout(ctx, tx, who, name, Active(sequence, loaded), reason, before)
+            await _add_rollout(ctx, tx, who, name, ActiveVersion(sequence, loaded), reason, before)
     return await endpoint(ctx, who, name)
 
 
@@ -147,7 +146,7 @@ async def roll_back(ctx: Context, who: Who, name: str, leaves: str) -> schemas.E
                 row = {"name": name, "model": there.model, "version": there.id}
                 sequence = await store.put(tx, row)
                 assert sequence is not None, "it does not answer already: `leaves` does"
-                active, reason = Active(sequence, loaded), f"rolled back from {leaves}"
+                active, reason = ActiveVersion(sequence, loaded), f"rolled back from {leaves}"
                 await _add_rollout(ctx, tx, who, name, active, reason, target.returns_to)
     return await endpoint(ctx, who, name)
 
@@ -172,7 +171,13 @@ async def _rollback_target(tx: Tx, name: str, leaves: str) -> sa.Row[Any] | None
 
 
 async def _add_rollout(
-    ctx: Context, tx: Tx, who: Who, name: str, active: Active, reason: str, returns_to: int | None
+    ctx: Context,
+    tx: Tx,
+    who: Who,
+    name: str,
+    active: ActiveVersion,
+    reason: str,
+    returns_to: int | None,
 ) -> None:
     """Keep what answers from now on, and tell every process once that is committed."""
     version, address = active.loaded.version, (who.workspace, name)
@@ -192,7 +197,7 @@ async def _add_rollout(
 
 
 async def endpoint(ctx: Context, who: Who, name: str) -> schemas.Endpoint:
-    """One endpoint with what answered on it, newest first.
+    """Return one endpoint with what answered on it, newest first.
 
     Raises: Missing.
     """
@@ -205,7 +210,7 @@ async def endpoint(ctx: Context, who: Who, name: str) -> schemas.Endpoint:
 
 
 async def endpoints(ctx: Context, who: Who, *, after: str, limit: int) -> Page[schemas.Endpoint]:
-    """Endpoints by name, without their history.
+    """List endpoints by name, without their history.
 
     Raises: CursorRefused.
     """
@@ -215,34 +220,46 @@ async def endpoints(ctx: Context, who: Who, *, after: str, limit: int) -> Page[s
 
 
 async def rollouts_of(ctx: Context, who: Who, version: str) -> list[tuple[str, schemas.Rollout]]:
-    """Where (endpoint) and when a version answered, newest first."""
+    """List where (endpoint) and when a version answered, newest first."""
     async with ctx.db.read(who.workspace) as tx:
         rows = await store.rollouts_of(tx, version)
     return [(r.endpoint, msgspec.convert(r, schemas.Rollout, from_attributes=True)) for r in rows]
 
 
-async def follow_changes(ctx: Context) -> None:
-    """Load what was put on endpoints elsewhere, and forget nothing that still answers.
-
-    Called at start, on the doorbell and every `serving_poll_s`. What was never asked for here is
-    loaded while there is room; one endpoint that cannot be followed does not stop the others, and
-    is tried again after a pause that grows.
-    """
+async def load_endpoints(ctx: Context) -> None:
+    """Load what answers on endpoints, at the start of a process and while there is room."""
     async with ctx.db.read(EVERYWHERE) as tx:
-        rows = await store.all_endpoints(tx)
-    for row in rows:
-        if _is_news(ctx, row):
-            with suppress(VolanoError):
-                await _follow(ctx, row)
+        rows = await store.some_endpoints(tx, ctx.part(State).routing.limit)
+    await _follow_each(ctx, rows)
 
 
-def _is_news(ctx: Context, row: sa.Row[Any]) -> bool:
-    routing, address = ctx.part(Routing), (row.workspace, row.name)
-    if not routing.may_try(address, row.sequence, time.monotonic()):
-        return False
-    known = routing.sequences()
-    there = known.get(address)
-    return len(known) < ctx.settings.serving_loaded if there is None else there < row.sequence
+async def follow_changes(ctx: Context, rung: str = "") -> None:
+    """Load what was put elsewhere on the endpoints that this process answers for.
+
+    Call it on the doorbell, with its text, and every `serving_poll_s`, since a doorbell may be
+    lost. An endpoint that was never asked for here is loaded when the doorbell names it, while
+    there is room, else with the first request for it. One that cannot be followed does not stop
+    the others, and is tried again after a pause that grows.
+    """
+    addresses = ctx.part(State).routing.addresses()
+    if rung:
+        workspace, _, name = rung.partition("/")
+        addresses.add((workspace, name))
+    if addresses:
+        async with ctx.db.read(EVERYWHERE) as tx:
+            rows = await store.endpoints_at(tx, addresses)
+        await _follow_each(ctx, rows)
+
+
+async def _follow_each(ctx: Context, rows: Sequence[sa.Row[Any]]) -> None:
+    routing, now = ctx.part(State).routing, time.monotonic()
+
+    async def follow(row: sa.Row[Any]) -> None:
+        with suppress(VolanoError):
+            await _follow(ctx, row)
+
+    news = [row for row in rows if routing.wants((row.workspace, row.name), row.sequence, now)]
+    await asyncio.gather(*(follow(row) for row in news))
 
 
 async def prediction(ctx: Context, who: Who, id: str) -> schemas.LoggedPrediction:
@@ -270,7 +287,7 @@ async def prediction(ctx: Context, who: Who, id: str) -> schemas.LoggedPredictio
 async def compact_log(ctx: Context, job: Job) -> int:
     """Move logged predictions into a segment. Idempotent: what has moved is not in the inbox."""
 
-    def plan(rows: Sequence[Row], heads: Sequence[log.Head]) -> tuple[Any, compact.Shelve]:
+    def plan(rows: Sequence[Row], heads: Sequence[log.LoggedFacts]) -> tuple[Any, compact.Shelve]:
         counts = Counter(row.subject for row in rows)
 
         async def count(tx: Tx, segment: compact.Segment) -> None:
@@ -282,7 +299,7 @@ async def compact_log(ctx: Context, job: Job) -> int:
 
 
 async def latest_of(ctx: Context, who: Who, version: str, *, limit: int) -> log.Answered:
-    """The latest predictions of a version, newest first, and how many there are."""
+    """Find the latest predictions of a version, newest first, and how many there are."""
     async with ctx.db.read(who.workspace) as tx:
         waiting = await inbox.of_subject(tx, log.STREAM, version)
         total = await store.answered(tx, version) + len(waiting)
@@ -296,7 +313,7 @@ async def latest_of(ctx: Context, who: Who, version: str, *, limit: int) -> log.
 
 
 async def _answered_in(ctx: Context, who: Who, place: compact.Segment, version: str) -> list[str]:
-    """The ids of a version's predictions in one segment, oldest first."""
+    """Return the ids of a version's predictions in one segment, oldest first."""
     ids: list[str] = []
     columns = ["id", "version"]
     async for batch in ctx.part(Segments).batches(who.workspace, place.blob, columns):
@@ -309,36 +326,37 @@ async def _follow(ctx: Context, row: sa.Row[Any]) -> None:
 
     Raises: NothingActive (it did), Missing, GoldenMismatch, ArtefactRefused, Unavailable.
     """
-    routing, address = ctx.part(Routing), (row.workspace, row.name)
+    routing, address = ctx.part(State).routing, (row.workspace, row.name)
     if not routing.may_try(address, row.sequence, time.monotonic()):
         raise schemas.NothingActive(endpoint=row.name)
     try:
         loaded = await _load(ctx, row.workspace, row.version)
     except VolanoError as error:
-        if routing.set_back(address, row.sequence, time.monotonic()):
+        if routing.failed(address, row.sequence, time.monotonic()):
             facts = {"workspace": row.workspace, "endpoint": row.name, "version": row.version}
             structlog.get_logger().warning("endpoint.not_followed", code=error.code, **facts)
         raise
-    routing.put(address, Active(row.sequence, loaded))
+    routing.put(address, ActiveVersion(row.sequence, loaded))
 
 
-async def _load(ctx: Context, workspace: str, version: str) -> Loaded:
-    """The version, from memory if it is there already.
+async def _load(ctx: Context, workspace: str, version: str) -> LoadedVersion:
+    """Return the version, from memory if it is there already.
 
     Raises: Missing, GoldenMismatch, ArtefactRefused.
     """
-    routing = ctx.part(Routing)
-    if (there := routing.loaded(workspace, version)) is not None:
+    state = ctx.part(State)
+    if (there := state.routing.loaded(workspace, version)) is not None:
         return there
-    async with routing.loading:
-        if (there := routing.loaded(workspace, version)) is not None:
+    lock = state.loading.setdefault((workspace, version), asyncio.Lock())
+    async with lock:
+        if (there := state.routing.loaded(workspace, version)) is not None:
             return there  # somebody else has loaded it meanwhile
         artefact, graph = await registry.servable(ctx, workspace, version)
-        return await asyncio.to_thread(runtime.load, version, graph, artefact)
+        return await asyncio.to_thread(load, version, graph, artefact)
 
 
-def _changed(ctx: Context, address: tuple[str, str], active: Active) -> None:
-    ctx.part(Routing).put(address, active)
+def _changed(ctx: Context, address: Address, active: ActiveVersion) -> None:
+    ctx.part(State).routing.put(address, active)
     ctx.bus.publish(CHANGED, "/".join(address))
     workspace, name = address
     facts = {"workspace": workspace, "endpoint": name, "version": active.loaded.version}
@@ -359,15 +377,4 @@ def _endpoint(row: sa.Row[Any], history: list[schemas.Rollout]) -> schemas.Endpo
         version=row.version,
         sequence=row.sequence,
         history=history,
-    )
-
-
-def _prediction(loaded: Loaded, scores: list[float]) -> schemas.Prediction:
-    best = max(range(len(scores)), key=scores.__getitem__)
-    classes = loaded.artefact.classes
-    return schemas.Prediction(
-        id=str(uuid7()),
-        label=classes[best],
-        confidence=scores[best],
-        scores=dict(zip(classes, scores, strict=True)),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -47,18 +47,24 @@ BY_NAME = Keyset((endpoints.c.name,))
 
 
 async def endpoint(tx: Tx, name: str) -> sa.Row[Any] | None:
-    """One endpoint's row."""
+    """Return one endpoint's row."""
     return await tx.one(tx.select(endpoints).where(endpoints.c.name == name))
 
 
 async def endpoint_page(tx: Tx, *, after: str, limit: int) -> Sequence[sa.Row[Any]]:
-    """Endpoints by name."""
+    """Return endpoints by name."""
     return await tx.all(BY_NAME.slice(tx.select(endpoints), after, limit))
 
 
-async def all_endpoints(tx: Tx) -> Sequence[sa.Row[Any]]:
-    """Every endpoint that the transaction may see: each server process follows them."""
-    return await tx.all(tx.select(endpoints))
+async def some_endpoints(tx: Tx, limit: int) -> Sequence[sa.Row[Any]]:
+    """Return endpoints of every workspace that the transaction sees, at most `limit`."""
+    return await tx.all(tx.select(endpoints).limit(limit))
+
+
+async def endpoints_at(tx: Tx, addresses: Collection[tuple[str, str]]) -> Sequence[sa.Row[Any]]:
+    """Return the endpoints at these addresses, each a workspace and a name."""
+    key = sa.tuple_(endpoints.c.workspace, endpoints.c.name)
+    return await tx.all(tx.select(endpoints).where(key.in_(sorted(addresses))))
 
 
 async def put(tx: Tx, row: dict[str, Any]) -> int | None:
@@ -102,13 +108,13 @@ async def rollout(tx: Tx, name: str, sequence: int) -> sa.Row[Any] | None:
 
 
 async def history(tx: Tx, name: str) -> Sequence[sa.Row[Any]]:
-    """What answered on an endpoint, newest first."""
+    """Return what answered on an endpoint, newest first."""
     query = tx.select(rollouts).where(rollouts.c.endpoint == name)
     return await tx.all(query.order_by(rollouts.c.sequence.desc()).limit(200))
 
 
 async def rollouts_of(tx: Tx, version: str) -> Sequence[sa.Row[Any]]:
-    """When and where a version answered, newest first."""
+    """Return when and where a version answered, newest first."""
     query = tx.select(rollouts).where(rollouts.c.version == version)
     return await tx.all(query.order_by(rollouts.c.at.desc()).limit(200))
 
@@ -125,6 +131,6 @@ async def count_answers(tx: Tx, counts: dict[str, int]) -> None:
 
 
 async def answered(tx: Tx, version: str) -> int:
-    """How many predictions of a version have left the inbox."""
+    """Return how many predictions of a version have left the inbox."""
     query = tx.select(answers.c.predictions).where(answers.c.version == version)
     return int(await tx.scalar(query) or 0)

@@ -9,5 +9,5 @@ handlers = Handlers()
 
 @handlers.on(service.COMPACT)
 async def compact_log(ctx: Context, job: Job) -> None:
-    """Idempotent by the inbox: rows that have moved are no longer there."""
+    """Move logged predictions into a segment. Idempotent: rows that have moved are gone."""
     await service.compact_log(ctx, job)

@@ -1,0 +1,30 @@
+"""A version that is loaded runs, or is refused before anybody asks it."""
+
+import pytest
+
+from tests.serving import graphs
+from volano.schemas.registry import ArtefactRefused, Golden
+from volano.serving import loading
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"golden": []},
+        {"golden": [Golden(input=[[0.0, 1.0]], scores=[0.2, 0.3, 0.5])]},
+        {"golden": [Golden(input="a text", scores=[0.2, 0.3, 0.5])]},
+        {"classes": ["one", "two"]},
+        {"tolerance": 0.0},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_an_artefact_that_does_not_fit_its_graph_is_refused(changes: dict[str, object]) -> None:
+    data = graphs.graph()
+    with pytest.raises(ArtefactRefused):
+        loading.load("ver_1", data, graphs.artefact(data, **changes))
+
+
+def test_bytes_that_are_no_graph_are_refused() -> None:
+    facts = graphs.artefact(graphs.graph())
+    with pytest.raises(ArtefactRefused, match="does not run here"):
+        loading.load("ver_1", b"not a graph", facts)
