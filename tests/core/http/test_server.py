@@ -1,20 +1,23 @@
 """What every server says about itself."""
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from tests.core.http.things import Thing
 from volano.core.context import Context
-from volano.core.http import PUBLIC, Routes
+from volano.core.db import EVERYWHERE
+from volano.core.http import PUBLIC, Routes, idempotency, server
 from volano.core.http.app import build, operations_of
 from volano.core.http.server import About
 from volano.core.metrics import Level
-from volano.schemas.common import DatabaseUnavailable
+from volano.schemas.common import DatabaseUnavailable, StorageFull
 from volano.schemas.errors import Unavailable
 
 
@@ -62,6 +65,38 @@ async def test_a_failed_check_is_named_and_makes_it_503(ctx: Context) -> None:
     assert (answer.status_code, answer.json()["checks"]["cache"]) == (503, "cache-away")
     assert live.status_code == 204
     assert "cache: cache-away" in home.text
+
+
+async def test_after_a_full_disk_a_server_is_ready_once_it_can_write(ctx: Context) -> None:
+    async def allow(pages: int) -> None:
+        async with ctx.db.begin(EVERYWHERE) as tx:
+            await tx.scalar(sa.text(f"PRAGMA max_page_count={pages}"))
+
+    async def ready(one: httpx.AsyncClient) -> tuple[int, str]:
+        ctx.db.refused_at -= server.PROBE_S  # as if the second had passed
+        answer = await one.get("/healthz")
+        return answer.status_code, answer.json()["checks"]["database"]
+
+    async with connect(ctx) as one:
+        assert await ready(one) == (200, "ok")
+        await allow(1)  # as many as there are
+        with pytest.raises(StorageFull):
+            await idempotency.write_probe(ctx.db)
+        assert await ready(one) == (503, "storage-full")
+        assert await ready(one) == (503, "storage-full")
+        await allow(1_000_000)
+        assert await ready(one) == (200, "ok")
+        assert ctx.db.refused_write is None
+
+
+async def test_health_does_not_write_at_every_question(ctx: Context) -> None:
+    ctx.db.refused_write, ctx.db.refused_at = DatabaseUnavailable(reason="x"), time.monotonic()
+    async with connect(ctx) as one:
+        answers = [await one.get("/healthz") for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [503, 503, 503]
+        assert answers[0].json()["checks"]["database"] == "database-unavailable"
+        ctx.db.refused_at -= server.PROBE_S
+        assert (await one.get("/healthz")).status_code == 200
 
 
 async def test_the_figures_are_there_for_prometheus(ctx: Context) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Self, TypeVar
@@ -13,8 +14,8 @@ from volano.core.db.scope import Everywhere
 from volano.core.db.sqlite import Sqlite
 from volano.core.db.tx import Tx
 from volano.core.settings import SQLITE, path_of
-from volano.schemas.common import DatabaseContended
-from volano.schemas.errors import Broken
+from volano.schemas.common import DatabaseContended, DatabaseUnavailable, StorageFull
+from volano.schemas.errors import Broken, VolanoError
 
 T = TypeVar("T")
 
@@ -29,6 +30,10 @@ class Database:
 
     def __init__(self, backend: Sqlite | Postgres) -> None:
         self._backend = backend
+        self.refused_write: VolanoError | None = None
+        """Why the last write that the storage refused was refused; health clears it."""
+        self.refused_at = 0.0
+        """When that was, by `time.monotonic`."""
 
     @classmethod
     async def open(cls, url: str, *, pool: int = 10, patience_s: float = 10.0) -> Self:
@@ -62,10 +67,15 @@ class Database:
                 with self._as_ambient(tx):
                     yield tx
             return
-        async with self._backend.write() as session:
-            tx = Tx(session, workspace)
-            with self._as_ambient(tx), tx.block():
-                yield tx
+        try:
+            async with self._backend.write() as session:
+                tx = Tx(session, workspace)
+                with self._as_ambient(tx), tx.block():
+                    yield tx
+        except (StorageFull, DatabaseUnavailable) as error:
+            if not isinstance(error, DatabaseContended):
+                self.refused_write, self.refused_at = error, time.monotonic()
+            raise
         await tx.committed()
 
     @asynccontextmanager

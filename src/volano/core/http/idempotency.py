@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 KEPT = timedelta(days=7)
 
+PROBE_BYTES = 256 * 1024
+"""More than fits into what a full database has left over here and there."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyedRequest:
@@ -96,6 +99,19 @@ async def delete_expired(db: Database) -> int:
         return await tx.run(
             tx.delete(keys).where(sa.type_coerce(keys.c.created_at, sa.BigInteger) < now_ms() - age)
         )
+
+
+async def write_probe(db: Database) -> None:
+    """Write as much as a large answer and delete it again, to see whether the storage takes it.
+
+    Raises: DatabaseUnavailable, StorageFull.
+    """
+    probe = KeyedRequest("server", "", "probe", "")
+    async with db.begin(probe.workspace) as tx:
+        row = _row(probe) | {"body": bytes(PROBE_BYTES)}
+        await tx.run(tx.upsert(keys, keys=["workspace", "member", "key"]).values(row))
+    async with db.begin(probe.workspace) as tx:
+        await tx.run(tx.delete(keys).where(keys.c.key == probe.key))
 
 
 def _row(request: KeyedRequest) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE, now_ms
-from volano.core.http import openapi
+from volano.core.http import idempotency, openapi
 from volano.core.http.routes import PUBLIC, Answer, Operation, Routes
 from volano.core.metrics import Level
 from volano.schemas.common import Name, Struct, UnknownPath
@@ -39,6 +39,9 @@ _PAGE_HEADERS = {
 LEVELS_S, PAGE_S = 5.0, 1.0
 """So long one look at the database answers everybody who asks for the figures, or the page."""
 
+PROBE_S = 1.0
+"""After a write that was refused, health writes at most this often to see whether it can."""
+
 
 async def _nothing(_ctx: Context) -> Mapping[str, int]:
     return {}
@@ -52,10 +55,20 @@ async def _no_levels(_ctx: Context) -> Sequence[Level]:
     return ()
 
 
-async def database_answers(ctx: Context) -> object:
-    """Read the database: the check that every server needs."""
+async def database_works(ctx: Context) -> None:
+    """Read the database and, where it has refused a write, write: what every server needs.
+
+    Raises: DatabaseUnavailable, StorageFull.
+    """
     async with ctx.db.read(EVERYWHERE) as tx:
-        return await tx.scalar(tx.select(now_ms()))
+        await tx.scalar(tx.select(now_ms()))
+    refused = ctx.db.refused_write
+    if refused is None:
+        return
+    if time.monotonic() - ctx.db.refused_at < PROBE_S:
+        raise refused.with_traceback(None)
+    await idempotency.write_probe(ctx.db)
+    ctx.db.refused_write = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +84,7 @@ class About:
     """Shown on the first page: what there is, and how many."""
     levels: Levels = _no_levels
     """Beside the figures of the processes on /metrics."""
-    checks: Mapping[str, Check] = field(default_factory=lambda: {"database": database_answers})
+    checks: Mapping[str, Check] = field(default_factory=lambda: {"database": database_works})
     """Each must return for the server to be ready; a VolanoError says what is wrong."""
 
 
