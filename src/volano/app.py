@@ -294,6 +294,7 @@ def serve(settings: Settings, role: Role, parent: int, ready: Callable[[int], No
     `ready` is called with the port.
     """
     launcher.die_with(parent)
+    launcher.close_memory()
     telemetry.configure(settings.log)
     for name in of_kubernetes():
         log.warning("variable ignored", reason=f"{name} is what Kubernetes sets for a Service")

@@ -21,6 +21,30 @@ import pytest
 from volano.hosting.launcher import WAY_GIVEN, reserved
 from volano.schemas.common import AddressTaken
 
+CLOSED = """
+import ctypes, os, sys
+from volano.hosting.launcher import close_memory
+
+PR_SET_DUMPABLE = 4
+
+def readable():
+    child = os.fork()
+    if not child:
+        try:
+            open(f"/proc/{os.getppid()}/environ").close()
+        except PermissionError:
+            os._exit(0)
+        os._exit(1)
+    return bool(os.waitpid(child, 0)[1])
+
+if os.geteuid() == 0:  # who may read everything
+    os.setuid(65534)
+ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1)  # as a program is that never changed its account
+print(readable())
+close_memory()
+print(readable())
+"""
+
 SERVER = textwrap.dedent(
     """
     import asyncio, os, sys
@@ -337,3 +361,11 @@ def _runs(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+def test_a_program_of_the_same_account_cannot_read_a_server_s_environment() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", CLOSED], check=True, capture_output=True, text=True
+    )
+    assert told.stdout.split() == ["True", "False"]
