@@ -42,7 +42,7 @@ EVENTS: list[AnyEvent] = [
     Finished(
         at_s=0.6,
         figures={"accuracy": 0.9},
-        files=[ArtefactFile(name="model.onnx", bytes=3, sha256="00")],
+        files=[ArtefactFile(name="model.onnx", bytes=3)],
         seconds={"train": 0.5},
         environment={"python": "3.11"},
         source="ab",

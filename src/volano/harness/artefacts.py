@@ -1,6 +1,5 @@
 """What a run left in its artefact folder."""
 
-import hashlib
 import stat
 from pathlib import Path
 
@@ -14,7 +13,7 @@ BYTES_LIMIT = 4 << 30
 def listed(
     folder: Path, *, files: int = FILES_LIMIT, total_bytes: int = BYTES_LIMIT
 ) -> list[ArtefactFile]:
-    """List the files under `folder` with their hashes, by name.
+    """List the files under `folder` by name.
 
     Raises: ArtefactMissing (none), ArtefactUnfit (a link or a device, too many, too large).
     """
@@ -27,7 +26,7 @@ def listed(
             continue
         left -= status.st_size
         _check(name, status.st_mode, count=len(found) < files, size=left >= 0)
-        found.append(ArtefactFile(name=name, bytes=status.st_size, sha256=_sha256(path)))
+        found.append(ArtefactFile(name=name, bytes=status.st_size))
     if not found:
         raise ArtefactMissing
     return found
@@ -41,8 +40,3 @@ def _check(name: str, mode: int, *, count: bool, size: bool) -> None:
         raise ArtefactUnfit(name=name, reason="there are too many files")
     if not size:
         raise ArtefactUnfit(name=name, reason="the files together are too large")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

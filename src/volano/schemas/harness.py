@@ -73,7 +73,6 @@ class ArtefactFile(Struct, frozen=True, kw_only=True):
     name: str
     """Relative, with `/`."""
     bytes: int
-    sha256: str
 
 
 class Event(Struct, frozen=True, kw_only=True, tag_field="kind"):
