@@ -56,6 +56,13 @@ def test_ece_by_hand():
     )
 
 
+@pytest.mark.parametrize(("confidence", "bin"), [(0.5, 1), (0.501, 2), (0.75, 2), (1.0, 3)])
+def test_a_bin_holds_what_is_above_its_lower_end_up_to_its_upper_one(confidence, bin):
+    found = calibrate.reliability(np.array([[confidence, 1 - confidence]]), np.array([0]), bins=4)
+    assert [one.count for one in found] == [int(number == bin) for number in range(4)]
+    assert found[bin].low < confidence <= found[bin].high
+
+
 def test_certain_and_right_is_calibrated():
     assert calibrate.ece(np.eye(3), np.arange(3)) == 0
 
@@ -151,3 +158,15 @@ def test_a_truth_that_is_no_class_is_refused(truth):
 def test_nothing_is_refused():
     with pytest.raises(NothingToEvaluate):
         calibrate.ece(np.zeros((0, 3)), np.zeros(0, np.int64))
+
+
+@pytest.mark.parametrize(
+    ("total", "is_refused"), [(0.9991, False), (1.0009, False), (1.0011, True)]
+)
+def test_probabilities_sum_to_one_within_a_thousandth(total, is_refused):
+    row = np.array([[total / 2, total / 2]])
+    if is_refused:
+        with pytest.raises(BadScores):
+            calibrate.checked_probabilities(row)
+    else:
+        assert calibrate.checked_probabilities(row).tolist() == row.tolist()

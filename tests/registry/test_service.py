@@ -210,9 +210,26 @@ async def test_the_runs_on_a_snapshot_are_found(server: Context, boss: Who) -> N
     assert {run.model for run in found} == {MODEL}
 
 
-def test_a_run_survives_the_wire() -> None:
+async def test_a_run_survives_the_wire(server: Context, boss: Who) -> None:
+    run = await begun(server, boss)
     failure = Failure(class_="user.code", message="a bug", frame="model.py:3 train")
-    assert msgspec.to_builtins(failure)["class"] == "user.code"
+    await _over(server, boss, run.id, failure)
+    there = await service.run(server, boss, run.id)
+    sent = msgspec.json.encode(there)
+    assert msgspec.json.decode(sent)["failure"]["class"] == "user.code"
+    assert msgspec.json.decode(sent, type=schemas.Run) == there
+    assert there.failure == failure
+
+
+async def test_an_attempt_begins_once_however_often_its_message_comes(
+    server: Context, boss: Who
+) -> None:
+    run = await begun(server, boss)
+    assert await service.begin_attempt(server, boss.workspace, run.id, 1) is None
+    again = await service.begin_attempt(server, boss.workspace, run.id, 2)
+    assert again is not None
+    assert again.attempt == 2
+    assert await service.begin_attempt(server, boss.workspace, run.id, 1) is None
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,10 @@ class Version(Struct, frozen=True, kw_only=True):
     run: Id
     snapshot: Id
     source: str
-    """Hash of the code that trained it."""
+    """Hash of the captured code: the model's file and all of its own project that it imports.
+
+    What was installed beside it is in `environment`; what it read at run time is in neither.
+    """
     digest: str
     """Hash over its files: two versions with one digest answer alike."""
     params: Json

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import msgspec
 import pytest
 
 from volano.core.bus import open_bus
+from volano.core.bus.doorbell import WAITING
 from volano.hosting.services import PostgresServer
 from volano.schemas.services import ServiceNotInstalled
 
@@ -47,6 +49,10 @@ async def test_rings_arrive_again_after_the_server_was_away(
 async def test_a_server_that_is_away_stops_nobody(tmp_path: Path) -> None:
     url = f"postgresql://volano@/volano?host={tmp_path}"
     bus = open_bus("postgres:", folder=tmp_path, db_url=url)
-    for n in range(10_000):
+    for n in range(3 * WAITING):
         bus.publish("jobs", str(n))
+    waiting = [msgspec.json.decode(ring)[1] for ring in bus._waiting]
+    assert waiting == [str(n) for n in range(2 * WAITING, 3 * WAITING)]
     await bus.aclose()
+    assert bus._sender is not None
+    assert bus._sender.cancelled()
