@@ -69,15 +69,31 @@ def test_no_module_is_a_drawer_for_the_rest(module: code.Module) -> None:
 
 @BY_NAME
 def test_names_use_the_words_of_the_house(module: code.Module) -> None:
-    names = {
-        node.name
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-    }
-    odd = {n for n in names for word in glossary.FORBIDDEN if word in n.lower()}
-    own = {n for n in names if not n.startswith("__")} - glossary.NAMED_BY_OTHERS
-    odd |= {n for n in own if n.lstrip("_").startswith(glossary.VERBLESS)}
-    assert odd == set()
+    names = {module.path.stem, *_names(module)}
+    allowed = {w for w, place in glossary.ALLOWED_IN.items() if module.name.startswith(place)}
+    odd = {n for n in names if glossary.words(n) & (glossary.FORBIDDEN.keys() - allowed)}
+    assert odd == set(), {w: glossary.FORBIDDEN.get(w) for n in odd for w in glossary.words(n)}
+
+
+@BY_NAME
+def test_names_of_functions_say_what_is_done(module: code.Module) -> None:
+    names = {f.name for f in module.functions() if not f.name.startswith("__")}
+    own = names - glossary.NAMED_BY_OTHERS
+    assert {name for name in own if name.lstrip("_").startswith(glossary.VERBLESS)} == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("_KeyCache2", {"key", "cache"}),
+        ("key_cache_2", {"key", "cache"}),
+        ("HTTPLane", {"http", "lane"}),
+        ("tidy", {"tidy"}),
+        ("planes", {"planes"}),
+    ],
+)
+def test_a_name_is_taken_apart_into_its_words(name: str, words: set[str]) -> None:
+    assert glossary.words(name) == words
 
 
 @BY_NAME
@@ -128,6 +144,16 @@ def test_every_verb_takes_the_context_or_a_transaction_first(stage: str) -> None
     for node in code.Module(code.PACKAGE / stage / "service.py").tree.body:
         if isinstance(node, ast.AsyncFunctionDef) and not node.name.startswith("_"):
             assert node.args.args[0].arg in ("ctx", "tx"), node.name
+
+
+def _names(module: code.Module) -> set[str]:
+    """Return the names of classes, functions and parameters."""
+    names = {node.name for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)}
+    for function in module.functions():
+        given = function.args
+        all_given = (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg)
+        names |= {function.name, *(one.arg for one in all_given if one)}
+    return names
 
 
 def _lines(function: code.Function) -> int:

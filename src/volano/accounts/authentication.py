@@ -148,7 +148,7 @@ async def identify(ctx: Context, credential: str) -> Who:
     key_cache = ctx.part(State).key_cache
     mark = key_cache.mark(credential)
     known = key_cache.find(mark, time.monotonic())
-    return known or await _looked_up(ctx, credential, mark)
+    return known or await _look_up(ctx, credential, mark)
 
 
 def require(who: Who, permission: Permission) -> None:
@@ -163,7 +163,7 @@ def require(who: Who, permission: Permission) -> None:
         )
 
 
-async def _looked_up(ctx: Context, credential: str, mark: bytes) -> Who:
+async def _look_up(ctx: Context, credential: str, mark: bytes) -> Who:
     """Return whose key this is, from a look-up that all who come meanwhile share.
 
     All requests of a busy client find its key expired in the memory at the same moment. Whoever

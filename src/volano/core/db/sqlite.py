@@ -73,7 +73,7 @@ class _Group(_Unit):
             self.done.exception()  # retrieved, also where every member was cancelled
 
 
-class _Lane:
+class _Connection:
     """One connection and the only thread that touches it.
 
     Calls run in the order in which they were submitted, whether or not anybody awaits them: that
@@ -158,18 +158,18 @@ class _Lane:
 
 
 class _Session:
-    """One logical transaction in a unit of a lane."""
+    """One logical transaction in a unit of a connection."""
 
-    def __init__(self, lane: _Lane, unit: _Unit, dialect: sa.Dialect) -> None:
+    def __init__(self, connection: _Connection, unit: _Unit, dialect: sa.Dialect) -> None:
         self.dialect = dialect
-        self.controls = lane.controls
+        self.controls = connection.controls
         self.touched = False
-        self._lane = lane
+        self._connection = connection
         self._unit = unit
 
     async def execute(self, statement: sa.Executable, rows: Rows) -> Answer:
         self.touched = True
-        return await self._lane.within(
+        return await self._connection.within(
             self._unit, functools.partial(_execute, statement=statement, rows=rows)
         )
 
@@ -178,7 +178,9 @@ class _Session:
     ) -> int:
         self.touched = True
         inserts = list(sqlite_inserts(table, columns, rows, once))
-        return await self._lane.within(self._unit, functools.partial(_append, inserts=inserts))
+        return await self._connection.within(
+            self._unit, functools.partial(_append, inserts=inserts)
+        )
 
 
 class Sqlite:
@@ -189,11 +191,11 @@ class Sqlite:
     def __init__(self, path: Path, *, readers: int = 4, patience_s: float = 10.0) -> None:
         self._patience_s = patience_s
         self._engine = _engine(path, patience_s)
-        self._writer = _Lane(self._engine, "BEGIN IMMEDIATE", _PRAGMAS)
+        self._writer = _Connection(self._engine, "BEGIN IMMEDIATE", _PRAGMAS)
         self._readers = [
-            _Lane(self._engine, "BEGIN", (*_PRAGMAS, "query_only=ON")) for _ in range(readers)
+            _Connection(self._engine, "BEGIN", (*_PRAGMAS, "query_only=ON")) for _ in range(readers)
         ]
-        self._idle: asyncio.LifoQueue[_Lane] = asyncio.LifoQueue()
+        self._idle: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
         self._line: deque[asyncio.Future[None]] = deque()
         self._taken = False
         self._failed: BaseException | None = None
@@ -208,21 +210,21 @@ class Sqlite:
                 self._idle.put_nowait(reader)
 
     async def close(self) -> None:
-        for lane in (*self._readers, self._writer):
-            await lane.close()
+        for connection in (*self._readers, self._writer):
+            await connection.close()
         self._engine.dispose()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[_Session]:
         """Open a snapshot of what was committed before its first statement."""
-        lane = await self._patient(self._idle.get())
+        connection = await self._patient(self._idle.get())
         unit = _Unit()
         try:
-            yield _Session(lane, unit, self._engine.dialect)
+            yield _Session(connection, unit, self._engine.dialect)
         finally:
             if unit.touched:
-                lane.finish(unit)
-            self._idle.put_nowait(lane)
+                connection.finish(unit)
+            self._idle.put_nowait(connection)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[_Session]:
