@@ -278,14 +278,14 @@ async def recover(settings: Settings) -> str:
     return key.secret
 
 
-async def examine(settings: Settings, *, fix: bool) -> Diagnosis:
+async def examine(settings: Settings, *, fix: bool, requeue: bool) -> Diagnosis:
     """Look for damage in everything that the server of these settings stores.
 
     Raises: DatabaseOlder, DatabaseNewer, DatabaseDamaged, DatabaseUnavailable.
     """
     await check_revision(settings.db_url)
     async with open_context(settings) as ctx:
-        return await upkeep.examine(ctx, fix=fix)
+        return await upkeep.examine(ctx, fix=fix, requeue=requeue)
 
 
 def serve(settings: Settings, role: Role, parent: int, ready: Callable[[int], None]) -> int:

@@ -26,6 +26,7 @@ from volano.schemas.evaluation import (
     Difference,
     Interval,
 )
+from volano.schemas.jobs import JobInfo, Requeued
 from volano.schemas.labeling import Shape
 from volano.schemas.loop import Explanation, Fact, Link, QuarantinedRow, Retried
 from volano.schemas.registry import (
@@ -42,7 +43,7 @@ from volano.schemas.serving import Endpoint, Prediction, PredictResponse, Rollou
 
 RECORD_ID = "019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10"
 PREDICTION_ID = "019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a11"
-RUN_ID, VERSION_ID, SNAPSHOT_ID = "run_1", "ver_1", "snap_1"
+RUN_ID, VERSION_ID, SNAPSHOT_ID, JOB_ID = "run_1", "ver_1", "snap_1", "job_1"
 THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 WHO = Who(workspace="ws_1", role="admin", member="mem_1", key="key_1")
@@ -229,6 +230,23 @@ EXPLANATION = Explanation(
     ],
     omitted={"record": 2719},
 )
+JOB = JobInfo(
+    id=JOB_ID,
+    topic="records.compact",
+    queue="default",
+    state="dead",
+    payload={},
+    attempt=5,
+    user_failures=0,
+    system_failures=5,
+    progress=None,
+    failure={"class": "system", "message": "the disk was away", "at": ["compact.py:compact:96"]},
+    signature="e706a5d03fd62a8e",
+    run_at=THEN,
+    created_at=THEN,
+    started_at=THEN,
+    finished_at=THEN,
+)
 KEY = Key(id="key_2", name="ci", member="mem_1", role="developer", created_at=THEN, expires_at=THEN)
 MEMBER = Member(id="mem_2", name="Ada", role="developer", created_at=THEN)
 INVITE = Invite(id="inv_1", created_at=THEN, expires_at=THEN)
@@ -243,6 +261,8 @@ def furnish(script: Script) -> None:
         "/quarantine": page(QUARANTINED),
         f"/records/{RECORD_ID}/drawing": value(DRAWING),
         "/records/export": Answer(body=msgspec.json.encode(DRAWING) + b"\n"),
+        "/jobs": page(JOB),
+        f"/jobs/{JOB_ID}": value(JOB),
         "/snapshots": page(SNAPSHOT),
         "/snapshots/letters": value(SNAPSHOT),
         "/runs": page(FINISHED, FAILED),
@@ -266,6 +286,7 @@ def furnish(script: Script) -> None:
     post = {
         "/shapes": value(SHAPE, 201),
         "/quarantine/retry": value(Retried(rows=3)),
+        "/jobs/requeue": value(Requeued(jobs=2)),
         "/snapshots": value(SNAPSHOT, 201),
         "/runs": value(QUEUED, 201),
         f"/runs/{RUN_ID}/cancel": value(msgspec.structs.replace(RUNNING, state="cancelled")),

@@ -22,6 +22,7 @@ LISTINGS = {
     "shapes ls": ("NAME    DIFFICULTY", "circle"),
     "data ls": ("ID ", canned.RECORD_ID),
     "data quarantine ls": ("ID ", "unknown-codec-version: Stroke payloads of version 9"),
+    "jobs ls": ("ID ", "the disk was away"),
     "snapshots ls": ("ID ", "letters"),
     "runs ls": ("ID ", "finished"),
     "versions ls": ("ID ", "0.9412"),
@@ -44,6 +45,7 @@ SHOWN = {
     "explain model drawing": "└─ one of 2720  circle",
     "explain endpoint drawing": "└─ one of 2720  circle",
     "explain snapshot letters": "└─ one of 2720  circle",
+    f"jobs show {canned.JOB_ID}": "the disk was away",
     "whoami": "ws_1",
     "status": "12 of 1 shape",
 }
@@ -175,6 +177,8 @@ def test_the_log_of_a_run_is_what_it_printed(ask):
         ("members role Ada developer", "Ada is developer now"),
         ("invites revoke inv_1", "inv_1 is revoked"),
         ("data quarantine retry", "3 rows will be read again"),
+        (f"jobs requeue {canned.JOB_ID}", "2 jobs will be tried again"),
+        ("jobs requeue --all", "2 jobs will be tried again"),
         (f"data quarantine rm {canned.RECORD_ID}", "1 row deleted"),
         ("data quarantine rm --all", "1 row deleted"),
     ],
@@ -199,6 +203,22 @@ def test_what_is_to_be_deleted_is_named_or_all_but_not_both(ask, script, words):
     assert done.code == 2
     assert "Give ids, or --all" in done.err
     assert not [seen for seen in script.seen if seen.method == "DELETE"]
+
+
+@pytest.mark.parametrize(
+    "words", [[], [canned.JOB_ID, "--all"], ["--all", "--signature", "x"]], ids=" ".join
+)
+def test_jobs_to_be_tried_again_are_named_in_one_way(ask, script, words):
+    done = ask("jobs", "requeue", *words)
+    assert done.code == 2
+    assert "Give ids, --signature or --all" in done.err
+    assert not [seen for seen in script.seen if seen.method == "POST"]
+
+
+def test_jobs_that_failed_alike_are_requeued_by_their_signature(ask, script):
+    done = ask("jobs", "requeue", "--signature", "e706", "--json")
+    assert json.loads(done.out) == {"jobs": 2}
+    assert script.bodies("POST", "/jobs/requeue") == [{"ids": None, "signature": "e706"}]
 
 
 def test_deleted_rows_are_told_as_a_document(ask):

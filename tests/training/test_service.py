@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 import structlog
 
 from tests.stages import claim, collect, imports, until, work_until, working
@@ -15,6 +16,7 @@ from volano.core import telemetry
 from volano.core.context import Context
 from volano.core.jobs import Worker
 from volano.core.jobs.lease import give_back
+from volano.core.jobs.tables import jobs
 from volano.data import service as data
 from volano.registry import service as registry
 from volano.schemas.accounts import Who
@@ -362,6 +364,38 @@ async def test_a_run_whose_job_died_is_ended(server: Context, boss: Who, start: 
     assert await service.settle(server) == 1
     assert await service.settle(server) == 0
     assert (await registry.run(server, boss, run.id)).state == "cancelled"
+
+
+async def test_a_run_whose_job_was_deleted_is_ended_beside_one_that_waits(
+    server: Context, boss: Who, start: Start
+) -> None:
+    lost, waiting = await start(GOOD), await start(GOOD)
+    async with server.db.begin(boss.workspace) as tx:
+        _, job = await registry.job_of(tx, lost.id)
+        await tx.run(tx.delete(jobs).where(jobs.c.id == job))
+    assert await service.settle(server) == 1
+    ended = await registry.run(server, boss, lost.id)
+    assert ended.failure is not None
+    assert ended.failure.class_ == "system.worker_lost"
+    assert (await registry.run(server, boss, waiting.id)).state == "queued"
+
+
+async def test_runs_that_only_wait_are_settled_by_one_query(
+    server: Context, boss: Who, start: Start
+) -> None:
+    for _ in range(3):
+        await start(GOOD)
+    asked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        asked.append(statement.split()[0])
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        assert await service.settle(server) == 0
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert asked == ["SELECT"]
 
 
 async def test_a_worker_that_lost_its_lease_registers_nothing(

@@ -1,6 +1,5 @@
 """`volano up`, `migrate`, `doctor`, `settings`: their options; local_server.py does the work."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -68,29 +67,30 @@ def doctor(
     terminal: Here,
     home: Annotated[Path | None, path("As in `up`.")] = None,
     fix: Annotated[bool, note("Delete orphans, set wrong counters right.")] = False,
+    requeue: Annotated[bool, note("Let dead jobs be tried again.")] = False,
 ) -> int:
     """Look for damage in what a server stores; it may be serving meanwhile.
 
     Reads the database and every blob whole. Exit code 1 where something is damaged or failed.
 
     Example:
-        volano doctor --fix
+        volano doctor --fix --requeue
     """
     from volano.cli import local_server
 
-    found = local_server.doctor(home, fix=fix)
+    found = local_server.doctor(home, fix=fix, requeue=requeue)
     terminal.show(found, diagnosis)
     return 0 if found.healthy else 1
 
 
 def diagnosis(found: "Diagnosis", look: "Look") -> str:
-    """Draw what was found, the good in a word and the bad in full."""
+    """Return what was found: the good in a word and the bad in full."""
     done = "deleted" if found.fixed else "to delete: --fix"
     orphans = found.orphans
     facts: dict[str, object] = {
         "database": "; ".join(found.database) or "sound",
         "blobs": "; ".join(found.unreadable + found.unknown) or "all readable",
-        "dead jobs": "; ".join(_letters(found)) or "none",
+        "dead jobs": _dead(found) or "none",
         "quarantine": _quarantine(found) or "empty",
         "counters": ", ".join(found.miscounted) or "right",
         "orphans": f"{render.plural(orphans.blobs, 'blob')}, {render.size(orphans.bytes)}"
@@ -99,10 +99,14 @@ def diagnosis(found: "Diagnosis", look: "Look") -> str:
     return render.card(facts, look)
 
 
-def _letters(found: "Diagnosis") -> Iterator[str]:
-    for workspace, letters in found.dead.items():
-        for one in letters:
-            yield f"{workspace}: {one.jobs} x {one.topic}: {one.failure.get('message', '')}"
+def _dead(found: "Diagnosis") -> str:
+    groups = [
+        f"{workspace}: {one.jobs} x {one.topic}: {one.failure.get('message', '')}"
+        for workspace, letters in found.dead.items()
+        for one in letters
+    ]
+    next_step = f"requeued: {found.requeued}" if found.requeued else "try again: --requeue"
+    return "; ".join([*groups, next_step]) if groups else ""
 
 
 def _quarantine(found: "Diagnosis") -> str:

@@ -98,7 +98,7 @@ def migrate(home: Path | None) -> str:
     return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
-def doctor(home: Path | None, *, fix: bool) -> Diagnosis:
+def doctor(home: Path | None, *, fix: bool, requeue: bool) -> Diagnosis:
     """Return what is damaged in everything that a server stores.
 
     Raises: NoServerHere (nothing is made there), what app.examine raises.
@@ -108,7 +108,7 @@ def doctor(home: Path | None, *, fix: bool) -> Diagnosis:
     made = settings.home_path / ("secret" if settings.db else "volano.db")
     if not made.exists() and not (settings.db and settings.secret):
         raise NoServerHere(home=str(settings.home_path))
-    return asyncio.run(app.examine(settings, fix=fix))
+    return asyncio.run(app.examine(settings, fix=fix, requeue=requeue))
 
 
 def settings() -> list[tuple[str, str, str]]:

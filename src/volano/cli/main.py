@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "up": ("host:up", "Start a server here: API, workers, a first model."),
         "migrate": ("host:migrate", "Bring the database to this version."),
         "doctor": ("host:doctor", "Look for damage in what a server stores."),
+        "jobs": ("jobs:app", "Background work: list, look into, try again."),
         "settings": ("host:settings", "Every setting of a server with its meaning."),
         "status": ("status:status", "What the server is, and what it is doing."),
     },

@@ -1,4 +1,4 @@
-"""The loop over HTTP: `/explain`, `/quarantine`, and what is measured across `/versions`."""
+"""The loop over HTTP: `/explain`, `/quarantine`, `/jobs`, and figures across `/versions`."""
 
 from volano.core.context import Context
 from volano.core.http import Routes
@@ -8,6 +8,7 @@ from volano.schemas.accounts import Who
 from volano.schemas.common import CursorRefused, Id, Name, Page, Uuid
 from volano.schemas.errors import Missing
 from volano.schemas.evaluation import AnswersUnreadable, Difference, NothingShared
+from volano.schemas.jobs import JobInfo, JobMissing, NotDead, Requeue, Requeued, State
 from volano.schemas.loop import (
     Explanation,
     QuarantinedRow,
@@ -19,6 +20,7 @@ from volano.schemas.loop import (
 explanations = Routes("/explain", tag="loop")
 versions = Routes("/versions", tag="loop")
 quarantine = Routes("/quarantine", tag="loop")
+jobs = Routes("/jobs", tag="loop")
 
 
 @explanations.get("/{kind}/{id}", allow="read", errors=(UnknownKind,))
@@ -53,4 +55,30 @@ async def delete_quarantined(ctx: Context, who: Who, id: Uuid) -> None:
     await upkeep.delete_quarantined(ctx, who, id)
 
 
-routes = (explanations, versions, quarantine)
+@jobs.get(allow="settings", errors=(CursorRefused,))
+async def list_jobs(
+    ctx: Context,
+    who: Who,
+    *,
+    state: State | None = None,
+    topic: str | None = None,
+    after: After = "",
+    limit: Limit = 100,
+) -> Page[JobInfo]:
+    """List background work, newest first; what has ended is kept for some days."""
+    return await upkeep.jobs(ctx, who, state=state, topic=topic, after=after, limit=limit)
+
+
+@jobs.get("/{id}", allow="settings", errors=(JobMissing,))
+async def show_job(ctx: Context, who: Who, id: Id) -> JobInfo:
+    """Show one piece of background work: how far it is, or why it failed."""
+    return await upkeep.job(ctx, who, id)
+
+
+@jobs.post("/requeue", allow="settings", natural=True, errors=(JobMissing, NotDead))
+async def requeue_jobs(ctx: Context, who: Who, body: Requeue) -> Requeued:
+    """Try jobs again that failed for good, once the cause is gone."""
+    return await upkeep.requeue(ctx, who, body)
+
+
+routes = (explanations, versions, quarantine, jobs)

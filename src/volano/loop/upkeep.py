@@ -14,6 +14,7 @@ from volano.schemas.accounts import Who
 from volano.schemas.blobs import BlobCorrupt, BlobMissing, Orphans
 from volano.schemas.common import Page, Uuid
 from volano.schemas.errors import Missing
+from volano.schemas.jobs import JobInfo, Requeue, Requeued, State
 from volano.schemas.loop import Diagnosis, QuarantinedRow, QuarantineRetry, Retried
 
 if TYPE_CHECKING:
@@ -110,13 +111,45 @@ async def delete_quarantined(ctx: Context, who: Who, id: Uuid) -> None:
             raise Missing(noun="row in quarantine", id=id)
 
 
-async def examine(ctx: Context, *, fix: bool = False) -> Diagnosis:
+async def jobs(
+    ctx: Context, who: Who, *, state: State | None, topic: str | None, after: str, limit: int
+) -> Page[JobInfo]:
+    """List background work, newest first.
+
+    Raises: CursorRefused.
+    """
+    async with ctx.db.read(who.workspace) as tx:
+        return await ctx.jobs.page(tx, state=state, topic=topic, after=after, limit=limit)
+
+
+async def job(ctx: Context, who: Who, id: str) -> JobInfo:
+    """Return one job.
+
+    Raises: JobMissing.
+    """
+    async with ctx.db.read(who.workspace) as tx:
+        return await ctx.jobs.find(tx, id)
+
+
+async def requeue(ctx: Context, who: Who, wanted: Requeue) -> Requeued:
+    """Let dead jobs be tried again.
+
+    Raises: JobMissing, NotDead (a job that `wanted` names; then none is requeued).
+    """
+    async with ctx.db.begin(who.workspace) as tx:
+        count = await ctx.jobs.requeue(tx, ids=wanted.ids, signature=wanted.signature)
+    return Requeued(jobs=count)
+
+
+async def examine(ctx: Context, *, fix: bool = False, requeue: bool = False) -> Diagnosis:
     """Look for damage in everything that is stored, of all workspaces.
 
-    With `fix`, orphans are deleted and counters set right; nothing else is changed.
+    With `fix`, orphans are deleted and counters set right; with `requeue`, dead jobs are to be
+    tried again. Nothing else is changed.
     """
     database, miscounted = await integrity(ctx.db), await recount(ctx.db, repair=fix)
     unreadable, unknown, dead, unread, blobs, size = [], [], {}, {}, 0, 0
+    requeued = 0
     for workspace in await accounts.workspaces(ctx):
         unreadable += [line async for line in _unreadable(ctx, workspace)]
         async with ctx.db.read(workspace) as tx:
@@ -126,14 +159,18 @@ async def examine(ctx: Context, *, fix: bool = False) -> Diagnosis:
             for stream, rows in (await inbox.row_counts(tx)).items():
                 if rows.quarantined:
                     unread[f"{workspace}/{stream}"] = rows.quarantined
+        if requeue and workspace in dead:
+            async with ctx.db.begin(workspace) as tx:
+                requeued += await ctx.jobs.requeue(tx)
         found = await sweep(ctx, workspace, dry_run=not fix)
         blobs, size = blobs + found.blobs, size + found.bytes
     return Diagnosis(
-        healthy=not (database or unreadable or unknown or dead or unread),
+        healthy=not (database or unreadable or unknown or (dead and not requeue) or unread),
         database=database,
         unreadable=unreadable,
         unknown=unknown,
         dead=dead,
+        requeued=requeued,
         quarantined=unread,
         miscounted=[f"{workspace}/{queue}" for workspace, queue in miscounted],
         orphans=Orphans(blobs=blobs, bytes=size),

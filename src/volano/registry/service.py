@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -61,10 +62,20 @@ async def job_of(tx: Tx, id: str) -> tuple[schemas.Run, str]:
     return _run(row), row.job
 
 
-async def open_runs(ctx: Context) -> list[tuple[str, str, str]]:
-    """Return (workspace, run, job) of every run that is not over, of all workspaces."""
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """A run that is not over, with the state of its job (None: the job was deleted)."""
+
+    workspace: str
+    id: str
+    job: str
+    job_state: str | None
+
+
+async def open_runs(ctx: Context) -> list[OpenRun]:
+    """Return every run that is not over, of all workspaces, by one query."""
     async with ctx.db.read(EVERYWHERE) as tx:
-        return [(row.workspace, row.id, row.job) for row in await store.open_runs(tx)]
+        return [OpenRun(**row._mapping) for row in await store.open_runs(tx)]
 
 
 async def begin_attempt(ctx: Context, workspace: str, id: str, attempt: int) -> schemas.Run | None:

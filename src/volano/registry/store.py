@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from volano.core.blobs import blob_column, references
 from volano.core.db import Instant, JsonValue, Tx, metadata
 from volano.core.http.page import Keyset
+from volano.core.jobs.tables import jobs
 from volano.schemas.registry import File, RunState
 
 runs = sa.Table(
@@ -135,8 +136,10 @@ async def begin_attempt(tx: Tx, id: str, attempt: int, values: dict[str, Any]) -
 
 
 async def open_runs(tx: Tx) -> Sequence[sa.Row[Any]]:
-    """Return the runs that are not over."""
-    columns = (runs.c.workspace, runs.c.id, runs.c.job)
+    """Return the runs that are not over, each with the state of its job (None: deleted)."""
+    same = jobs.c.workspace == runs.c.workspace, jobs.c.id == runs.c.job
+    job_state = sa.select(jobs.c.state).where(*same).scalar_subquery().label("job_state")
+    columns = (runs.c.workspace, runs.c.id, runs.c.job, job_state)
     return await tx.all(tx.select(*columns).where(runs.c.state.in_(OPEN)))
 
 

@@ -1,9 +1,11 @@
 """What can go wrong with background work, as its users see it."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from volano.schemas.common import Struct
+from msgspec import Meta
+
+from volano.schemas.common import Id, Input, Struct
 from volano.schemas.errors import Conflict, Invalid, Missing
 
 State = Literal["scheduled", "queued", "running", "done", "dead", "cancelled"]
@@ -22,6 +24,8 @@ class JobInfo(Struct, frozen=True, kw_only=True):
     system_failures: int
     progress: dict[str, Any] | None
     failure: dict[str, Any] | None
+    signature: str | None
+    """Of its last failure: jobs that failed alike have the same one."""
     run_at: datetime
     created_at: datetime
     started_at: datetime | None
@@ -37,6 +41,25 @@ class DeadLetters(Struct, frozen=True, kw_only=True):
     failure: dict[str, Any]
 
 
+class Requeue(Input, frozen=True, kw_only=True):
+    """Which dead jobs to try again: these, those that failed alike, or without either all."""
+
+    ids: Annotated[list[Id], Meta(min_length=1, max_length=1000)] | None = None
+    signature: Annotated[str, Meta(min_length=1, max_length=32)] | None = None
+
+
+class Requeued(Struct, frozen=True, kw_only=True):
+    """How many dead jobs wait for a worker again, with all their attempts before them."""
+
+    jobs: int
+
+
+class NotDead(Conflict):
+    """The job {id} did not fail for good: it is {state}."""
+
+    remedy = "Only dead jobs can be requeued: `volano jobs ls --state dead` lists them."
+
+
 class LeaseLost(Conflict):
     """The job {id} went to another worker; nothing of attempt {attempt} was kept."""
 
@@ -45,6 +68,8 @@ class LeaseLost(Conflict):
 
 class JobMissing(Missing):
     """There is no job {id!r} in this workspace."""
+
+    remedy = "It may have ended long ago and been deleted: `volano jobs ls` lists those there are."
 
 
 class NoHandler(Missing):

@@ -93,7 +93,9 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     unknown: list[str]
     """Rows that name a blob which the database does not know, so that a sweep may delete it."""
     dead: dict[str, list[DeadLetters]]
-    """Per workspace, jobs that failed for good."""
+    """Per workspace, jobs that had failed for good when this began."""
+    requeued: int = 0
+    """How many of them are to be tried again."""
     quarantined: dict[str, int]
     """Rows that cannot be read, by workspace/stream."""
     miscounted: list[str]

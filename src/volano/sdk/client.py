@@ -11,6 +11,7 @@ from volano.schemas.loop import Explanation, Kind
 from volano.sdk import config
 from volano.sdk.accounts import Invites, Keys, Members
 from volano.sdk.data import Drawings, Quarantine, Records, Shapes, Snapshots
+from volano.sdk.jobs import Jobs
 from volano.sdk.registry import Runs, Versions
 from volano.sdk.serving import Endpoints, Predictions
 from volano.sdk.transport import Backoff, Transport, path
@@ -52,6 +53,7 @@ class Client:
         self.drawings = Drawings(transport)
         self.records = Records(transport)
         self.quarantine = Quarantine(transport)
+        self.jobs = Jobs(transport)
         self.snapshots = Snapshots(transport)
         self.runs = Runs(transport)
         self.versions = Versions(transport)

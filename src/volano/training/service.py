@@ -45,11 +45,13 @@ log = structlog.get_logger("training")
 
 REQUESTED = "run.requested"
 
+_LOST = schemas.Failure(class_="system.worker_lost", message="given up after several workers")
 _GONE = {
     "cancelled": schemas.Failure(class_="cancelled", message="cancelled before it was over"),
-    "dead": schemas.Failure(class_="system.worker_lost", message="given up after several workers"),
+    "dead": _LOST,
+    None: _LOST,
 }
-"""How a run ended whose job is in this state."""
+"""How a run ended whose job is in this state; None: it ended weeks ago and was deleted."""
 
 _REPORT_S = 0.5  # how often what a run tells is written down
 _OUTPUT_SHOWN = 16_384  # characters of what a run has printed that are shown while it goes on
@@ -139,28 +141,30 @@ async def carry_out(ctx: Context, job: Job) -> None:
 
 
 async def settle(ctx: Context) -> int:
-    """End the runs whose jobs will not be carried out any more, dead or cancelled; count them.
+    """End the runs whose jobs will not be carried out any more, and return how many.
 
-    Also removes from this machine what a killed worker left of runs that are over.
+    Open a transaction only where there is something to end. Remove from this machine what a killed
+    worker left of runs that are over.
     """
     left = await asyncio.to_thread(_folders, ctx.settings.home_path / "runs")
     ended, still_open = 0, await registry.open_runs(ctx)
-    for workspace, run, job in still_open:
-        async with ctx.db.begin(workspace) as tx:
-            state = await _state(ctx, tx, job)
-            if state in _GONE:
-                ended += await registry.end_run(tx, run, failure=_GONE[state])
+    for run in still_open:
+        if run.job_state in _GONE:
+            async with ctx.db.begin(run.workspace) as tx:
+                # Asked again: it may have been requeued since.
+                if (state := await _job_state(ctx, tx, run.job)) in _GONE:
+                    ended += await registry.end_run(tx, run.id, failure=_GONE[state])
     # Listed before the runs were read: the folder of a run that began since is not among them.
-    names = {run for _, run, _ in still_open}
+    names = {run.id for run in still_open}
     await asyncio.to_thread(_remove, *(folder for folder in left if folder.name not in names))
     return ended
 
 
-async def _state(ctx: Context, tx: Tx, job: str) -> str:
+async def _job_state(ctx: Context, tx: Tx, job: str) -> str | None:
     try:
         return (await ctx.jobs.find(tx, job)).state
-    except JobMissing:  # it ended weeks ago and was forgotten: one run must not stop all others
-        return "dead"
+    except JobMissing:
+        return None
 
 
 def _process(ctx: Context, run: schemas.Run, folder: Path, staged: Path) -> ProcessSpec:

@@ -176,7 +176,7 @@ async def test_failures_of_one_cause_share_a_signature_and_are_requeued_together
         ]
         broken = False
         async with ctx.db.begin(WS) as tx:
-            assert await ctx.jobs.requeue(tx, groups[0].signature) == groups[0].jobs
+            assert await ctx.jobs.requeue(tx, signature=groups[0].signature) == groups[0].jobs
         await all_in(ctx, done=3, dead=2)
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from volano.core.db import EVERYWHERE, Database, Tx, now_ms
+from volano.core.http.page import Keyset
 from volano.core.jobs import cron as crontab
 from volano.core.jobs import fair
 from volano.core.jobs.tables import (
@@ -24,9 +25,9 @@ from volano.core.jobs.tables import (
     queues,
     schedules,
 )
-from volano.schemas.common import new_id
+from volano.schemas.common import Page, new_id
 from volano.schemas.errors import Broken
-from volano.schemas.jobs import DeadLetters, JobInfo, JobMissing
+from volano.schemas.jobs import DeadLetters, JobInfo, JobMissing, NotDead, State
 
 WORK: Final = "jobs"
 """Channel that rings when there is work; the text is the queue."""
@@ -34,6 +35,9 @@ CANCEL: Final = "jobs.cancel"
 """Channel that rings when a running job is to end; the text is its id."""
 
 DEFAULT: Final = "default"
+
+NEWEST: Final = Keyset((jobs.c.id,), descending=True)
+"""Ids begin with the time at which they were made."""
 
 
 class Bell(Protocol):
@@ -127,22 +131,47 @@ class Ledger:
         groups = groups.group_by(jobs.c.signature).order_by(count.desc())
         return [await self._letters(tx, row) for row in await tx.all(groups)]
 
-    async def requeue(self, tx: Tx, signature: str) -> int:
-        """Give the dead jobs with this signature all their attempts again; how many."""
-        revived = (
-            tx.update(jobs)
-            .where(in_state(DEAD), jobs.c.signature == signature)
-            .values(
-                state=QUEUED, user_failures=0, system_failures=0, cancel_requested=False,
-                finished_at=None,
-            )
-            .returning(jobs.c.workspace, jobs.c.queue)
-        )  # fmt: skip
-        counts = tally(await tx.all(revived))
+    async def page(
+        self, tx: Tx, *, state: State | None, topic: str | None, after: str, limit: int
+    ) -> Page[JobInfo]:
+        """List the workspace's jobs, newest first.
+
+        Raises: CursorRefused.
+        """
+        query = tx.select(*_SHOWN)
+        if state is not None:
+            query = query.where(in_state(state))
+        if topic is not None:
+            query = query.where(jobs.c.topic == topic)
+        rows = await tx.all(NEWEST.slice(query, after, limit))
+        return NEWEST.page(rows, limit, lambda row: JobInfo(**row._mapping))
+
+    async def requeue(
+        self, tx: Tx, *, ids: Sequence[str] | None = None, signature: str | None = None
+    ) -> int:
+        """Give dead jobs all their attempts again; return how many.
+
+        They are those of `ids`, those with the `signature`, or without either all of the workspace.
+
+        Raises: JobMissing, NotDead (of `ids`; then none is requeued).
+        """
+        change = tx.update(jobs).where(in_state(DEAD))
+        if ids is not None:
+            change = change.where(jobs.c.id.in_(ids))
+        if signature is not None:
+            change = change.where(jobs.c.signature == signature)
+        revived = change.values(
+            state=QUEUED, user_failures=0, system_failures=0, cancel_requested=False,
+            finished_at=None,
+        ).returning(jobs.c.id, jobs.c.workspace, jobs.c.queue)  # fmt: skip
+        rows = await tx.all(revived)
+        for id in set(ids or ()) - {row.id for row in rows}:
+            raise NotDead(id=id, state=(await self.find(tx, id)).state)
+        counts = tally(rows)
         for (workspace, queue), count in counts:
             await fair.add(tx.everywhere(), workspace, queue, count)
             tx.after_commit(functools.partial(self.ring, WORK, queue))
-        return sum(count for _, count in counts)
+        return len(rows)
 
     async def share(
         self, tx: Tx, *, weight: float = 1.0, max_running: int | None = None, queue: str = DEFAULT
