@@ -91,9 +91,9 @@ async def test_a_role_that_is_too_low_is_told_which_would_do(
 
     assert problem(answer) == (403, "role-too-low")
     facts = answer.json()["facts"]
-    assert (
-        facts["role"], facts["permission"], facts["roles"],
-    ) == ("developer", "settings", "admin")  # fmt: skip
+    assert facts["role"] == "developer"
+    assert facts["permission"] == "settings"
+    assert facts["roles"] == "admin"
     assert "The role 'developer' may not manage members" in answer.json()["detail"]
 
 

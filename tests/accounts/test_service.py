@@ -72,9 +72,10 @@ async def test_a_workspace_is_made_with_an_admin_whose_key_works(ctx: Context) -
 
     who = await identify(ctx, key.secret)
 
-    assert (workspace.id, "admin", key.member, key.id) == (
-        who.workspace, who.role, who.member, who.key,
-    )  # fmt: skip
+    assert who.workspace == workspace.id
+    assert who.role == "admin"
+    assert who.member == key.member
+    assert who.key == key.id
 
 
 async def test_the_name_of_a_workspace_is_taken_once(ctx: Context, admin: Who) -> None:

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+import msgspec
+
 from volano.accounts import roles, store
 from volano.schemas import accounts as schemas
 from volano.schemas.accounts import Role
@@ -24,7 +26,7 @@ def role(row: store.Row) -> Role | None:
 
 def member(row: store.Row) -> schemas.Member:
     """Return a member as the API shows it."""
-    return schemas.Member(id=row.id, name=row.name, role=row.role, created_at=row.created_at)
+    return msgspec.convert(row, schemas.Member, from_attributes=True)
 
 
 def key(row: store.Row, secret: str | None = None) -> schemas.Key:
@@ -43,10 +45,5 @@ def key(row: store.Row, secret: str | None = None) -> schemas.Key:
 
 def invite(row: store.Row, code: str | None = None) -> schemas.Invite:
     """Return an invitation as the API shows it; its code only where it was just made."""
-    return schemas.Invite(
-        id=row.id,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
-        code=code,
-    )
+    shown = msgspec.convert(row, schemas.Invite, from_attributes=True)
+    return msgspec.structs.replace(shown, code=code)
