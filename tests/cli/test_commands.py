@@ -112,14 +112,27 @@ def test_an_export_is_lines_on_stdout_and_the_count_beside_them(ask):
 
 def test_a_snapshot_is_made_by_filter_and_rule(ask, script):
     words = "snapshots create letters --origin omniglot --without-flag off-canvas --seed 3"
-    done = ask(*words.split(), "--test-contributors", "*-1[7-9]", "*-20")
+    done = ask(*words.split(), "--test-contributors", "*-19", "*-20")
 
     (sent,) = script.bodies("POST", "/snapshots")
     assert sent["filter"]["origins"] == ["omniglot"]
     assert sent["filter"]["without_flags"] == ["off-canvas"]
-    assert sent["split"]["test_contributors"] == ["*-1[7-9]", "*-20"]
+    assert sent["split"]["test_contributors"] == ["*-19", "*-20"]
     assert sent["split"]["seed"] == 3
+    assert sent["split"]["by"] == "contributor"
     assert done.err == "next: volano train --snapshot letters\n"
+
+
+def test_what_a_snapshot_warns_of_is_told_beside_it(ask, script):
+    told = ["Nothing tests: too few contributors."]
+    script.on(
+        "POST", "/snapshots", value(msgspec.structs.replace(canned.SNAPSHOT, warnings=told), 201)
+    )
+    done = ask("snapshots", "create", "letters", "--split-by", "record")
+
+    (sent,) = script.bodies("POST", "/snapshots")
+    assert sent["split"]["by"] == "record"
+    assert done.err.splitlines()[0] == "warning: Nothing tests: too few contributors."
 
 
 def test_training_takes_the_recipes_own_parameters_and_follows_the_run(ask, script):

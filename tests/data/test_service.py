@@ -1,8 +1,10 @@
 """The shelf: what was acknowledged can be listed, read, frozen and staged."""
 
 import asyncio
-from collections import defaultdict
+import uuid
+from collections import Counter, defaultdict
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -15,8 +17,9 @@ from volano.core.blobs import Blobs
 from volano.core.context import Context
 from volano.core.segments import compact, inbox, merge
 from volano.core.segments.parquet import Segments
-from volano.data import service, staging
+from volano.data import service, staging, store
 from volano.data.formats import drawings
+from volano.data.freezing import PART
 from volano.labeling import service as labeling
 from volano.schemas.accounts import Who
 from volano.schemas.data import (
@@ -308,11 +311,104 @@ async def test_patterns_that_nobody_matches_are_named(server: Context, boss: Who
         await _freeze(server, boss, split={"test_contributors": ["eve", "f*"]})
 
 
-async def test_too_few_people_for_a_split_cannot_be_frozen(server: Context, boss: Who) -> None:
-    await collect(server, boss, imports(["square"], ["ada"]))
+async def test_the_drawings_of_one_or_two_people_can_be_frozen(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["square", "circle"], ["ada"], each=3))
+    alone = await _freeze(server, boss)
+    assert alone.by_split == {"train": 6, "valid": 0, "test": 0}
+    assert alone.contributors == 1
+    assert len(alone.warnings) == 2
+    await collect(server, boss, imports(["square", "circle"], ["bob"], each=3))
+    both = await _freeze(server, boss)
+    assert both.by_split == {"train": 6, "valid": 0, "test": 6}
+    assert len(both.warnings) == 1
+    assert both.warnings[0].startswith("Nothing validates: too few contributors")
+
+
+async def test_drawings_of_one_label_can_be_frozen_and_say_so(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["square"], PEOPLE))
+    snapshot = await _freeze(server, boss)
+    assert snapshot.labels == ["square"]
+    assert snapshot.warnings == ["All records have one label, 'square': nothing to tell apart."]
+
+
+async def test_a_label_that_only_tests_is_warned_of_by_name(server: Context, boss: Who) -> None:
+    await collect(server, boss, imports(["square", "circle"], ["ada", "bob", "kim"]))
+    await collect(server, boss, imports(["triangle"], ["eve"]))
+    snapshot = await _freeze(server, boss, split={"test_contributors": ["eve"]})
+    assert snapshot.missing["train"] == ["triangle"]
+    assert snapshot.missing["test"] == ["circle", "square"]
+    assert snapshot.warnings == ["No model can learn 'triangle': nothing of it trains."]
+    assert await service.frozen(server, boss, snapshot.id) == snapshot
+
+
+async def test_one_persons_drawings_are_divided_by_record_where_asked(
+    server: Context, boss: Who
+) -> None:
+    await collect(server, boss, imports(["square", "circle"], ["ada"], each=5))
+    snapshot = await _freeze(server, boss, split={"by": "record"})
+    assert snapshot.by_split == {"train": 7, "valid": 1, "test": 2}
+    assert snapshot.split.by == "record"
+    lines = await service.snapshot_records(server, boss, snapshot.id, after=None, limit=1000)
+    assert Counter(one.split for one in lines.items) == snapshot.by_split
+
+
+async def test_a_snapshot_without_anybody_who_trains_is_refused_and_the_remedies_work(
+    server: Context, boss: Who
+) -> None:
+    await collect(server, boss, imports(["square", "circle"], ["ada"], each=2))
     with pytest.raises(EmptySplit) as refused:
-        await _freeze(server, boss)
-    assert refused.value.facts["contributors"] == 1
+        await _freeze(server, boss, split={"test_contributors": ["a*"]})
+    assert refused.value.facts == {"split": "train", "contributors": 1}
+    by_record = await _freeze(server, boss, split={"by": "record"})
+    assert by_record.by_split == {"train": 2, "valid": 1, "test": 1}
+    fewer = await _freeze(server, boss, split={"test_contributors": []})
+    assert fewer.by_split["train"] == 4
+    await collect(server, boss, imports(["square"], ["bob"]))
+    more = await _freeze(server, boss, split={"test_contributors": ["a*"]})
+    assert more.by_split == {"train": 1, "valid": 0, "test": 4}
+
+
+async def test_contributors_named_to_test_are_those_that_a_filter_finds(
+    server: Context, boss: Who
+) -> None:
+    await collect(server, boss, imports(["square", "circle"], ["team[1]", "team1", "ada"]))
+    snapshot = await _freeze(server, boss, split={"test_contributors": ["team[1]"]})
+    wanted = RecordFilter(contributors=["team[1]"])
+    found = await service.page(server, boss, wanted, after=None, limit=100)
+    lines = await service.snapshot_records(server, boss, snapshot.id, after=None, limit=100)
+    assert {one.contributor for one in found.items} == {"team[1]"}
+    assert {one.contributor for one in lines.items if one.split == "test"} == {"team[1]"}
+
+
+async def test_a_large_snapshot_is_made_in_parts_and_its_lines_are_in_order(
+    server: Context, boss: Who
+) -> None:
+    """More lines than one part has, of the index alone: their payloads are nowhere."""
+    ids = sorted(str(uuid.UUID(int=n * 2**100 + n)) for n in range(2 * PART + 1))
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    columns = [one.name for one in store.records.columns if one.name != "workspace"]
+    facts = {"kind": "drawing", "device": "pen", "flags": "", "origin": "", "quality": 0.5}
+    facts |= {"strokes": 1, "points": 2, "duration_ms": 1.0, "segment": "seg_1"}
+    facts |= {"captured_at": moment, "received_at": moment}
+    rows = [
+        facts
+        | {"id": id, "content": b"%032d" % n, "label": f"l{n % 3}", "row": n}
+        | {"contributor": f"player {n % 7}"}
+        for n, id in enumerate(ids)
+    ]
+    async with server.db.begin(boss.workspace) as tx:
+        await tx.append(store.records, columns, [[row[name] for name in columns] for row in rows])
+    snapshot = await service.freeze(server, boss, NewSnapshot(name="large"))
+    assert snapshot.records == len(ids)
+    assert snapshot.contributors == 7
+    found, after = [], None
+    for _ in range(20):
+        page = await service.snapshot_records(server, boss, snapshot.id, after=after, limit=1000)
+        found += page.items
+        if (after := page.next) is None:
+            break
+    assert [one.id for one in found] == ids
+    assert [one.label for one in found] == [row["label"] for row in rows]
 
 
 async def test_a_snapshot_is_not_there_for_others(

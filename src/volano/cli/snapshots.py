@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -40,6 +40,10 @@ class SplitOptions:
     test_contributors: Annotated[
         list[str], note("Whose drawings test; else drawn by lot.", metavar="PATTERN ...", many=True)
     ] = field(default_factory=list)
+    split_by: Annotated[
+        Literal["contributor", "record"],
+        note("Keep contributors whole, or only equal drawings together: for one or two people."),
+    ] = "contributor"
     test: Annotated[float, note("Share of contributors that test, where none are named.")] = 0.2
     valid: Annotated[float, note("Share of the other contributors that validate.")] = 0.1
     seed: Annotated[int, note("Of the lot.")] = 0
@@ -56,14 +60,16 @@ def create(
 ) -> None:
     """Freeze records into a snapshot, divided by contributor.
 
-    Nobody's drawings are in two splits. Equal filters on equal data give the same hash.
+    Nobody's drawings are in two splits; with `--split-by record` only equal drawings are not.
+    Equal filters on equal data give the same hash.
 
     Example:
-        volano snapshots create letters --origin omniglot --test-contributors '*-1[7-9]' '*-20'
+        volano snapshots create letters --origin omniglot --test-contributors '*-19' '*-20'
     """
     from volano.schemas.data import RecordFilter, SplitRule
 
-    rule = SplitRule(**asdict(split))
+    given = asdict(split)
+    rule = SplitRule(by=given.pop("split_by"), **given)
     wanted = RecordFilter(
         labels=which.label,
         origins=which.origin,
@@ -74,6 +80,8 @@ def create(
     )
     snapshot = terminal.client.snapshots.create(name, filter=wanted, split=rule)
     terminal.show(snapshot, view)
+    for warning in snapshot.warnings:
+        terminal.warn(warning)
     terminal.then(f"volano train --snapshot {snapshot.name}")
 
 
@@ -134,6 +142,7 @@ def view(snapshot: "Snapshot", look: Look) -> str:
         "contributors": snapshot.contributors,
         "labels": f"{len(snapshot.labels)}: {shown}{more}",
         "filter": _given(snapshot.filter) or "everything",
+        "split by": snapshot.split.by,
         "tested by": snapshot.split.test_contributors or None,
         "created": snapshot.created_at,
     }

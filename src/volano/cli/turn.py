@@ -40,7 +40,7 @@ def turn(
 
     Example:
         volano turn strokes_background_small1.zip
-        volano turn strokes_background_small1.zip --test-contributors '*-1[7-9]' '*-20'
+        volano turn strokes_background_small1.zip --test-contributors '*-19' '*-20'
     """
     from volano.cli import data_import, errors, run_progress
 
@@ -53,6 +53,8 @@ def turn(
         split=SplitRule(seed=options.seed, test_contributors=options.test_contributors),
     )
     terminal.confirm(f"{snapshot.records:,} records frozen as {snapshot.id}")
+    for warning in snapshot.warnings:
+        terminal.warn(warning)
     run = client.runs.create(snapshot.id, model=name, seconds=options.seconds, seed=options.seed)
     if code := run_progress.follow(terminal, run.id):
         return code

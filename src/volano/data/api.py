@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from volano.core.context import Context
-from volano.core.http import ByteStream, Response, Routes
+from volano.core.http import ByteStream, RequestLimits, Response, Routes
 from volano.core.http.page import After, Limit
 from volano.data import service
 from volano.data.formats import drawings, render
@@ -138,6 +138,7 @@ def _drawing(one: Content) -> schemas.Drawing:
     status=201,
     natural=True,
     errors=(schemas.NothingMatches, schemas.EmptySplit, schemas.NobodyTests),
+    limits=RequestLimits(deadline_ms=300_000),  # millions of records: a client waits as long
 )
 async def freeze(ctx: Context, who: Who, body: schemas.NewSnapshot) -> schemas.Snapshot:
     """Freeze the records that fit a filter; equal lists have one id, under each of their names."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -25,6 +26,7 @@ from volano.core.segments.inbox import Inbox, Row
 from volano.core.segments.parquet import Place, Segments
 from volano.core.threads import to_its_end
 from volano.data import ingest, snapshot, staging, store
+from volano.data.freezing import PART, Draft
 from volano.data.ingest import Head
 from volano.schemas import data as schemas
 from volano.schemas.accounts import Who
@@ -217,41 +219,58 @@ def _record(row: sa.Row[Any]) -> schemas.Record:
 async def freeze(ctx: Context, who: Who, new: schemas.NewSnapshot) -> schemas.Snapshot:
     """Freeze the records that fit the filter now; an equal list has the same id and hash.
 
-    Everything that was acknowledged before the call is considered, whatever the clocks say.
+    Everything that was acknowledged before the call is considered, whatever the clocks say. Memory
+    is some thousand records and 8 bytes for each contributor, however many records there are.
 
-    Raises: NothingMatches, EmptySplit, StillMoving.
+    Raises: NothingMatches, NobodyTests, EmptySplit (nothing trains), StillMoving.
     """
     await compact.flush(ctx, who.workspace, STREAM, COMPACT)
-    async with ctx.db.read(who.workspace) as tx:
-        entries = [entry async for entry in store.entries(tx, new.filter)]
-    if not entries:
-        raise schemas.NothingMatches
-    splits = snapshot.assign(new.split, (entry.contributor for entry in entries))
-    by_split = snapshot.counts(entries, splits)
-    if new.split.test_contributors and not by_split["test"]:
-        raise schemas.NobodyTests(patterns=", ".join(map(repr, new.split.test_contributors)))
-    for split, records in by_split.items():
-        if not records:
-            raise schemas.EmptySplit(split=split, contributors=len(splits))
-    digest = snapshot.digest(entries, splits)
-    manifest = await asyncio.to_thread(lambda: snapshot.encode(entries, splits))
-    row = {
-        "id": f"snap_{digest[:32]}",
-        "hash": digest,
+    async with _scratch() as folder:
+        with Draft(folder, new.split) as draft:
+            async with ctx.db.read(who.workspace) as tx:
+                async for rows in store.lines(tx, new.filter, page=PART):
+                    await to_its_end(draft.add, rows)
+            await to_its_end(draft.divide)
+            # Part by part, so that a request that is given up ends soon.
+            for number in range(draft.parts):
+                await to_its_end(draft.write_part, number)
+            facts = await to_its_end(draft.facts)
+        _check_splits(facts, new.split)
+        manifest = await ctx.blobs.put_file(who.workspace, draft.manifest)
+    row = facts | {
         "name": new.name,
         "filter": msgspec.to_builtins(new.filter),
         "split": msgspec.to_builtins(new.split),
-        "labels": sorted({entry.label for entry in entries}),
-        "records": len(entries),
-        "by_split": by_split,
-        "contributors": len(splits),
-        "manifest": await ctx.blobs.put(who.workspace, manifest),
-        "manifest_size": len(manifest),
+        "manifest": manifest,
         "created_at": utc_now(),
         "created_by": who.member,
     }
     async with ctx.db.begin(who.workspace) as tx:
         return _snapshot(await store.add_snapshot(tx, row))
+
+
+def _check_splits(facts: dict[str, Any], rule: schemas.SplitRule) -> None:
+    """Refuse what cannot be meant: no records, nobody to test where somebody is named, no training.
+
+    Raises: NothingMatches, NobodyTests, EmptySplit.
+    """
+    by_split = facts["by_split"]
+    if not facts["records"]:
+        raise schemas.NothingMatches
+    if rule.test_contributors and not by_split["test"]:
+        raise schemas.NobodyTests(patterns=", ".join(map(repr, rule.test_contributors)))
+    if not by_split["train"]:
+        raise schemas.EmptySplit(split="train", contributors=facts["contributors"])
+
+
+@asynccontextmanager
+async def _scratch() -> AsyncIterator[Path]:
+    """Give a folder that is gone afterwards; both in a thread: large files take their time."""
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="volano-"))
+    try:
+        yield folder
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def frozen(ctx: Context, who: Who, id_or_name: str) -> schemas.Snapshot:
@@ -377,4 +396,5 @@ async def _snapshot_row(ctx: Context, workspace: str, id_or_name: str) -> sa.Row
 
 
 def _snapshot(row: sa.Row[Any]) -> schemas.Snapshot:
-    return msgspec.convert(row, schemas.Snapshot, from_attributes=True)
+    found = msgspec.convert(row, schemas.Snapshot, from_attributes=True)
+    return msgspec.structs.replace(found, warnings=snapshot.warnings(found))

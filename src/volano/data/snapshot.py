@@ -1,106 +1,103 @@
-"""What a snapshot is made of: the splits, the hash, the manifest. Values in, values out."""
+"""What a snapshot is made of: its lines, its hash, what is wrong with it. Values in, values out."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from blake3 import blake3
 
-from volano.core.segments import parquet
 from volano.schemas import data as schemas
 
+LINES = pa.schema(
+    {
+        "record": pa.string(),
+        "content": pa.binary(),
+        "label": pa.string(),
+        "contributor": pa.string(),
+        "segment": pa.string(),
+        "row": pa.int32(),
+    }
+)
+"""One record of a snapshot and where its payload stands, in a list that is sorted by record."""
+
+MANIFEST = LINES.insert(4, pa.field("split", pa.string()))
+"""The same with their splits, as a snapshot is stored: membership is one range look-up."""
+
 _SCHEMA = b"volano snapshot 1"
-_ROW_GROUP = 4096
-"""Lines in what one read of a manifest fetches: 190 kB; the footer has 190 kB a million lines."""
+_NAMED = 8  # labels that a warning names
+
+_HEX = np.array([list(b"%02x" % byte) for byte in range(256)], np.uint8)
+_DASHES = (8, 13, 18, 23)
+_DIGITS = np.array([at for at in range(36) if at not in _DASHES])
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One record of a snapshot, and where its payload stands."""
-
-    record: str
-    content: bytes
-    label: str
-    contributor: str
-    segment: str
-    row: int
+def lines(rows: Sequence[Sequence[Any]]) -> pa.RecordBatch:
+    """Return rows of (16 bytes of the id, content, label, contributor, segment, row) as lines."""
+    ids, *columns = zip(*rows, strict=True)
+    arrays = [_texts(b"".join(ids))]
+    arrays += map(pa.array, columns, LINES.types[1:])
+    return pa.record_batch(arrays, schema=LINES)
 
 
-def assign(rule: schemas.SplitRule, contributors: Iterable[str]) -> dict[str, schemas.Split]:
-    """The split of every contributor; it depends on the rule and the names, not on their order.
-
-    A contributor's place is its rank by a seeded hash, so the shares hold exactly (rounded, at
-    least one each if not zero) however few people there are.
-    """
-    ranked = sorted(set(contributors), key=lambda name: _rank(rule.seed, name))
-    test = _test_split(rule, ranked)
-    others = [name for name in ranked if name not in test]
-    valid = set(others[: _share(rule.valid, len(others))])
-    splits: dict[str, schemas.Split] = dict.fromkeys(others, "train")
-    return splits | dict.fromkeys(valid, "valid") | dict.fromkeys(test, "test")
+def _texts(ids: bytes) -> pa.Array:
+    """Return UUIDs as texts, all at once: one by one that takes as long as the rest of a line."""
+    count = len(ids) // 16
+    text = np.full((count, 36), ord("-"), np.uint8)
+    text[:, _DIGITS] = _HEX[np.frombuffer(ids, np.uint8)].reshape(count, 32)
+    ends = np.arange(0, 36 * (count + 1), 36, dtype=np.int32)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(text))
 
 
-def _test_split(rule: schemas.SplitRule, ranked: Sequence[str]) -> set[str]:
-    if rule.test_contributors:
-        return {name for name in ranked if matches(name, rule.test_contributors)}
-    return set(ranked[: _share(rule.test, len(ranked))])
-
-
-def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a name fits one of the patterns (`*`, `?`, `[…]`)."""
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _share(fraction: float, count: int) -> int:
-    return max(1, round(fraction * count)) if fraction and count > 1 else 0
-
-
-def _rank(seed: int, name: str) -> bytes:
-    return blake3(f"{seed}\0{name}".encode()).digest()
-
-
-def digest(entries: Sequence[Entry], splits: dict[str, schemas.Split]) -> str:
+class Digest:
     """blake3 over the sorted (record, content, label, split), hex: equal lists, equal hashes."""
-    hasher = blake3(_SCHEMA)
-    for entry in sorted(entries, key=lambda e: e.record):
-        split = splits[entry.contributor]
-        hasher.update(f"\n{entry.record}\0{entry.label}\0{split}\0".encode())
-        hasher.update(entry.content)
-    return hasher.hexdigest()
+
+    def __init__(self) -> None:
+        self._hasher = blake3(_SCHEMA)
+
+    def add(self, some: pa.RecordBatch) -> None:
+        """Go on with the next lines of a manifest."""
+        parts = ["\n", some["record"], "\0", some["label"], "\0", some["split"], "\0"]
+        texts = pc.binary_join_element_wise(*parts, "")
+        joined = pc.binary_join_element_wise(texts.cast(pa.binary()), some["content"], b"")
+        _, ends, values = joined.buffers()
+        size = np.frombuffer(ends, np.int32)[joined.offset + len(joined)]
+        self._hasher.update(memoryview(values)[:size])
+
+    def hex(self) -> str:
+        """Return the hash of all lines."""
+        return self._hasher.hexdigest()
 
 
-def encode(entries: Sequence[Entry], splits: dict[str, schemas.Split]) -> bytes:
-    """The manifest as it is stored."""
-    return parquet.encode(manifest(entries, splits), group=_ROW_GROUP)
-
-
-def manifest(entries: Sequence[Entry], splits: dict[str, schemas.Split]) -> pa.Table:
-    """The snapshot as a table sorted by record, so that membership is one range look-up."""
-    ordered = sorted(entries, key=lambda e: e.record)
-    return pa.table(
-        {
-            "record": [e.record for e in ordered],
-            "content": [e.content for e in ordered],
-            "label": [e.label for e in ordered],
-            "contributor": [e.contributor for e in ordered],
-            "split": [splits[e.contributor] for e in ordered],
-            "segment": [e.segment for e in ordered],
-            "row": pa.array([e.row for e in ordered], pa.int32()),
-        }
+def warnings(frozen: schemas.Snapshot) -> list[str]:
+    """Say what a model that is trained on a snapshot cannot learn, and what nothing measures."""
+    found = []
+    if len(frozen.labels) == 1:
+        found.append(f"All records have one label, {frozen.labels[0]!r}: nothing to tell apart.")
+    if unlearnt := frozen.missing.get("train"):
+        found.append(f"No model can learn {_some(unlearnt)}: nothing of it trains.")
+    why = (
+        "too few records that differ"
+        if frozen.split.by == "record"
+        else ("too few contributors; `--split-by record` divides the records of one")
     )
+    for split, verb in (("valid", "validates"), ("test", "tests")):
+        if not frozen.by_split[split]:
+            found.append(f"Nothing {verb}: {why}.")
+    return found
 
 
-def counts(entries: Iterable[Entry], splits: dict[str, schemas.Split]) -> dict[str, int]:
-    """Records by split, in the order train, valid, test."""
-    found = Counter(splits[entry.contributor] for entry in entries)
-    return {split: found[split] for split in ("train", "valid", "test")}
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, islice(names, _NAMED)))
+    return shown + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def line(values: dict[str, Any]) -> schemas.SnapshotRecord:
-    """One row of the manifest as it is shown."""
+    """Return one row of a manifest as it is shown."""
     return schemas.SnapshotRecord(
         id=values["record"],
         content=values["content"].hex(),

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from volano.core.blobs import blob_column, references
 from volano.core.db import Instant, JsonValue, Tx, Uuid16, metadata
 from volano.core.http.page import Keyset
-from volano.data.snapshot import Entry
+from volano.data import patterns
 from volano.schemas import data as schemas
 
 records = sa.Table(
@@ -50,6 +50,7 @@ snapshots = sa.Table(
     sa.Column("labels", JsonValue, nullable=False),
     sa.Column("records", sa.Integer, nullable=False),
     sa.Column("by_split", JsonValue, nullable=False),
+    sa.Column("missing", JsonValue, nullable=False, server_default="{}"),
     sa.Column("contributors", sa.Integer, nullable=False),
     *blob_column("manifest"),
     sa.Column("manifest_size", sa.BigInteger, nullable=False),
@@ -59,8 +60,6 @@ snapshots = sa.Table(
 
 NEWEST = Keyset((snapshots.c.created_at, snapshots.c.id, snapshots.c.name), descending=True)
 """One list may stand under two names, and several be frozen in one moment."""
-
-_PAGE = 20_000  # rows fetched at once while a snapshot is made
 
 
 async def contents(tx: Tx, ids: Sequence[str]) -> dict[str, bytes]:
@@ -93,16 +92,23 @@ async def page(
     return await tx.all(query.order_by(records.c.id).limit(limit))
 
 
-async def entries(tx: Tx, wanted: schemas.RecordFilter) -> AsyncIterator[Entry]:
-    """Every record that fits the filter as a line of a snapshot, sorted by id."""
-    after: str | None = None
+async def lines(
+    tx: Tx, wanted: schemas.RecordFilter, *, page: int
+) -> AsyncIterator[Sequence[sa.Row[Any]]]:
+    """Yield every record that fits the filter by id, `page` at a time, as a snapshot has it."""
+    # As it is stored: that many ids are made into texts faster all at once.
+    stored = sa.type_coerce(records.c.id, sa.LargeBinary).label("stored")
+    columns = (records.c[name] for name in ("content", "label", "contributor", "segment", "row"))
+    query = tx.select(stored, *columns).where(*await _conditions(tx, wanted))
+    after: bytes | None = None
     while True:
-        rows = await page(tx, wanted, after=after, limit=_PAGE)
-        for row in rows:
-            yield Entry(row.id, row.content, row.label, row.contributor, row.segment, row.row)
-        if len(rows) < _PAGE:
+        some = query if after is None else query.where(stored > after)
+        rows = await tx.all(some.order_by(records.c.id).limit(page))
+        if rows:
+            yield rows
+        if len(rows) < page:
             return
-        after = rows[-1].id
+        after = rows[-1].stored
 
 
 async def _conditions(tx: Tx, wanted: schemas.RecordFilter) -> list[sa.ColumnElement[bool]]:
@@ -112,24 +118,18 @@ async def _conditions(tx: Tx, wanted: schemas.RecordFilter) -> list[sa.ColumnEle
     if wanted.origins:
         found.append(records.c.origin.in_(wanted.origins))
     if wanted.contributors:
-        found.append(sa.or_(*(_like(records.c.contributor, p) for p in wanted.contributors)))
+        of = records.c.contributor
+        fits = (of.like(patterns.like(one), escape="\\") for one in wanted.contributors)
+        found.append(sa.or_(*fits))
     if wanted.min_quality is not None:
         found.append(records.c.quality >= wanted.min_quality)
     if wanted.received_before is not None:
         found.append(records.c.received_at < wanted.received_before)
     found += [
-        records.c.flags.notlike(f"%|{_literal(f)}|%", escape="\\") for f in wanted.without_flags
+        records.c.flags.notlike(f"%|{patterns.literal(flag)}|%", escape="\\")
+        for flag in wanted.without_flags
     ]
     return found
-
-
-def _like(column: sa.ColumnElement[str], pattern: str) -> sa.ColumnElement[bool]:
-    """`*` and `?` as SQL wildcards, everything else as it stands."""
-    return column.like(_literal(pattern).replace("*", "%").replace("?", "_"), escape="\\")
-
-
-def _literal(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 async def add_snapshot(tx: Tx, row: dict[str, Any]) -> sa.Row[Any]:

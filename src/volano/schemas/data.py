@@ -1,7 +1,7 @@
 """What goes on the shelves: drawings as clients send and receive them, and why one is refused."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta
 
@@ -257,7 +257,7 @@ class Quarantined(Conflict):
 
 
 Pattern = Annotated[str, Meta(max_length=200)]
-"""A name, or a pattern with `*` and `?`."""
+"""A name, or a pattern: `*` stands for any characters, `?` for one, all else for itself."""
 
 
 class RecordFilter(Input, frozen=True, kw_only=True):
@@ -271,20 +271,26 @@ class RecordFilter(Input, frozen=True, kw_only=True):
     received_before: Annotated[datetime, Meta(tz=True)] | None = None
 
 
+Split = Literal["train", "valid", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
 class SplitRule(Input, frozen=True, kw_only=True):
     """Who goes where: every contributor is in exactly one split, with all of their records.
 
-    `test_contributors` (names or patterns) are the test split; without any, about `test` of the
-    contributors are, chosen by a hash of seed and name. About `valid` of the others validate.
+    `test_contributors` (names or patterns) are the test split; without any, `test` of the
+    contributors are, chosen by a hash of seed and name. Of the others `valid` validate. With too
+    few contributors for that, a split is empty.
+
+    By record, the shares are of records and not of contributors: for data of one or two people.
+    Records of equal content are then in one split; `test_contributors` test all the same.
     """
 
+    by: Literal["contributor", "record"] = "contributor"
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     valid: Annotated[float, Meta(gt=0, le=0.5)] = 0.1
     test: Annotated[float, Meta(gt=0, le=0.5)] = 0.2
     test_contributors: Annotated[list[Pattern], Meta(max_length=200)] = []
-
-
-Split = Literal["train", "valid", "test"]
 
 
 class NewSnapshot(Input, frozen=True, kw_only=True):
@@ -307,6 +313,10 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     labels: list[str]
     records: int
     by_split: dict[str, int]
+    missing: dict[Split, list[str]] = {}
+    """The labels of which a split has no record; nothing of older snapshots."""
+    warnings: list[str] = []
+    """What a model that is trained on it cannot learn, or nothing can measure."""
     contributors: int
     created_at: datetime
     created_by: str
@@ -329,15 +339,21 @@ class NothingMatches(Invalid):
 
 
 class EmptySplit(Invalid):
-    """The split {split!r} would have no records: {contributors} contributors are too few for it."""
+    """The split {split!r} has no records, of {contributors} contributors in all."""
 
-    remedy = "Collect from more people, or name test_contributors."
+    remedy = (
+        "Freeze again with `--split-by record` (at least three different drawings), name fewer "
+        "test_contributors, or collect from more people."
+    )
 
 
 class NobodyTests(Invalid):
     """No contributor of these records matches {patterns}, so nobody would test."""
 
-    remedy = "`volano data ls` shows contributors; in a pattern `*` and `?` stand for what differs."
+    remedy = (
+        "`volano data ls` shows contributors; in a pattern `*` and `?` stand for what differs, all "
+        "else for itself."
+    )
 
 
 class StagedTooLarge(TooMuch):

@@ -27,6 +27,9 @@ from volano.sdk.transport import Transport, path
 
 ImageFormat = Literal["png", "svg"]
 
+FREEZING_S = 300.0
+"""As long as a server lets a freeze take: millions of records need more than other requests."""
+
 
 class Which(TypedDict, total=False):
     """Which records: every condition given must hold; of several values one is enough."""
@@ -141,9 +144,12 @@ class Snapshots:
         filter: RecordFilter | None = None,
         split: SplitRule | None = None,
     ) -> Snapshot:
-        """Freeze the records that the filter lets through, divided by contributor."""
+        """Freeze the records that the filter lets through, divided by contributor or by record.
+
+        `warnings` of the snapshot say what cannot be learnt from it, or not measured.
+        """
         new = NewSnapshot(name=name, filter=filter or RecordFilter(), split=split or SplitRule())
-        return self._transport.call("POST", "/snapshots", Snapshot, body=new)
+        return self._transport.call("POST", "/snapshots", Snapshot, body=new, timeout_s=FREEZING_S)
 
     def ls(self) -> Iterator[Snapshot]:
         """Yield every snapshot, newest first."""

@@ -131,22 +131,29 @@ class Transport:
         *,
         query: Query | None = None,
         body: Any = None,
+        timeout_s: float | None = None,
     ) -> T:
-        """Send one request and return its answer as `shape`.
+        """Send one request and return its answer as `shape`; `timeout_s` replaces the usual.
 
         Raises: what the server refused it with; ServerUnreachable; NotVolano; AnswerUnreadable.
         """
-        answer = self.fetch(method, path, query=query, body=body)
+        answer = self.fetch(method, path, query=query, body=body, timeout_s=timeout_s)
         try:
             return msgspec.json.decode(answer or b"null", type=shape)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise AnswerUnreadable(method=method, path=path, reason=str(error)) from None
 
     def fetch(
-        self, method: str, path: str, *, query: Query | None = None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Any = None,
+        timeout_s: float | None = None,
     ) -> bytes:
         """Send one request and return the bytes of its answer. Raises: as `call`."""
-        request = self._request(method, path, query, body)
+        request = self._request(method, path, query, body, timeout_s)
         for wait_s in self.backoff.waits():
             try:
                 return self._once(request)
@@ -209,7 +216,12 @@ class Transport:
             raise NetworkMisconfigured(reason=_reason(error)) from None
 
     def _request(
-        self, method: str, path: str, query: Query | None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        query: Query | None,
+        body: Any = None,
+        timeout_s: float | None = None,
     ) -> "httpx.Request":
         headers = {"idempotency-key": uuid7().hex} if method in _WRITES else {}
         if body is not None:
@@ -221,6 +233,7 @@ class Transport:
                 params={k: msgspec.to_builtins(v) for k, v in (query or {}).items() if v or v == 0},
                 content=None if body is None else _encode(body),
                 headers=headers,
+                timeout=timeout_s or self.timeout_s,
             )
         except UnicodeEncodeError as error:
             raise NotText(text=ascii(error.object)) from None
