@@ -13,6 +13,7 @@ from volano.data.ingest import (
     encode_head,
     flags_list,
     flags_text,
+    read,
     shelf_rows,
     table,
 )
@@ -21,12 +22,14 @@ from volano.schemas.data import Quality, QualityPart
 
 MOMENT = datetime(2026, 3, 1, 12, 0, 0, 125_000, UTC)
 
+_TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=5)
+
 _heads = st.builds(
     Head,
     kind=st.just("drawing"),
     label=st.sampled_from(["square", "circle"]),
-    contributor=st.text(max_size=5),
-    origin=st.text(max_size=5),
+    contributor=_TEXTS,
+    origin=_TEXTS,
     device=st.sampled_from(["mouse", "pen"]),
     captured_at=st.just(MOMENT),
     strokes=st.integers(1, 9),
@@ -54,14 +57,33 @@ def test_a_head_reads_back_as_it_was_written(head: Head) -> None:
 @given(st.lists(_heads, min_size=1, max_size=5))
 def test_index_and_segment_say_the_same_of_every_row_in_the_same_order(heads: list[Head]) -> None:
     rows = [_row(head, number) for number, head in enumerate(heads)]
-    qualities = [_quality(0.25)] * len(rows)
-    columns = table(rows, heads, qualities).to_pylist()
-    index = shelf_rows(rows, heads, qualities, "seg_1")
+    scored = [read(lambda head, payload: _quality(0.25), row) for row in rows]
+    columns = table(rows, scored).to_pylist()
+    index = shelf_rows(rows, scored, "seg_1")
     assert [one["row"] for one in index] == list(range(len(rows)))
     for name in ("id", "label", "contributor", "origin", "device", "strokes", "points"):
         assert [one[name] for one in index] == [one[name] for one in columns]
     assert [flags_list(one["flags"]) for one in index] == [one["flags"] for one in columns]
     assert {one["captured_at"] for one in columns + index} == {MOMENT}
+    assert {one["quality"] for one in columns + index} == {0.25}
+
+
+def test_a_text_with_a_nul_is_not_put_on_the_shelf() -> None:
+    """Neither database could be asked for it afterwards."""
+    head = Head(
+        kind="drawing",
+        label="square",
+        contributor="a\0b",
+        origin="",
+        device="pen",
+        captured_at=MOMENT,
+        strokes=1,
+        points=2,
+        duration_ms=1.0,
+        flags=[],
+    )
+    with pytest.raises(ValueError, match="NUL"):
+        read(lambda head, payload: _quality(0.25), _row(head))
 
 
 @given(_heads)
