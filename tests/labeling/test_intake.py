@@ -167,9 +167,13 @@ def test_bytes_that_are_no_drawing_are_refused(payload: bytes) -> None:
         (datetime(2025, 5, 5, 5, 5, 5, 125_000, UTC), datetime(2025, 5, 5, 5, 5, 5, 125_000, UTC)),
         (NOW + timedelta(hours=23), NOW + timedelta(hours=23)),
         (NOW + timedelta(hours=25), NOW),
+        (NOW + timedelta(hours=24), NOW + timedelta(hours=24)),
+        (NOW + timedelta(hours=24, milliseconds=1), NOW),
         (datetime(1970, 1, 1, 0, 1, tzinfo=UTC), NOW),
+        (datetime(2000, 1, 1, tzinfo=UTC), datetime(2000, 1, 1, tzinfo=UTC)),
+        (datetime(1999, 12, 31, 23, 59, 59, 999_000, UTC), NOW),
     ],
-    ids=["a date", "a fast clock", "the future", "since page load"],
+    ids=["a date", "fast", "future", "a day", "a day and 1 ms", "page load", "2000", "1999"],
 )
 def test_a_drawing_is_of_when_it_was_drawn_where_its_clock_shows_a_date(
     start: datetime, expected: datetime
@@ -191,7 +195,9 @@ def _body(*batch: Any) -> bytes:
 
 def test_a_binary_batch_is_a_list_of_id_shape_and_payload() -> None:
     one = _packed(drawing())
-    assert service.unpack(_body(*[[one.id, one.shape, one.payload]] * 2)) == [one, one]
+    for count in (1, 2, 50):
+        body = _body(*[[one.id, one.shape, one.payload]] * count)
+        assert service.unpack(body) == [one] * count
 
 
 @pytest.mark.parametrize(

@@ -158,11 +158,15 @@ async def test_compaction_is_asked_for_where_rows_are_old_or_many(server: Contex
     things = open_inbox(ctx)
     await things.append("ws_young", rows(1, 2), now_ms=_ms(0))
     await things.append("ws_many", rows(1, 2, 3), now_ms=_ms(0))
+    await things.append("ws_younger", rows(1), now_ms=_ms(-40))
     await things.append("ws_old", rows(1), now_ms=_ms(-61))
-    await things.append("ws_ahead", rows(1), now_ms=_ms(3600))
+    await things.append("ws_a_little_ahead", rows(1), now_ms=_ms(40))
+    await things.append("ws_ahead", rows(1), now_ms=_ms(80))
     assert await compact.request_due(ctx, STREAM, TOPIC) == 3
-    names = ("ws_young", "ws_many", "ws_old", "ws_ahead")
-    assert [len(await _sent(ctx, name)) for name in names] == [0, 1, 1, 1]
+    for name in ("ws_young", "ws_younger", "ws_a_little_ahead"):
+        assert await _sent(ctx, name) == []
+    for name in ("ws_many", "ws_old", "ws_ahead"):
+        assert len(await _sent(ctx, name)) == 1
 
 
 async def test_one_compaction_is_open_at_a_time_and_the_next_waits_for_nothing(

@@ -331,6 +331,35 @@ async def test_segments_of_many_bytes_are_not_small_however_few_rows_they_have(
         assert await merge.request_due(ctx, BY_PLACE) == asked_for
 
 
+def _like(*rows: int) -> list[Segment]:
+    """Segments of so many rows, each row of 10 bytes."""
+    return [Segment(str(n), "b3_", 1, 10 * held, held, "", "", n) for n, held in enumerate(rows)]
+
+
+@pytest.mark.parametrize(
+    ("found", "limits", "count"),
+    [
+        (_like(*[1] * 7), {}, 0),
+        (_like(*[1] * 8), {}, 8),
+        (_like(*[1] * 300), {}, 256),
+        (_like(*[1] * 8), {"rows": 8}, 8),
+        (_like(*[1] * 8), {"rows": 7}, 0),
+        (_like(*[1] * 9), {"rows": 8}, 8),
+        (_like(*[1] * 8), {"size": 80}, 8),
+        (_like(*[1] * 8), {"size": 79}, 0),
+        (_like(7, *[1] * 7), {}, 8),
+        (_like(8, *[1] * 7), {}, 0),
+        (_like(8, *[1] * 8), {}, 9),
+    ],
+)
+def test_a_window_is_chosen_to_the_very_row_and_byte(
+    found: list[Segment], limits: dict[str, int], count: int
+) -> None:
+    chosen = window(found, **{"rows": 10_000, "size": 10**6} | limits)
+    assert len(chosen) == count
+    assert chosen == found[:count]
+
+
 def test_a_quiet_day_ends_in_few_segments_and_few_rewrites() -> None:
     """17,280 drawings, each a segment of its own, with a look every minute."""
     found: list[Segment] = []

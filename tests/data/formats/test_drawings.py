@@ -279,6 +279,63 @@ def test_a_faulty_drawing_is_refused_with_the_facts(new, error, facts):
     assert "{" not in refusal.value.message + refusal.value.advice
 
 
+DAY_MS = 24 * 3600 * 1000
+
+ACCEPTED = [
+    new_drawing(canvas=Canvas(width=16, height=10_000)),
+    new_drawing(*[line((1, 1, 1))] * 500),
+    new_drawing(line(*[(1, 1, 1)] * 20_000)),
+    new_drawing(line((-100, 200, 0), (200, -100, 3))),
+    new_drawing(line((1, 1, 2**53 - 9), (1, 1, 2**53))),
+    new_drawing(line((1, 1, 0), (1, 1, DAY_MS))),
+    new_drawing(duration_ms=float(DAY_MS)),
+    pressed(0.0, 1.0),
+]
+
+
+@pytest.mark.parametrize("new", ACCEPTED)
+def test_what_is_just_within_the_limits_is_taken(new):
+    assert drawings.encode(new).points == sum(len(stroke.points) for stroke in new.strokes)
+
+
+BEYOND = [
+    (new_drawing(canvas=Canvas(width=15.9, height=100)), BadCanvas),
+    (new_drawing(canvas=Canvas(width=100, height=10_000.1)), BadCanvas),
+    (new_drawing(line((-100.1, 0, 0))), PointOffCanvas),
+    (new_drawing(line((0, 200.1, 0))), PointOffCanvas),
+    (new_drawing(line((1, 1, 2**53 + 2))), BadTimestamp),
+    (new_drawing(line((1, 1, 0), (1, 1, DAY_MS + 1))), DrawingTooLong),
+    (new_drawing(duration_ms=DAY_MS + 0.5), DrawingTooLong),
+]
+
+
+@pytest.mark.parametrize(("new", "error"), BEYOND)
+def test_what_is_just_beyond_the_limits_is_refused(new, error):
+    with pytest.raises(error):
+        drawings.encode(new)
+
+
+@pytest.mark.parametrize("spare", [-1, 0])
+def test_a_payload_may_be_as_large_as_the_limit(spare):
+    size = len(drawings.encode(new_drawing()).payload)
+    (found,) = drawings.encode_all([new_drawing()], Limits(payload_bytes=size + spare))
+    payload = drawings.encode(new_drawing()).payload
+    (packed,) = drawings.admit_all([(ID, payload)], Limits(payload_bytes=size + spare))
+    assert isinstance(found, Encoded) == isinstance(packed, Encoded) == (spare == 0)
+
+
+def test_a_packed_drawing_may_have_as_many_strokes_and_points_as_the_limits_say():
+    payload = drawings.encode(new_drawing()).payload  # two strokes, three points
+
+    def admitted(**limits: int) -> bool:
+        (found,) = drawings.admit_all([(ID, payload)], Limits(**limits))
+        return isinstance(found, Encoded)
+
+    assert admitted(strokes=2, points=3)
+    assert not admitted(strokes=1, points=3)
+    assert not admitted(strokes=2, points=2)
+
+
 def told(new):
     try:
         return drawings.encode(new)

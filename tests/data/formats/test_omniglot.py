@@ -232,6 +232,13 @@ def test_an_archive_above_the_caps_is_refused_as_a_whole(caps):
         list(omniglot.read(two, "test", caps))
 
 
+def test_an_archive_that_just_keeps_to_the_caps_is_read():
+    two = {MEMBER: GOOD, "s/Greek/character01/01_02.txt": GOOD}
+    caps = Caps(members=2, member_bytes=len(GOOD), total_bytes=2 * len(GOOD), ratio=1)
+    found = list(omniglot.read(zipped(two, packing=zipfile.ZIP_STORED), "test", caps))
+    assert [type(one) for one in found] == [Found, Found]
+
+
 def test_what_is_no_zip_archive_is_refused():
     with pytest.raises(ArchiveUnreadable):
         list(omniglot.read(io.BytesIO(b"PK, but not a zip"), "test"))

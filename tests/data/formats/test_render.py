@@ -34,7 +34,7 @@ CROSS = payload([(10, 50), (90, 50)], [(50, 10), (50, 90)], colors=("#ff0000", "
 
 def pixels(drawn: bytes, size_px: int) -> np.ndarray:
     picture = Image.open(io.BytesIO(render.png(drawn, size_px)))
-    assert (size_px, size_px) == picture.size
+    assert picture.size == (size_px, size_px)
     return np.asarray(picture.convert("RGB"))
 
 
@@ -58,7 +58,7 @@ def test_a_wide_drawing_is_centred_and_keeps_its_shape():
 def test_width_grows_with_the_picture():
     line = payload([(0, 50), (100, 50)], widths=(10.0,))
     thick = [(pixels(line, size)[:, size // 2, 0] < 128).sum() for size in (100, 200, 400)]
-    assert pytest.approx(thick, abs=1) == [10, 20, 40]
+    assert thick == pytest.approx([10, 20, 40], abs=1)
 
 
 def test_edges_are_smooth():
@@ -81,7 +81,8 @@ def test_the_svg_is_xml_with_one_path_a_stroke():
     paths = root.findall(f".//{SVG}path")
     assert [path.get("stroke") for path in paths] == ["#ff0000", "#0000ff"]
     assert [path.get("d") for path in paths] == ["M10 50L90 50", "M50 10L50 90"]
-    assert (root.get("width"), root.get("viewBox")) == ("64", "0 0 100 100")
+    assert root.get("width") == "64"
+    assert root.get("viewBox") == "0 0 100 100"
 
 
 @pytest.mark.parametrize("picture", [render.svg, render.png])
@@ -139,3 +140,31 @@ def test_every_pixel_within_half_the_pens_width_is_inked_and_no_other(width, poi
 def test_even_20_000_points_of_a_pen_as_wide_as_the_canvas_are_painted():
     jumps = np.random.default_rng(0).uniform(0, 100, (200, 100, 2))
     assert pixels(payload(*jumps.tolist(), widths=(100.0,) * 200), 256).max() < 128
+
+
+@pytest.mark.parametrize("spacing", [0.5, 3.0, 70.0, 1e4])
+@pytest.mark.parametrize("points", [1, 2, 3, 500])
+def test_a_thinned_line_begins_and_ends_where_it_did_and_leaves_no_gap(points, spacing):
+    xy = np.cumsum(np.random.default_rng(points).normal(0, 1, (points, 2)), axis=0)
+    kept = render._thinned(xy, spacing)
+    assert kept[0].tolist() == xy[0].tolist()
+    assert kept[-1].tolist() == xy[-1].tolist()
+    steps = np.hypot(*np.diff(xy, axis=0).T)
+    assert np.hypot(*np.diff(kept, axis=0).T).max(initial=0) < spacing + steps.max(initial=0)
+    assert len(kept) <= steps.sum() / spacing + 3
+
+
+def test_a_line_of_dense_points_is_thinned_and_still_ends_at_its_last_point():
+    """A pen of 40 of 100 px at 1,024 px leaves out points less than 3.2 px apart."""
+    xy = [(10 + 0.01 * n, 50) for n in range(201)]
+    found = pixels(payload(xy, widths=(40.0,)), 1024)[512, :, 0]
+    dark = np.flatnonzero(found < 128)
+    assert dark[-1] == pytest.approx((12 + 20) / 100 * 1024, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("picture", "size_px"),
+    [(render.svg, 16), (render.svg, 10_000), (render.png, 16), (render.png, 1024)],
+)
+def test_the_smallest_and_the_largest_size_are_drawn(picture, size_px):
+    assert picture(CROSS, size_px)
