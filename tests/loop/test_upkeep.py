@@ -1,16 +1,23 @@
 """Blobs that nothing refers to are deleted, all others stay; damage is found and told."""
 
 import asyncio
+import os
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from tests.registry.versions import begun, registered
 from tests.stages import collect, imports, until, work_until, working
+from volano import app
+from volano.accounts import service as accounts
+from volano.core.blobs import references
 from volano.core.blobs.address import key
+from volano.core.blobs.tables import blobs
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE
 from volano.core.jobs.ledger import clock
@@ -73,6 +80,26 @@ async def test_what_was_put_lately_stays(server: Context, boss: Who) -> None:
     young = await server.blobs.put(boss.workspace, b"in a moment it is referred to")
     assert await upkeep.sweep(server, boss.workspace) == NONE
     assert await _blobs(server, boss) == {young}
+
+
+@pytest.mark.parametrize(("grace_s", "deleted"), [(60.0, 0), (29.0, 1)])
+async def test_what_has_been_an_orphan_for_30_s_goes_after_a_grace_of_29_s_and_not_of_60(
+    sqlite_url: str, tmp_path: Path, grace_s: float, deleted: int
+) -> None:
+    settings = Settings(home=str(tmp_path / "home"), db=sqlite_url, blob_grace_s=grace_s)
+    async with app.open_context(settings) as ctx:
+        await accounts.bootstrap(ctx, "home")
+        (workspace,) = await accounts.workspaces(ctx)
+        orphan = await ctx.blobs.put(workspace, b"merged, and gone from the index")
+        async with ctx.db.begin(workspace) as tx:
+            await references.add(tx, orphan)
+            since = round((time.time() - 30) * 1000)
+            await tx.run(tx.update(blobs).values(unreferenced_at=since))
+        (file,) = (path for path in Path(settings.home_path).rglob(orphan[5:]))
+        os.utime(file, (time.time() - 300, time.time() - 300))
+        assert (await upkeep.sweep(ctx, workspace, dry_run=True)).blobs == deleted
+        assert (await upkeep.sweep(ctx, workspace)).blobs == deleted
+        assert len([one async for one in ctx.blobs.list(workspace)]) == 1 - deleted
 
 
 async def test_blobs_of_merged_segments_go_when_nobody_can_be_reading_them(

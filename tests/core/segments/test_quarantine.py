@@ -1,5 +1,6 @@
 """A row that cannot be read is kept with its reason, and the others go on."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -21,12 +22,13 @@ from tests.core.segments.streams import (
     table,
     waiting,
 )
-from tests.stages import claimed
+from tests.stages import claim, claimed
 from volano.core.context import Context
 from volano.core.db import EVERYWHERE, Tx
 from volano.core.jobs import Job, fair
 from volano.core.jobs.lease import Lease
 from volano.core.jobs.ledger import DEFAULT
+from volano.core.jobs.tables import jobs
 from volano.core.segments import compact, quarantine
 from volano.core.segments.inbox import Counts, Inbox, Row, Stored
 from volano.schemas.errors import Missing
@@ -36,6 +38,11 @@ TOPIC = "things.compact"
 
 async def _job(ctx: Context) -> Job:
     return await claimed(ctx, HOME, TOPIC, {})
+
+
+async def _open_jobs(ctx: Context) -> list[str]:
+    async with ctx.db.read(HOME) as tx:
+        return [job.id for job in await tx.all(tx.select(jobs.c.id))]
 
 
 async def _due(ctx: Context) -> Job:
@@ -69,6 +76,16 @@ async def test_a_quarantined_row_is_passed_over_by_everything_that_moves_rows(
     assert await compact.compact(server, await _job(server), STREAM, read, plan) == 0
     assert await compact.request_due(server, STREAM, TOPIC) == 0
     await compact.flush(server, HOME, STREAM, TOPIC)
+
+
+async def test_a_flush_does_not_wait_for_a_row_that_turns_out_to_be_bad(server: Context) -> None:
+    await open_inbox(server).append(HOME, [row(1, b"bad")], now_ms=1)
+    flushing = asyncio.create_task(compact.flush(server, HOME, STREAM, TOPIC))
+    while not (asked_for := await _open_jobs(server)):
+        await asyncio.sleep(0.01)
+    assert not flushing.done()
+    await compact.compact(server, await claim(server, asked_for[0]), STREAM, read, plan)
+    await flushing
 
 
 async def test_where_no_row_can_be_read_there_is_no_segment_and_no_blob(server: Context) -> None:
