@@ -37,14 +37,14 @@ _TRAILER = 8  # footer length and the magic "PAR1"
 
 
 def encode(table: pa.Table, *, group: int = ROW_GROUP) -> bytes:
-    """The table as a Parquet file (zstd, `group` rows a row group); equal tables, equal bytes."""
+    """Return the table as a Parquet file (zstd, `group` rows a group), equal for equal tables."""
     sink = io.BytesIO()
     pq.write_table(table, sink, row_group_size=group, **WRITTEN)
     return sink.getvalue()
 
 
 def join(parts: Sequence[pa.Table], key: str = "") -> pa.Table:
-    """The rows of all parts in their order, or by `key` where that is given.
+    """Return the rows of all parts in their order, or by `key` where that is given.
 
     A column that only later parts have is null in the others.
     """
@@ -71,7 +71,7 @@ class Segments:
         self._footers: OrderedDict[tuple[str, str], pq.FileMetaData] = OrderedDict()
 
     async def value(self, workspace: str, place: Place, column: str) -> bytes:
-        """One value of a binary column, by one ranged read of its row group's chunk.
+        """Return one value of a binary column, by one ranged read of its row group's chunk.
 
         Raises: BlobMissing, IndexError (no such row: a bug, not an input).
         """
@@ -82,7 +82,7 @@ class Segments:
     async def rows(
         self, workspace: str, blob: str, size: int, numbers: Sequence[int], columns: Sequence[str]
     ) -> pa.Table:
-        """Some columns of the rows with these numbers, ascending; each row group is read once.
+        """Return columns of the rows with these numbers, ascending; read each row group once.
 
         Raises: BlobMissing, IndexError (no such row: a bug, not an input).
         """
@@ -97,7 +97,7 @@ class Segments:
     async def lookup(
         self, workspace: str, blob: str, size: int, *, key: str, column: str = "id"
     ) -> dict[str, Any] | None:
-        """The row whose `column` is `key`, in a segment that is sorted by it; None if not there.
+        """Return the row whose `column` is `key`, in a segment sorted by it; None without one.
 
         One ranged read of the row group that may hold it, found by statistics.
         """
@@ -113,7 +113,7 @@ class Segments:
     async def following(
         self, workspace: str, blob: str, size: int, *, key: str, column: str, limit: int
     ) -> pa.Table:
-        """The first `limit` rows after `key` in a segment that is sorted by `column`.
+        """Return the first `limit` rows after `key` in a segment that is sorted by `column`.
 
         One ranged read of the row groups that hold them, however large the segment is.
         """
@@ -150,7 +150,7 @@ class Segments:
     async def batches(
         self, workspace: str, blob: str, columns: Iterable[str]
     ) -> AsyncIterator[pa.RecordBatch]:
-        """The segment's rows in order, a row group at a time (the whole file is read once)."""
+        """Yield the segment's rows in order, a row group at a time; the file is read once."""
         file = pq.ParquetFile(io.BytesIO(await self.blobs.get(workspace, blob)))
         for group in range(file.num_row_groups):
             for batch in file.read_row_group(group, columns=list(columns)).to_batches():
@@ -184,7 +184,7 @@ def _within(footer: pq.FileMetaData, group: int, column: int) -> pq.Statistics:
 
 
 def _last_of(footer: pq.FileMetaData, column: int) -> Callable[[int], Any]:
-    """The largest value of a column in a row group, by the group's number."""
+    """Return a function that tells the largest value of a column in the row group of a number."""
     return lambda group: _within(footer, group, column).max
 
 
