@@ -62,7 +62,7 @@ async def list_records(
     after: Uuid | None = None,
     limit: Limit = 100,
 ) -> Page[schemas.Record]:
-    """Records on the shelf, by id; a drawing gets there some seconds after its receipt."""
+    """List records by id; a drawing is among them some seconds after its receipt."""
     wanted = _filter(label, origin, contributor, without_flag, min_quality, received_before)
     return await service.page(ctx, who, wanted, after=after, limit=limit)
 
@@ -79,7 +79,7 @@ async def export(
     min_quality: Quality | None = None,
     received_before: Moment | None = None,
 ) -> ByteStream:
-    """Every record of the filter with its strokes, one JSON document a line."""
+    """Export every record of the filter with its strokes, one JSON document a line."""
     wanted = _filter(label, origin, contributor, without_flag, min_quality, received_before)
     return ByteStream(_lines(ctx, who, wanted), "application/jsonl")
 
@@ -91,13 +91,13 @@ async def _lines(ctx: Context, who: Who, wanted: schemas.RecordFilter) -> AsyncI
 
 @records.get("/{id}", allow="read")
 async def show_record(ctx: Context, who: Who, id: Id) -> schemas.Record:
-    """One record."""
+    """Show one record."""
     return await service.record(ctx, who, id)
 
 
 @records.get("/{id}/drawing", allow="read")
 async def show_drawing(ctx: Context, who: Who, id: Id) -> schemas.Drawing:
-    """One drawing with its strokes, and why its quality is what it is."""
+    """Show one drawing with its strokes, and why its quality is what it is."""
     return _drawing(await service.content(ctx, who, id))
 
 
@@ -105,7 +105,7 @@ async def show_drawing(ctx: Context, who: Who, id: Id) -> schemas.Drawing:
 async def show_image(
     ctx: Context, who: Who, id: Id, *, format: Literal["png", "svg"] = "png", size: int = 256
 ) -> Response:
-    """A drawing, 16 to 1,024 px a side as PNG, to 10,000 as SVG; the same bytes each time."""
+    """Draw a drawing, 16 to 1,024 px a side as PNG, to 10,000 as SVG; the same bytes each time."""
     _, payload = await service.payload(ctx, who, id)
     if format == "svg":
         headers = _IMMUTABLE | {"content-security-policy": "sandbox"}
@@ -149,13 +149,13 @@ async def freeze(ctx: Context, who: Who, body: schemas.NewSnapshot) -> schemas.S
 async def list_snapshots(
     ctx: Context, who: Who, *, after: After = "", limit: Limit = 100
 ) -> Page[schemas.Snapshot]:
-    """Snapshots, newest first."""
+    """List snapshots, newest first."""
     return await service.snapshots(ctx, who, after=after, limit=limit)
 
 
 @snapshots.get("/{id}", allow="read")
 async def show_snapshot(ctx: Context, who: Who, id: Id) -> schemas.Snapshot:
-    """One snapshot, by its id or its name (then the newest)."""
+    """Show one snapshot, by its id or its name (then the newest)."""
     return await service.frozen(ctx, who, id)
 
 
@@ -163,13 +163,13 @@ async def show_snapshot(ctx: Context, who: Who, id: Id) -> schemas.Snapshot:
 async def list_snapshot_records(
     ctx: Context, who: Who, id: Id, *, after: Uuid | None = None, limit: Limit = 1000
 ) -> Page[schemas.SnapshotRecord]:
-    """What is in a snapshot, by record id."""
+    """List what is in a snapshot, by record id."""
     return await service.snapshot_records(ctx, who, id, after=after, limit=limit)
 
 
 @snapshots.get("/{id}/splits/{split}", allow="export", produces="application/vnd.apache.parquet")
 async def download_split(ctx: Context, who: Who, id: Id, split: schemas.Split) -> ByteStream:
-    """One split as a Parquet file: what a run reads, for training without a server."""
+    """Download one split as Parquet: what a run reads, for training without a server."""
     chunks = await service.split_file(ctx, who, id, split)
     return ByteStream(chunks, "application/vnd.apache.parquet")
 

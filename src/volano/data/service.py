@@ -94,7 +94,7 @@ async def waiting_heads(tx: Tx, contributor: str) -> list[Head]:
 async def page(
     ctx: Context, who: Who, wanted: schemas.RecordFilter, *, after: str | None, limit: int
 ) -> Page[schemas.Record]:
-    """The next records on the shelf that fit the filter, by id."""
+    """List the next stored records that fit the filter, by id."""
     async with ctx.db.read(who.workspace) as tx:
         rows = await store.page(tx, wanted, after=after, limit=limit + 1)
     items = [_record(row) for row in rows[:limit]]
@@ -145,7 +145,7 @@ async def content(ctx: Context, who: Who, id: str) -> ingest.Content:
 async def contents(
     ctx: Context, who: Who, wanted: schemas.RecordFilter
 ) -> AsyncIterator[ingest.Content]:
-    """Every record of the filter with what is stored of it, by id; memory is one page."""
+    """Yield every record of the filter with what is stored of it, by id; memory is one page."""
     after: str | None = None
     while True:
         async with ctx.db.read(who.workspace) as tx:
@@ -162,7 +162,7 @@ async def contents(
 async def _contents(
     ctx: Context, workspace: str, placed: Sequence[tuple[schemas.Record, Place]]
 ) -> list[ingest.Content]:
-    """What is stored of these records, in their order; each row group is read once."""
+    """Read what is stored of these records, in their order; each row group is read once."""
     found: dict[Place, tuple[bytes, bytes]] = {}
     wanted = sorted({place for _, place in placed})
     for (blob, size), places in groupby(wanted, key=lambda place: (place.blob, place.size)):
@@ -193,7 +193,7 @@ async def _found(
 
 
 def _within(first: Place, row: sa.Row[Any]) -> Place:
-    """The place of a record in the segment whose first row stands there."""
+    """Return the place of a record in the segment whose first row stands there."""
     return replace(first, row=first.row + row.row)
 
 
@@ -274,7 +274,7 @@ async def _scratch() -> AsyncIterator[Path]:
 
 
 async def frozen(ctx: Context, who: Who, id_or_name: str) -> schemas.Snapshot:
-    """The snapshot of this id, or the newest of this name.
+    """Return the snapshot of this id, or the newest of this name.
 
     Raises: Missing.
     """
@@ -282,7 +282,7 @@ async def frozen(ctx: Context, who: Who, id_or_name: str) -> schemas.Snapshot:
 
 
 async def snapshots(ctx: Context, who: Who, *, after: str, limit: int) -> Page[schemas.Snapshot]:
-    """Snapshots, newest first.
+    """List snapshots, newest first.
 
     Raises: CursorRefused.
     """
@@ -294,7 +294,7 @@ async def snapshots(ctx: Context, who: Who, *, after: str, limit: int) -> Page[s
 async def snapshot_records(
     ctx: Context, who: Who, id: str, *, after: str | None, limit: int
 ) -> Page[schemas.SnapshotRecord]:
-    """The lines of a snapshot, by record id.
+    """List the lines of a snapshot, by record id.
 
     Raises: Missing.
     """
@@ -319,7 +319,7 @@ class Containing:
 
 
 async def snapshots_with(ctx: Context, who: Who, record_id: str, *, limit: int) -> Containing:
-    """The snapshots that contain a record, newest first, of the latest `limit` that may.
+    """Find the snapshots that contain a record, newest first, of the latest `limit` that may.
 
     Each costs at most two ranged reads, also of ten million records: there is no index from
     records to snapshots, which would be as large as all of their lists together.
@@ -365,7 +365,7 @@ async def stage(
 
 
 async def split_file(ctx: Context, who: Who, id: str, split: schemas.Split) -> AsyncIterator[bytes]:
-    """`<split>.parquet` of a snapshot as a run reads it, in chunks; for runs without a server.
+    """Yield `<split>.parquet` of a snapshot in chunks, for runs without a server.
 
     Raises: Missing, StagedTooLarge.
     """

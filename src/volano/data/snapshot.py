@@ -54,7 +54,7 @@ def _texts(ids: bytes) -> pa.Array:
 
 
 class Digest:
-    """blake3 over the sorted (record, content, label, split), hex: equal lists, equal hashes."""
+    """Hash the sorted (record, content, label, split) by blake3: equal lists, equal hashes."""
 
     def __init__(self) -> None:
         self._hasher = blake3(_SCHEMA)

@@ -63,7 +63,7 @@ NEWEST = Keyset((snapshots.c.created_at, snapshots.c.id, snapshots.c.name), desc
 
 
 async def contents(tx: Tx, ids: Sequence[str]) -> dict[str, bytes]:
-    """The content of those of these records that are on the shelf."""
+    """Return the content of those of these records that have left the inbox."""
     if not ids:
         return {}
     # One list, not a parameter for each: SQLAlchemy looks at every parameter by itself.
@@ -78,14 +78,14 @@ async def add_records(tx: Tx, rows: list[dict[str, Any]]) -> None:
 
 
 async def record(tx: Tx, id: str) -> sa.Row[Any] | None:
-    """One record's row."""
+    """Return one record's row."""
     return await tx.one(tx.select(records).where(records.c.id == id))
 
 
 async def page(
     tx: Tx, wanted: schemas.RecordFilter, *, after: str | None, limit: int
 ) -> Sequence[sa.Row[Any]]:
-    """The next records by id that fit the filter."""
+    """List the next records by id that fit the filter."""
     query = tx.select(records).where(*await _conditions(tx, wanted))
     if after is not None:
         query = query.where(records.c.id > after)
@@ -146,7 +146,7 @@ async def add_snapshot(tx: Tx, row: dict[str, Any]) -> sa.Row[Any]:
 
 
 async def snapshot(tx: Tx, id_or_name: str) -> sa.Row[Any] | None:
-    """The snapshot of this id under its first name, else the newest one of this name."""
+    """Find the snapshot of this id under its first name, else the newest one of this name."""
     is_its_id = snapshots.c.id == id_or_name
     query = tx.select(snapshots).where(sa.or_(is_its_id, snapshots.c.name == id_or_name))
     # The id first: a name may look like the id of another snapshot.
@@ -157,14 +157,14 @@ async def snapshot(tx: Tx, id_or_name: str) -> sa.Row[Any] | None:
 
 
 async def snapshot_page(tx: Tx, *, after: str, limit: int) -> Sequence[sa.Row[Any]]:
-    """Snapshots, newest first."""
+    """List snapshots, newest first."""
     return await tx.all(NEWEST.slice(tx.select(snapshots), after, limit))
 
 
 async def snapshots_since(
     tx: Tx, moment: datetime, *, limit: int
 ) -> tuple[Sequence[sa.Row[Any]], int]:
-    """The latest snapshots that were made since then, newest first, and how many there are."""
+    """List the latest snapshots made since then, newest first, and count all of them."""
     made = snapshots.c.created_at >= moment
     newest = snapshots.c.created_at.desc(), snapshots.c.id.desc()
     rows = await tx.all(tx.select(snapshots).where(made).order_by(*newest).limit(limit))
