@@ -94,7 +94,7 @@ class Lines:
             self._rest = b""
 
 
-class Pace:
+class TokenBucket:
     """A token bucket: `rate` a second, after a calm second that many at once."""
 
     def __init__(self, rate: float, clock: Callable[[], float]) -> None:
@@ -124,19 +124,22 @@ class Outbox:
         self._points: list[Point] = []
         self._values = 0
         self._reached: Reached | None = None
-        self._points_pace, self._reached_pace = Pace(rate, clock), Pace(rate, clock)
+        self._points_bucket, self._reached_bucket = (
+            TokenBucket(rate, clock),
+            TokenBucket(rate, clock),
+        )
 
     def point(self, point: Point) -> None:
         """Keep a point; every point gets out, in order."""
         self._points.append(point)
         self._values += len(point.values)
-        if self._values >= BATCH or self._points_pace.allows():
+        if self._values >= BATCH or self._points_bucket.allows():
             self._send_points()
 
     def reached(self, reached: Reached) -> None:
         """Keep the progress; the next one may replace it before it gets out."""
         self._reached = reached
-        if self._reached_pace.allows():
+        if self._reached_bucket.allows():
             self._send_reached()
 
     def flush(self) -> None:

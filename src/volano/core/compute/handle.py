@@ -13,7 +13,7 @@ from volano.core.compute.failure import Stop, failure_of
 from volano.core.compute.logs import BoundedLog
 from volano.core.compute.pipes import Pipe, Pipes, chunks
 from volano.core.compute.port import Exit, ProcessSpec
-from volano.harness.events import LINE_LIMIT, Lines, Pace, decode
+from volano.harness.events import LINE_LIMIT, Lines, TokenBucket, decode
 from volano.schemas.harness import AnyEvent, EventUnreadable, Failed, Finished, Line
 
 WATCH_S = 0.1
@@ -138,13 +138,13 @@ class LocalHandle:
 
     async def _read_log(self, pipe: Pipe, stream: Literal["stdout", "stderr"]) -> None:
         log = BoundedLog(self._spec.folder / f"{stream}.log", self._limits.log)
-        lines, pace = Lines(TEXT_LIMIT), Pace(20.0, time.monotonic)
+        lines, bucket = Lines(TEXT_LIMIT), TokenBucket(20.0, time.monotonic)
         try:
             async with aclosing(chunks(pipe)) as received:
                 async for chunk in received:
                     self._keep(log, chunk)
                     for line in lines.feed(chunk):
-                        if pace.allows():
+                        if bucket.allows():
                             self._put(self._line(line, stream))
         finally:
             log.close()

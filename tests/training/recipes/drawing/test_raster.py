@@ -14,9 +14,9 @@ def picture(size_px: int, drawing: np.ndarray, padding: int = 0) -> np.ndarray:
     from volano.training.recipes.drawing.raster import Raster, normalised
 
     padded = np.concatenate([drawing, np.zeros((padding, 4), np.float32)])
-    there = (torch.arange(len(padded)) < len(drawing))[None]
-    ends = normalised(torch.from_numpy(padded[None]), there)
-    return Raster(size_px)(ends, there)[0].numpy()
+    mask = (torch.arange(len(padded)) < len(drawing))[None]
+    ends = normalised(torch.from_numpy(padded[None]), mask)
+    return Raster(size_px)(ends, mask)[0].numpy()
 
 
 def picture_by_loop(size_px: int, drawing: np.ndarray) -> np.ndarray:
@@ -31,14 +31,14 @@ def picture_by_loop(size_px: int, drawing: np.ndarray) -> np.ndarray:
     y, x = np.mgrid[:size_px, :size_px] + 0.5
     found = np.zeros((CHANNELS, size_px, size_px))
     for begin, end in ends:
-        way = end - begin
-        length = np.sqrt((way**2).sum() + 1e-6)
-        cos, sin = way / length
-        runs = np.array([1, cos, sin, cos**2 - sin**2, 2 * cos * sin])
+        vector = end - begin
+        length = np.sqrt((vector**2).sum() + 1e-6)
+        cos, sin = vector / length
+        directions = np.array([1, cos, sin, cos**2 - sin**2, 2 * cos * sin])
         for k in range(DOTS):
-            dot = begin + way * (k + 0.5) / DOTS
+            dot = begin + vector * (k + 0.5) / DOTS
             blob = np.exp(-((x - dot[0]) ** 2 + (y - dot[1]) ** 2) / (2 * spread**2))
-            found += runs[:, None, None] * blob * max(length, 0.5) / DOTS / (2.5 * spread)
+            found += directions[:, None, None] * blob * max(length, 0.5) / DOTS / (2.5 * spread)
     return found
 
 

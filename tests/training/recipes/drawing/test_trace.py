@@ -15,8 +15,8 @@ def traced(drawing: np.ndarray, padding: int = 0) -> np.ndarray:
     from volano.training.recipes.drawing.trace import traces
 
     padded = np.concatenate([drawing, np.ones((padding, 4), np.float32)])
-    there = (torch.arange(len(padded)) < len(drawing))[None]
-    found, _ = traces(normalised(torch.from_numpy(padded[None]), there), there)
+    mask = (torch.arange(len(padded)) < len(drawing))[None]
+    found, _ = traces(normalised(torch.from_numpy(padded[None]), mask), mask)
     return found[0, :, 0].numpy()
 
 
@@ -28,8 +28,10 @@ def traced_by_loop(drawing: np.ndarray) -> np.ndarray:
     rows, before = [], ends[0, 0]
     for begin, end in ends:
         angle = np.arctan2(*(end - begin)[::-1])
-        runs = np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)
-        rows.append([1, *((begin + end) / 2), *runs, *(begin - before), np.hypot(*begin - before)])
+        directions = np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)
+        rows.append(
+            [1, *((begin + end) / 2), *directions, *(begin - before), np.hypot(*begin - before)]
+        )
         before = end
     return np.array(rows).T
 

@@ -34,14 +34,13 @@ Counts = NDArray[np.integer]
 def write(recogniser: Recogniser, path: Path) -> None:
     """Export to `path`; `segments` (batch, segments, 4) and `count` (batch,), any lengths."""
     graph = Graph()
-    there = _there(graph)
-    ends = _normalised(graph, there)
-    runs, length = _runs(graph, ends)
-    by_picture = _by_picture(
-        graph, recogniser, ends, _inks(graph, recogniser.raster, runs, length, there)
-    )
-    by_trace = _by_trace(graph, recogniser, _traces(graph, ends, runs, there))
-    _answers(graph, graph("Add", by_picture, by_trace), recogniser)
+    mask = _mask(graph)
+    ends = _normalised(graph, mask)
+    directions, length = _directions(graph, ends)
+    ink = _ink_by_channel(graph, recogniser.raster, directions, length, mask)
+    picture_logits = _picture_logits(graph, recogniser, ends, ink)
+    trace_logits = _trace_logits(graph, recogniser, _traces(graph, ends, directions, mask))
+    _write_outputs(graph, graph("Add", picture_logits, trace_logits), recogniser)
     classes = recogniser.classes
     inputs = [
         helper.make_tensor_value_info("segments", TensorProto.FLOAT, ["batch", "segments", 4]),
@@ -81,7 +80,7 @@ class Graph:
         return name
 
 
-def _there(graph: Graph) -> str:
+def _mask(graph: Graph) -> str:
     """Mark which segments are no padding."""
     length = graph("Gather", graph("Shape", "segments"), 1)
     numbers = graph("Range", 0, length, 1)
@@ -90,18 +89,18 @@ def _there(graph: Graph) -> str:
     )
 
 
-def _normalised(graph: Graph, there: str) -> str:
+def _normalised(graph: Graph, mask: str) -> str:
     """Write `raster.normalised` as nodes of the graph."""
     ends = graph("Reshape", "segments", [0, 0, 2, 2])
-    there = graph("Unsqueeze", there, [2, 3])
-    low = graph("ReduceMin", graph("Where", there, ends, raster.FAR), [1, 2])
-    high = graph("ReduceMax", graph("Where", there, ends, -raster.FAR), [1, 2])
+    mask = graph("Unsqueeze", mask, [2, 3])
+    low = graph("ReduceMin", graph("Where", mask, ends, raster.FAR), [1, 2])
+    high = graph("ReduceMax", graph("Where", mask, ends, -raster.FAR), [1, 2])
     side = graph("Max", graph("ReduceMax", graph("Sub", high, low), [3]), 1e-3)
     middle = graph("Mul", graph("Add", low, high), 0.5)
     return graph("Div", graph("Sub", ends, middle), side)
 
 
-def _by_picture(graph: Graph, recogniser: Recogniser, ends: str, ink: str) -> str:
+def _picture_logits(graph: Graph, recogniser: Recogniser, ends: str, ink: str) -> str:
     """Return what the picture network answers to both ways up."""
     pictures = _pictures(graph, recogniser.raster, ends, ink)
     answers = graph("Concat", pictures, _turned(graph, pictures), axis=0)
@@ -135,30 +134,32 @@ def _spread(graph: Graph, form: raster.Raster, off: str) -> str:
     return graph("Exp", graph("Mul", graph("Mul", off, off), -0.5 / form.spread**2))
 
 
-def _runs(graph: Graph, ends: str) -> tuple[str, str]:
-    """Write `raster.runs` as nodes: (B, N, 4) and (B, N, 1)."""
+def _directions(graph: Graph, ends: str) -> tuple[str, str]:
+    """Write `raster.directions` as nodes: (B, N, 4) and (B, N, 1)."""
     begin, end = (graph("Gather", ends, at, axis=2) for at in (0, 1))
-    way = graph("Sub", end, begin)
-    length = _length(graph, way)
-    unit = graph("Div", way, length)
+    vector = graph("Sub", end, begin)
+    length = _length(graph, vector)
+    unit = graph("Div", vector, length)
     cos, sin = (graph("Gather", unit, [axis], axis=2) for axis in (0, 1))
     cos_2 = graph("Sub", graph("Mul", cos, cos), graph("Mul", sin, sin))
     sin_2 = graph("Mul", graph("Mul", cos, sin), 2.0)
     return graph("Concat", unit, cos_2, sin_2, axis=2), length
 
 
-def _length(graph: Graph, way: str) -> str:
-    """Return the lengths (B, N, 1) of ways (B, N, 2)."""
-    square = graph("ReduceSum", graph("Mul", way, way), [2])
-    return graph("Sqrt", graph("Add", square, raster.LEAST))
+def _length(graph: Graph, vector: str) -> str:
+    """Return the lengths (B, N, 1) of vectors (B, N, 2)."""
+    square = graph("ReduceSum", graph("Mul", vector, vector), [2])
+    return graph("Sqrt", graph("Add", square, raster.EPSILON))
 
 
-def _inks(graph: Graph, form: raster.Raster, runs: str, length: str, there: str) -> str:
-    """Write `raster._inks` as nodes, with the constant factors that follow it."""
+def _ink_by_channel(
+    graph: Graph, form: raster.Raster, directions: str, length: str, mask: str
+) -> str:
+    """Write `raster._ink_by_channel` as nodes, with the constant factors that follow it."""
     flat = graph("Max", graph("Mul", length, raster.FILL * form.size_px), raster.DOT_PX)
     flat = graph("Mul", flat, 1 / form.ink_of_line)
-    ink = graph("Where", graph("Unsqueeze", there, [2]), flat, 0.0)
-    inks = graph("Concat", ink, graph("Mul", runs, ink), axis=2)
+    ink = graph("Where", graph("Unsqueeze", mask, [2]), flat, 0.0)
+    inks = graph("Concat", ink, graph("Mul", directions, ink), axis=2)
     return graph("Transpose", inks, perm=[0, 2, 1])
 
 
@@ -169,33 +170,33 @@ def _turned(graph: Graph, pictures: str) -> str:
     return graph("Mul", flipped, np.array(raster.TURN).reshape(-1, 1, 1))
 
 
-def _by_trace(graph: Graph, recogniser: Recogniser, upright: str) -> str:
+def _trace_logits(graph: Graph, recogniser: Recogniser, upright: str) -> str:
     """Return what the trace network answers to both ways up: `TraceNetwork.forward`."""
     network = recogniser.network.trace
     upside_down = graph("Mul", upright, np.array(trace.TURN).reshape(-1, 1, 1))
     values = graph("Concat", upright, upside_down, axis=0)
-    is_there = graph("Slice", values, [0], [1], [1])  # the feature that is always one
+    is_segment = graph("Slice", values, [0], [1], [1])  # the feature that is always one
     for layer in network.layers:
         values = _layer(graph, layer, values)
         if isinstance(layer, nn.MaxPool2d):
-            is_there = _layer(graph, layer, is_there)
+            is_segment = _layer(graph, layer, is_segment)
         else:
-            values = graph("Mul", values, is_there)
-    number = graph("Max", graph("ReduceSum", is_there, [2, 3], keepdims=0), 1.0)
+            values = graph("Mul", values, is_segment)
+    number = graph("Max", graph("ReduceSum", is_segment, [2, 3], keepdims=0), 1.0)
     mean = graph("Div", graph("ReduceSum", values, [2, 3], keepdims=0), number)
     most = graph("ReduceMax", values, [2, 3], keepdims=0)
     return _layer(graph, network.head, graph("Concat", mean, most, axis=1))
 
 
-def _traces(graph: Graph, ends: str, runs: str, there: str) -> str:
+def _traces(graph: Graph, ends: str, directions: str, mask: str) -> str:
     """Write `trace.traces` as nodes."""
     begin, end = (graph("Gather", ends, at, axis=2) for at in (0, 1))
     first, last = graph("Slice", begin, [0], [1], [1]), graph("Slice", end, [0], [-1], [1])
     jump = graph("Sub", begin, graph("Concat", first, last, axis=1))
     jumps = graph("Mul", graph("Concat", jump, _length(graph, jump), axis=2), 2.0)
-    is_there = graph("Unsqueeze", graph("Cast", there, to=TensorProto.FLOAT), [2])
-    columns = graph("Concat", graph("Add", begin, end), runs, jumps, axis=2)
-    columns = graph("Concat", is_there, graph("Mul", columns, is_there), axis=2)
+    is_segment = graph("Unsqueeze", graph("Cast", mask, to=TensorProto.FLOAT), [2])
+    columns = graph("Concat", graph("Add", begin, end), directions, jumps, axis=2)
+    columns = graph("Concat", is_segment, graph("Mul", columns, is_segment), axis=2)
     return graph("Unsqueeze", graph("Transpose", columns, perm=[0, 2, 1]), [2])
 
 
@@ -236,7 +237,7 @@ def _pooling(layer: nn.MaxPool2d) -> dict[str, Any]:
     return {"kernel_shape": size, "strides": size, "ceil_mode": int(layer.ceil_mode)}
 
 
-def _answers(graph: Graph, both: str, recogniser: Recogniser) -> None:
+def _write_outputs(graph: Graph, both: str, recogniser: Recogniser) -> None:
     """Write `Recogniser.logits` and `forward` as nodes, from the answers to both ways up."""
     classes = recogniser.classes
     count = graph("Shape", "count")

@@ -7,7 +7,7 @@ from volano.training.recipes.drawing import raster, trace
 from volano.training.recipes.drawing.raster import Raster, normalised
 
 Views = tuple[Tensor, Tensor, Tensor]
-"""Pictures (B, CHANNELS, S, S), traces (B, FEATURES, 1, N) and what of a trace is there."""
+"""Pictures (B, CHANNELS, S, S), traces (B, FEATURES, 1, N) and a mask of what is no padding."""
 
 
 class Convolution(nn.Sequential):
@@ -63,13 +63,13 @@ class TraceNetwork(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(8 * width, classes)
 
-    def forward(self, traces: Tensor, there: Tensor) -> Tensor:
+    def forward(self, traces: Tensor, mask: Tensor) -> Tensor:
         for layer in self.layers:
             if isinstance(layer, nn.MaxPool2d):
-                traces, there = layer(traces), layer(there)
+                traces, mask = layer(traces), layer(mask)
             else:
-                traces = layer(traces) * there
-        mean = traces.sum((2, 3)) / there.sum((2, 3)).clamp_min(1)
+                traces = layer(traces) * mask
+        mean = traces.sum((2, 3)) / mask.sum((2, 3)).clamp_min(1)
         logits: Tensor = self.head(self.dropout(torch.cat([mean, traces.amax((2, 3))], dim=1)))
         return logits
 
@@ -83,13 +83,13 @@ class Network(nn.Module):
         self.trace = TraceNetwork(classes, width, dropout)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, pictures: Tensor, traces: Tensor, there: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, traces: Tensor, mask: Tensor) -> Tensor:
         """Return logits (2, B, classes): by the pictures, by the traces."""
         fast = torch.channels_last
         return torch.stack(
             [
                 self.picture(pictures.contiguous(memory_format=fast)),
-                self.trace(traces.contiguous(memory_format=fast), there),
+                self.trace(traces.contiguous(memory_format=fast), mask),
             ]
         )
 
@@ -121,12 +121,12 @@ class Recogniser(nn.Module):
 
     def views(self, segments: Tensor, count: Tensor) -> Views:
         """Return what it sees of `segments` (B, N, 4), px; from `count[b]` on is padding."""
-        there = torch.arange(segments.shape[1], device=count.device) < count[:, None]
-        ends = normalised(segments, there)
-        return self.raster(ends, there), *trace.traces(ends, there)
+        mask = torch.arange(segments.shape[1], device=count.device) < count[:, None]
+        ends = normalised(segments, mask)
+        return self.raster(ends, mask), *trace.traces(ends, mask)
 
 
 def turned(views: Views) -> Views:
     """Return the views of the same drawings upside down."""
-    pictures, traces, there = views
-    return raster.turned(pictures), trace.turned(traces), there
+    pictures, traces, mask = views
+    return raster.turned(pictures), trace.turned(traces), mask

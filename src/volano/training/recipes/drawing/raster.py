@@ -18,7 +18,7 @@ FAR = 1e7
 """Beyond any canvas in px; finite, so that a drawing of no segments is a blank picture."""
 DOT_PX = 0.5
 """Least ink of a segment, as if it were that long."""
-LEAST = 1e-9
+EPSILON = 1e-9
 """Under the root of a length, so that a dot has a direction and a gradient."""
 CHANNELS = 5
 """Ink, and how it runs: cosine and sine of its direction and of twice its direction."""
@@ -38,12 +38,12 @@ class Raster(nn.Module):
         self.register_buffer("centres", torch.arange(size_px) + 0.5, persistent=False)
         self.register_buffer("places", (torch.arange(DOTS) + 0.5) / DOTS, persistent=False)
 
-    def forward(self, ends: Tensor, there: Tensor) -> Tensor:
-        """Draw `ends` (B, N, 2, 2) that are `normalised`; `there` (B, N) is false for padding."""
-        ink = _inks(ends, there, FILL * self.size_px) / self.ink_of_line
+    def forward(self, ends: Tensor, mask: Tensor) -> Tensor:
+        """Draw `ends` (B, N, 2, 2) that are `normalised`; `mask` (B, N) is false for padding."""
+        ink = _ink_by_channel(ends, mask, FILL * self.size_px) / self.ink_of_line
         ends = ends * (FILL * self.size_px) + self.size_px / 2
-        begin, way = ends[:, :, 0], ends[:, :, 1] - ends[:, :, 0]
-        dots = begin[:, :, None] + way[:, :, None] * self.places[:, None]
+        begin, vector = ends[:, :, 0], ends[:, :, 1] - ends[:, :, 0]
+        dots = begin[:, :, None] + vector[:, :, None] * self.places[:, None]
         columns = self._spread(dots[..., 0].flatten(1)[:, :, None] - self.centres)
         rows = self._spread(dots[..., 1].flatten(1)[:, None] - self.centres[:, None])
         weights = ink.repeat_interleave(DOTS, dim=2)
@@ -55,10 +55,10 @@ class Raster(nn.Module):
         return torch.exp(off.square() * (-0.5 / self.spread**2))
 
 
-def normalised(segments: Tensor, there: Tensor) -> Tensor:
+def normalised(segments: Tensor, mask: Tensor) -> Tensor:
     """Return ends (B, N, 2, 2) of segments (B, N, 4), the box centred, its larger side 1."""
     ends = segments.unflatten(2, (2, 2))
-    absent = ~there[:, :, None, None]
+    absent = ~mask[:, :, None, None]
     low = ends.masked_fill(absent, FAR).amin((1, 2), keepdim=True)
     high = ends.masked_fill(absent, -FAR).amax((1, 2), keepdim=True)
     side = (high - low).amax(3, keepdim=True).clamp_min(1e-3)
@@ -70,16 +70,16 @@ def turned(pictures: Tensor) -> Tensor:
     return pictures.flip(2, 3) * pictures.new_tensor(TURN)[:, None, None]
 
 
-def runs(ends: Tensor) -> tuple[Tensor, Tensor]:
+def directions(ends: Tensor) -> tuple[Tensor, Tensor]:
     """Return cosine and sine of direction and of twice it (B, 4, N), and lengths (B, N)."""
-    way = ends[:, :, 1] - ends[:, :, 0]
-    length = way.square().sum(2).add(LEAST).sqrt()
-    cos, sin = (way / length[..., None]).unbind(2)
+    vector = ends[:, :, 1] - ends[:, :, 0]
+    length = vector.square().sum(2).add(EPSILON).sqrt()
+    cos, sin = (vector / length[..., None]).unbind(2)
     return torch.stack([cos, sin, cos * cos - sin * sin, 2 * cos * sin], dim=1), length
 
 
-def _inks(ends: Tensor, there: Tensor, scale: float) -> Tensor:
+def _ink_by_channel(ends: Tensor, mask: Tensor, scale: float) -> Tensor:
     """Return ink (B, CHANNELS, N): in proportion to length, a dot as much as a short line."""
-    ways, length = runs(ends)
-    ink = torch.where(there, (length * scale).clamp_min(DOT_PX), 0.0)[:, None]
-    return torch.cat([ink, ways * ink], dim=1)
+    runs, length = directions(ends)
+    ink = torch.where(mask, (length * scale).clamp_min(DOT_PX), 0.0)[:, None]
+    return torch.cat([ink, runs * ink], dim=1)

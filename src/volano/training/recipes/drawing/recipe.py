@@ -23,7 +23,7 @@ from volano.evaluation import calibrate, classify, coverage
 from volano.harness.model import Model, Param, Run
 from volano.harness.phases import peak_rss
 from volano.schemas.registry import Artefact
-from volano.training.recipes.drawing.augment import Hand, augment
+from volano.training.recipes.drawing.augment import Variation, augment
 from volano.training.recipes.drawing.staged import READ, Drawings, Rows, label_counts, size
 
 if TYPE_CHECKING:
@@ -134,33 +134,35 @@ class Drawing(Model):
         learn, valid = known[: known.sizes[0]], known[known.sizes[0] :]
         batches = _batches(rng, len(learn), self.batch)
         schedule = Schedule(self, run, steps=self.epochs * max(1, len(learn) // self.batch))
-        watch = Watch(valid, self.patience)
+        validation = Validation(valid, self.patience)
         for step in itertools.count():
             share = schedule.share(step)
-            if share >= 1 or watch.enough:
+            if share >= 1 or validation.has_stalled:
                 break
             loss = self._loss(rng, learner, known, next(batches))
             loss.backward()
             optimiser.step(self.learning_rate * warmed_cosine(share))
-            _follow(average.network, learner.network, min(self.averaging, (1 + step) / (10 + step)))
+            _update_average(
+                average.network, learner.network, min(self.averaging, (1 + step) / (10 + step))
+            )
             if not schedule.time_to_look(share):
                 continue
             run.progress(share, 1, "training")
-            run.log(step, loss=loss.item(), peak_mb=peak_rss() / 1e6, **watch.look(average))
-            if share >= self.settled and not watch.over:
-                watch.settle(average)
+            run.log(step, loss=loss.item(), peak_mb=peak_rss() / 1e6, **validation.measure(average))
+            if share >= self.settled and not validation.is_settled:
+                validation.settle(average)
                 batches = _batches(rng, len(known), self.batch)
-        return watch.chosen(average)
+        return validation.best(average)
 
     def _loss(
         self, rng: np.random.Generator, learner: Recogniser, known: Drawings, rows: Rows
     ) -> torch.Tensor:
-        """Return the loss of one batch, redrawn by other hands, its second half upside down."""
+        """Return the loss of one batch of varied drawings, its second half upside down."""
         import torch
         from torch.nn import functional
 
-        hand = Hand().times(self.strength)
-        segments, count = augment(rng, known.segments[rows], known.count[rows], hand)
+        variation = Variation().times(self.strength)
+        segments, count = augment(rng, known.segments[rows], known.count[rows], variation)
         half = len(rows) // 2
         segments[half:] *= -1
         truth = torch.from_numpy(known.truth[rows])
@@ -217,30 +219,30 @@ class Schedule:
         return True
 
 
-class Watch:
+class Validation:
     """What the validation drawings decide: when to stop, which weights, how sure to be."""
 
     def __init__(self, valid: Drawings, patience: int) -> None:
         self.valid, self.patience = valid, patience
-        self.over = False
-        self._lowest, self._without = math.inf, 0
+        self.is_settled = False
+        self._lowest, self._looks_without_gain = math.inf, 0
         self._best: Recogniser | None = None
 
     @property
-    def enough(self) -> bool:
+    def has_stalled(self) -> bool:
         """True once better networks have stopped coming."""
-        return self._without >= self.patience
+        return self._looks_without_gain >= self.patience
 
-    def look(self, network: Recogniser) -> dict[str, float]:
+    def measure(self, network: Recogniser) -> dict[str, float]:
         """Measure loss and accuracy on the validation drawings; nothing once it is over."""
-        if self.over:
+        if self.is_settled:
             return {}
         logits, truth = _logits(network, self.valid), self.valid.truth
         shares = calibrate.softmax(logits)[np.arange(len(truth)), truth]
         loss = float(-np.log(np.maximum(shares, 1e-12)).mean())
-        self._without += 1
+        self._looks_without_gain += 1
         if loss < self._lowest:
-            self._lowest, self._without, self._best = loss, 0, copy.deepcopy(network)
+            self._lowest, self._looks_without_gain, self._best = loss, 0, copy.deepcopy(network)
         accuracy = float((logits.argmax(axis=1) == truth).mean())
         return {"valid_loss": loss, "valid_accuracy": accuracy}
 
@@ -249,11 +251,11 @@ class Watch:
         logits = _logits(network, self.valid)
         fitted = calibrate.fit_temperature(logits, self.valid.truth)
         network.temperature.fill_(max(fitted, COLDEST))
-        self.over, self._without = True, 0
+        self.is_settled, self._looks_without_gain = True, 0
 
-    def chosen(self, network: Recogniser) -> Recogniser:
+    def best(self, network: Recogniser) -> Recogniser:
         """Return the network to keep: the last one where all was learned, else the best seen."""
-        if self.over:
+        if self.is_settled:
             return network
         best = self._best or network
         self.settle(best)
@@ -275,7 +277,7 @@ def _batches(rng: np.random.Generator, total: int, size: int) -> Iterator[Rows]:
         waiting = waiting[size:]
 
 
-def _follow(average: torch.nn.Module, learner: torch.nn.Module, memory: float) -> None:
+def _update_average(average: torch.nn.Module, learner: torch.nn.Module, memory: float) -> None:
     """Move the averaged weights, and the statistics of the norms, towards the learner's."""
     import torch
 

@@ -3,26 +3,26 @@
 import torch
 from torch import Tensor
 
-from volano.training.recipes.drawing.raster import LEAST, runs
+from volano.training.recipes.drawing.raster import EPSILON, directions
 
 FEATURES = 10
 TURN = (1.0, -1.0, -1.0, -1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0)
 """What a half turn does to each feature."""
 
 
-def traces(ends: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-    """Return traces (B, FEATURES, 1, N) of normalised ends (B, N, 2, 2), and 1 where one is there.
+def traces(ends: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return traces (B, FEATURES, 1, N) of normalised ends (B, N, 2, 2), and 1 where a segment is.
 
     The features of a segment: one, its middle, the cosine and sine of its direction and of twice
     its direction, and the way and the distance from where the segment before it ended.
     """
     begin, end = ends.unbind(2)
     jump = torch.cat([torch.zeros_like(begin[:, :1]), begin[:, 1:] - end[:, :-1]], dim=1)
-    distance = jump.square().sum(2, keepdim=True).add(LEAST).sqrt()
-    columns = torch.cat([begin + end, runs(ends)[0].mT, 2 * jump, 2 * distance], dim=2)
-    is_there = there[:, None].to(ends.dtype)
-    features = torch.cat([is_there, columns.mT * is_there], dim=1)
-    return features[:, :, None], is_there[:, :, None]
+    distance = jump.square().sum(2, keepdim=True).add(EPSILON).sqrt()
+    columns = torch.cat([begin + end, directions(ends)[0].mT, 2 * jump, 2 * distance], dim=2)
+    is_segment = mask[:, None].to(ends.dtype)
+    features = torch.cat([is_segment, columns.mT * is_segment], dim=1)
+    return features[:, :, None], is_segment[:, :, None]
 
 
 def turned(traces: Tensor) -> Tensor:
