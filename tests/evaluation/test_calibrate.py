@@ -155,7 +155,7 @@ def test_a_truth_that_is_no_class_is_refused(truth):
         calibrate.ece(np.array([[0.5, 0.5]]), np.array(truth))
 
 
-def test_nothing_is_refused():
+def test_no_records_at_all_are_refused():
     with pytest.raises(NothingToEvaluate):
         calibrate.ece(np.zeros((0, 3)), np.zeros(0, np.int64))
 

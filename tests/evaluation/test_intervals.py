@@ -40,7 +40,7 @@ def test_wilson_is_the_same_from_both_sides(n, successes):
     assert found.low == pytest.approx(1 - mirrored.high, abs=1e-12)
 
 
-def test_wilson_of_nothing_is_refused():
+def test_the_interval_of_no_records_is_refused():
     with pytest.raises(NothingToEvaluate):
         wilson(0, 0)
 

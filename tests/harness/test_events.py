@@ -11,8 +11,8 @@ from volano.harness.events import (
     LINE_LIMIT,
     Lines,
     Outbox,
-    Pace,
     PipeEvents,
+    TokenBucket,
     decode,
     encode,
 )
@@ -112,8 +112,8 @@ def test_lines_do_not_depend_on_how_the_stream_is_cut(chunks: list[bytes], limit
     pieces = Lines(limit)
     stream = b"".join(chunks) + b"\n"
     expected = [line[:limit] for line in stream.split(b"\n") if line]
-    assert expected == list(whole.feed(stream))
-    assert expected == [line for chunk in [*chunks, b"\n"] for line in pieces.feed(chunk)]
+    assert list(whole.feed(stream)) == expected
+    assert [line for chunk in [*chunks, b"\n"] for line in pieces.feed(chunk)] == expected
 
 
 def test_a_line_without_end_takes_no_memory():
@@ -126,27 +126,27 @@ def test_a_line_without_end_takes_no_memory():
 
 def test_a_calm_pace_allows_everything_and_a_hot_one_its_rate():
     clock = HandClock()
-    pace = Pace(20.0, clock)
+    bucket = TokenBucket(20.0, clock)
     calm = 0
     for _ in range(100):
         clock.now += 0.1
-        calm += pace.allows()
+        calm += bucket.allows()
     assert calm == 100
     hot = 0
     for _ in range(10_000):
         clock.now += 0.001
-        hot += pace.allows()
+        hot += bucket.allows()
     assert 200 <= hot <= 221
 
 
 def test_a_pace_lets_as_many_through_at_once_as_in_a_second():
     clock = HandClock()
-    pace = Pace(20.0, clock)
-    assert sum(pace.allows() for _ in range(100)) == 20
+    bucket = TokenBucket(20.0, clock)
+    assert sum(bucket.allows() for _ in range(100)) == 20
     clock.now += 0.25
-    assert sum(pace.allows() for _ in range(100)) == 5
+    assert sum(bucket.allows() for _ in range(100)) == 5
     clock.now += 3600
-    assert sum(pace.allows() for _ in range(100)) == 20
+    assert sum(bucket.allows() for _ in range(100)) == 20
 
 
 def test_points_that_wait_go_out_once_there_are_as_many_as_a_batch_holds():

@@ -62,7 +62,8 @@ def test_the_frame_is_the_innermost_line_of_the_users_own_code(tmp_path: Path):
 
 def test_a_syntax_error_points_into_the_file(tmp_path: Path):
     failure = failure_of(tmp_path, "x = 1\ndef train(:\n    pass\n")
-    assert (failure.class_, failure.frame) == ("user.code", "model.py:2 <module>")
+    assert failure.class_ == "user.code"
+    assert failure.frame == "model.py:2 <module>"
 
 
 def test_equal_failures_share_a_signature_whatever_their_values_and_line_numbers(tmp_path: Path):
@@ -93,7 +94,8 @@ def test_a_long_message_is_cut_and_a_hostile_one_survived(tmp_path: Path):
 
 def test_an_error_without_own_frames_has_a_signature_but_no_frame(tmp_path: Path):
     failure = explain(ValueError("x"), tmp_path)
-    assert (failure.frame, len(failure.signature)) == ("", 16)
+    assert failure.frame == ""
+    assert len(failure.signature) == 16
 
 
 def test_installed_libraries_inside_the_project_are_not_own_code(tmp_path: Path):
@@ -120,5 +122,5 @@ def test_installed_libraries_inside_the_project_are_not_own_code(tmp_path: Path)
 )
 def test_every_message_can_be_sent(error: BaseException, told: str):
     failure = explain(error, Path("/nowhere"))
-    assert told == failure.message
+    assert failure.message == told
     assert msgspec.json.decode(msgspec.json.encode(failure), type=Failure) == failure

@@ -24,7 +24,10 @@ class Deeper(Fit):
 
 def test_defaults_hold_where_nothing_is_said():
     model = Fit()
-    assert (model.rate, model.depth, model.kind, model.warm) == (0.1, 3, "plain", False)
+    assert model.rate == 0.1
+    assert model.depth == 3
+    assert model.kind == "plain"
+    assert model.warm is False
 
 
 def test_texts_from_flags_become_the_types_of_the_defaults():

@@ -69,7 +69,8 @@ def test_the_phases_come_in_order_and_the_end_tells_all(write_model):
 )
 def test_every_way_to_fail_has_its_class(write_model, train, evaluate, class_, message, frame):
     failure = failure_of(write_model(train, evaluate or "return {}"))
-    assert (class_, frame) == (failure.class_, failure.frame)
+    assert failure.class_ == class_
+    assert failure.frame == frame
     assert message in failure.message
     assert failure.signature
 
@@ -92,7 +93,8 @@ def test_data_that_does_not_fit_is_the_datas_fault(write_model):
 
 def test_a_refused_parameter_is_a_broken_contract(write_model):
     failure = failure_of(write_model(WRITE), {"rate": 2})
-    assert (failure.class_, failure.frame) == ("user.contract", "")
+    assert failure.class_ == "user.contract"
+    assert failure.frame == ""
     assert failure.message == "The parameter 'rate' cannot be 2.0: above 1."
 
 
@@ -178,7 +180,7 @@ def test_equal_seeds_give_equal_random_numbers_in_each_phase(write_model):
     random.seed(5)
     numpy.random.seed(5)
     expected = {"a": random.random(), "b": numpy.random.random()}
-    assert [expected] * 2 == [end.figures for end in ends if isinstance(end, Finished)]
+    assert [end.figures for end in ends if isinstance(end, Finished)] == [expected] * 2
 
 
 def test_seeding_imports_nothing():

@@ -53,7 +53,9 @@ def test_points_carry_step_time_and_values():
     (event,) = watched.events
     assert isinstance(event, Points)
     (point,) = event.points
-    assert (point.step, point.at_s, point.values) == (3, 1.5, {"loss": 0.25, "accuracy": 1.0})
+    assert point.step == 3
+    assert point.at_s == 1.5
+    assert point.values == {"loss": 0.25, "accuracy": 1.0}
 
 
 def test_array_scalars_are_numbers():
@@ -111,7 +113,7 @@ def test_progress_that_is_not_finite_is_not_known(
     watched.run.progress(done, total, "a\ud800b" + "x" * 900)
     (event,) = watched.events
     progress = decode(encode(event)).progress
-    assert told == (progress.done, progress.total)
+    assert (progress.done, progress.total) == told
     assert progress.note == "a?b" + "x" * 497
 
 

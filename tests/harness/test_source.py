@@ -148,7 +148,7 @@ def test_an_edited_file_is_loaded_anew_also_within_a_second_and_of_equal_size(tm
     file = tmp_path / "edited.py"
     for text in ("a", "b", "c"):
         file.write_text(MODEL + f"class Edited(Model):\n    word = '{text}'\n")
-        assert text == vars(load(locate(str(file))))["word"]
+        assert vars(load(locate(str(file))))["word"] == text
 
 
 def test_a_file_that_is_no_python_is_refused(tmp_path: Path):
@@ -177,7 +177,7 @@ def test_a_missing_source_is_named(source: str):
 def test_an_unknown_recipe_is_named_with_those_that_exist(source: str):
     with pytest.raises(UnknownRecipe) as caught:
         locate(source)
-    assert source == caught.value.facts["recipe"]
+    assert caught.value.facts["recipe"] == source
     assert caught.value.facts["known"] == ", ".join(recipes()) or "none"
 
 

@@ -13,6 +13,8 @@ import structlog
 
 from tests.stages import claim, collect, imports, until, work_until, working
 from volano.core import telemetry
+from volano.core.compute import LocalCompute, ProcessSpec
+from volano.core.compute.handle import LocalHandle
 from volano.core.context import Context
 from volano.core.jobs import Worker
 from volano.core.jobs.lease import give_back
@@ -111,7 +113,9 @@ async def test_the_drawing_recipe_becomes_a_version(
     params = {"seconds": 0.5, "width": 4, "epochs": 1}
     new = NewRun(snapshot=snapshot.name, model="shapes", params=params, seconds=100)
     run = await _carried_out(server, boss, await service.request(server, boss, new))
-    assert (run.state, run.failure, run.params["width"]) == ("finished", None, 4)
+    assert run.state == "finished"
+    assert run.failure is None
+    assert run.params["width"] == 4
     version = await registry.version(server, boss, run.version or "")
     assert version.model == "shapes"
     assert version.number == 1
@@ -129,7 +133,8 @@ async def test_what_a_run_logs_prints_and_measures_is_kept(
 ) -> None:
     body = 'print("hello")\nfor step in range(3): run.log(step, loss=1 / (1 + step))'
     run = await _carried_out(server, boss, await start(body, GOOD))
-    assert (run.state, run.metrics) == ("finished", {"loss": 1 / 3, "accuracy": 0.5})
+    assert run.state == "finished"
+    assert run.metrics == {"loss": 1 / 3, "accuracy": 0.5}
     assert b"hello" in await registry.run_log(server, boss, run.id)
     (loss,) = await registry.run_series(server, boss, run.id)
     assert loss.values == [1.0, 0.5, 1 / 3]
@@ -286,7 +291,9 @@ async def test_a_failure_says_whose_turn_it_is(
 ) -> None:
     run = await _carried_out(server, boss, await start(body))
     assert run.failure is not None
-    assert ("failed", class_, None) == (run.state, run.failure.class_, run.version)
+    assert run.state == "failed"
+    assert run.failure.class_ == class_
+    assert run.version is None
     assert words in run.failure.message
 
 
@@ -306,10 +313,56 @@ async def test_names_that_user_code_makes_up_are_not_followed(
     assert [one.name for one in version.files] == ["model.onnx", "version.json"]
 
 
+class Recording(LocalCompute):
+    """Runs on this machine, and remembers what it was told to start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[ProcessSpec] = []
+
+    async def start(self, spec: ProcessSpec) -> LocalHandle:
+        self.started.append(spec)
+        return await super().start(spec)
+
+
+async def test_the_process_of_a_run_is_given_its_limits_in_their_units(
+    server: Context, boss: Who, start: Start
+) -> None:
+    settings = replace(
+        server.settings,
+        jobs_beat_s=8.0,
+        run_max_memory=3 << 30,
+        run_max_artefact=5 << 20,
+        run_threads=3,
+    )
+    async with Recording() as compute:
+        run = await start(GOOD, seconds=77.0, seed=9)
+        given = replace(server, settings=settings, compute=compute)
+        await _carried_out(given, boss, run)
+        (spec,) = compute.started
+    assert spec.order.seconds == 77.0
+    assert spec.order.seed == 9
+    assert spec.order.limits.memory == 3 << 30
+    assert spec.order.limits.file == 5 << 20
+    assert spec.order.limits.threads == 3
+    # Between two heartbeats, so that the worker still has its lease when the run is gone.
+    assert spec.grace_s == 4.0
+
+
+async def test_a_run_may_take_as_long_as_the_settings_allow_and_no_longer(
+    server: Context, boss: Who, snapshot: Snapshot
+) -> None:
+    short = replace(server, settings=replace(server.settings, run_max_seconds=50.0))
+    for asked, allowed in ((49.0, 49.0), (50.0, 50.0), (51.0, 50.0)):
+        new = NewRun(snapshot=snapshot.id, seconds=asked)
+        assert (await service.request(short, boss, new)).seconds == allowed
+
+
 async def test_a_run_that_takes_too_long_is_ended(server: Context, boss: Who, start: Start) -> None:
     run = await _carried_out(server, boss, await start(FOR_EVER, seconds=0.5))
     assert run.failure is not None
-    assert (run.state, run.failure.class_) == ("failed", "user.timeout")
+    assert run.state == "failed"
+    assert run.failure.class_ == "user.timeout"
 
 
 async def test_a_run_that_takes_too_much_memory_is_ended(
@@ -328,7 +381,8 @@ async def test_a_snapshot_that_is_too_large_is_the_askers_turn(
     small = replace(server, settings=replace(server.settings, run_max_data=100))
     run = await _carried_out(small, boss, await start(GOOD))
     assert run.failure is not None
-    assert (run.state, run.failure.class_) == ("failed", "user.data")
+    assert run.state == "failed"
+    assert run.failure.class_ == "user.data"
     assert "VOLANO_RUN_MAX_DATA" not in run.failure.message
 
 
@@ -352,7 +406,8 @@ async def test_a_running_run_is_cancelled_at_its_next_report(
         await until(is_going)
         await service.cancel(server, boss, run.id)
         ended = await until(lambda: _ended(server, boss, run.id))
-    assert (ended.state, ended.version) == ("cancelled", None)
+    assert ended.state == "cancelled"
+    assert ended.version is None
     assert not (server.settings.home_path / "runs" / run.id / "1").exists()
 
 
@@ -410,10 +465,11 @@ async def test_a_worker_that_lost_its_lease_registers_nothing(
     in_time = await claim(server, job_id, "wrk_in_time")
     with pytest.raises(LeaseLost):
         await service.carry_out(server, late)
-    assert None is (await registry.run(server, boss, run.id)).version
+    assert (await registry.run(server, boss, run.id)).version is None
     await service.carry_out(server, in_time)
     ended = await registry.run(server, boss, run.id)
-    assert (ended.state, ended.attempt) == ("finished", 2)
+    assert ended.state == "finished"
+    assert ended.attempt == 2
     page = await registry.versions(server, boss, model=None, after="", limit=9)
     assert [ended.version] == [version.id for version in page.items]
 
@@ -426,7 +482,7 @@ async def test_a_message_about_a_run_that_is_over_does_nothing(
         _, job_id = await registry.job_of(tx, run.id)
         await registry.end_run(tx, run.id)
     await service.carry_out(server, await claim(server, job_id))
-    assert None is (await registry.run(server, boss, run.id)).version
+    assert (await registry.run(server, boss, run.id)).version is None
 
 
 async def test_a_worker_that_stops_gives_its_run_to_the_next_one(
@@ -443,7 +499,8 @@ async def test_a_worker_that_stops_gives_its_run_to_the_next_one(
     stopping.stop()
     await task
     ended = await _carried_out(server, boss, run)
-    assert (ended.state, ended.attempt) == ("finished", 2)
+    assert ended.state == "finished"
+    assert ended.attempt == 2
 
 
 async def test_what_cannot_be_carried_out_is_not_queued(

@@ -103,12 +103,17 @@ def _finite(value: Any) -> float:
 
 
 _CONVERTERS: dict[type, Callable[[Any], Any]] = {
-    bool: _truth, int: _whole, float: _finite, str: str,
-}  # fmt: skip
+    bool: _truth,
+    int: _whole,
+    float: _finite,
+    str: str,
+}
 _NOT_A = {
-    bool: "it is neither true nor false", int: "it is not a whole number",
-    float: "it is not a number", str: "it is not a text",
-}  # fmt: skip
+    bool: "it is neither true nor false",
+    int: "it is not a whole number",
+    float: "it is not a number",
+    str: "it is not a text",
+}
 
 
 class Run(Protocol):
