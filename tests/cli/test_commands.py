@@ -145,7 +145,7 @@ def test_training_takes_the_recipes_own_parameters_and_follows_the_run(ask, scri
     assert sent["params"] == {"learning_rate": 0.001, "depth": 3, "name": "x", "augment": True}
     assert (sent["snapshot"], sent["model"], sent["seconds"]) == ("snap_1", "mine", 60.0)
     assert done.code == 0
-    assert "finished  100%  loss 0.5000  accuracy 0.8000" in done.err
+    assert "finished  100%  3 min 20 s  loss 0.5000  accuracy 0.8000" in done.err
     assert "next: volano versions activate ver_1" in done.err
     assert "0.9412" in done.out
 

@@ -146,6 +146,7 @@ def test_the_wheel_turns_on_what_could_be_read(ask, taking, tmp_path: Path):
     assert "1 other file left out: Thumbs.db" in done.err
     assert "1 drawing left out:" in done.err
     assert "answers on endpoint" in done.err
+    assert "volano versions activate" not in done.err, "it has just been activated"
 
 
 def test_the_wheel_does_not_turn_on_nothing(ask, taking, tmp_path: Path):

@@ -99,7 +99,11 @@ def test_the_version_is_the_packages(volano):
         (["data", "ls", "--nope"], "Unknown option: --nope.", "volano data ls --help"),
         (["data", "ls", "--limt=3"], "Did you mean --limit?", "volano data ls --help"),
         (["data", "ls", "--limit", "x"], "'x': it is not a whole number", "volano data ls --help"),
-        (["data", "ls", "--limit", "-1"], 'value "-1" for --limit. It is', "volano data ls --help"),
+        (
+            ["data", "ls", "--limit", "-1"],
+            'value "-1" for --limit. It must',
+            "volano data ls --help",
+        ),
         (
             ["data", "ls", "--received-before", "noon"],
             "--received-before cannot be 'noon': it is not a time, such as 2026-01-31",
@@ -157,7 +161,7 @@ def test_every_listing_refuses_a_negative_limit(volano):
     for words in listings:
         done = volano(*words, "--limit", "-1")
         assert (done.code, done.out) == (2, "")
-        assert 'Invalid value "-1" for --limit. It is 0 or more.' in done.err
+        assert 'Invalid value "-1" for --limit. It must be 0 or more.' in done.err
 
 
 def test_a_tilde_behind_an_equals_sign_is_the_users_folder(volano, folder):

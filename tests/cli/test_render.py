@@ -24,9 +24,15 @@ def test_a_table_without_rows_is_its_header():
     assert render.table([], COLUMNS, Look()) == "NAME  COUNT  TEXT"
 
 
-@given(st.lists(st.tuples(st.text(max_size=30), st.integers(), st.text(max_size=200)), min_size=1))
-def test_a_line_of_a_table_is_never_broken(rows):
+ROWS = st.tuples(
+    st.text(min_size=1, max_size=4), st.integers(-(10**9), 10**9), st.text(min_size=1, max_size=200)
+)
+
+
+@given(st.lists(ROWS, min_size=1))
+def test_a_line_of_a_table_is_never_broken_nor_too_long(rows):
     text = render.table(rows, COLUMNS, Look(width=60))
+    assert all(render.width(line) <= 60 for line in text.split("\n"))
 
     assert len(text.split("\n")) == 1 + len(rows)
     assert all(c.isprintable() for c in text.replace("\n", ""))
@@ -46,6 +52,28 @@ def test_long_texts_are_cut_but_not_what_is_copied():
     assert line.startswith(row[0])
     assert line.endswith("…")
     assert render.width(line) <= 60
+
+
+def test_a_column_without_anything_is_left_out_on_a_terminal():
+    rows = [("a", 0, None), ("b", 0, "")]
+
+    assert render.table(rows, COLUMNS, Look(width=60)) == "NAME  COUNT\na         0\nb         0"
+    assert "TEXT" in render.table(rows, COLUMNS, Look())
+
+
+def test_rows_that_fit_no_line_are_cards():
+    text = render.table([("run_" + "0" * 32, 1, "text"), ("b", 2, None)], COLUMNS, Look(width=40))
+
+    assert text == f"NAME   run_{'0' * 32}\nCOUNT  1\nTEXT   text\n\nNAME   b\nCOUNT  2"
+
+
+def test_a_long_value_of_a_card_goes_on_below_itself():
+    facts = {"id": "x" * 30, "params": {"size": 32, "width": 16, "rate": 0.5}}
+
+    assert render.card(facts, Look(width=25)) == (
+        f"id      {'x' * 30}\nparams  size=32,\n        width=16,\n        rate=0.5"
+    )
+    assert render.card(facts, Look()).count("\n") == 1
 
 
 def test_a_card_leaves_out_what_is_not_known():
@@ -100,7 +128,14 @@ def test_a_moment_is_told_as_seen_from_now(seconds, expected):
 def test_a_tree_draws_its_branches():
     tree = Node("root", [Node("a", [Node("b")]), Node("c")])
 
-    assert render.tree(tree, Ink()) == "root\n├─ a\n│  └─ b\n└─ c"
+    assert render.tree(tree, Look()) == "root\n├─ a\n│  └─ b\n└─ c"
+
+
+def test_a_tree_shows_a_detail_where_there_is_room():
+    red = Ink(on=True)("red", "root")
+    tree = Node(red, [Node("abc", detail="def"), Node("abcd", detail="def")], detail="it")
+
+    assert render.tree(tree, Look(width=11)) == f"{red}  it\n├─ abc  def\n└─ abcd"
 
 
 def test_colour_is_added_only_where_it_is_wanted():

@@ -19,7 +19,7 @@ def test_a_frame_says_all_in_its_first_line_and_draws_the_curves_below():
     moment = Moment("running", Progress(done=3, total=12, note="epoch 3"), 75.0)
     head, bar, *curves = frame(moment, CURVES, Ink())
 
-    assert head == "running  25%  epoch 3  loss 0.5000  accuracy 0.9000  peak_mb 500  1 min 15 s"
+    assert head == "running  25%  epoch 3  1 min 15 s  loss 0.5000  accuracy 0.9000  peak_mb 500"
     assert bar.strip() == "██████████"
     assert curves == ["loss      █▃▁", "accuracy  ▁▅█", "peak_mb   ▁"]
 

@@ -49,7 +49,8 @@ def test_a_model_is_trained_here_without_a_server(volano, model, folder):
     assert (folder / "result" / "mean.txt").read_text() == "0.25"
     assert "accuracy" in done.out
     assert "result: mean.txt" in done.out
-    assert "100%  counting  loss 0.3333" in done.err
+    assert "evaluate  100%  counting  " in done.err
+    assert " s  loss 0.3333\n" in done.err
 
 
 def test_a_model_imports_from_its_own_folder_and_not_from_the_working_one(program, model, folder):

@@ -102,8 +102,8 @@ def create_key(
     *,
     terminal: Here,
     role: Annotated[RoleName | None, note("A lower role than the member's own.")] = None,
-    member: Annotated[str | None, note("Whose; else your own.", metavar="ID")] = None,
-    days: Annotated[int, note("How long it is valid.")] = 365,
+    member: Annotated[str | None, note("The member it is for; else you.", metavar="ID")] = None,
+    days: Annotated[int, note("Days that it is valid.")] = 365,
 ) -> None:
     """Make an API key; it is printed once and kept nowhere.
 
@@ -154,7 +154,7 @@ def add_member(
     /,
     *,
     terminal: Here,
-    role: Annotated[RoleName, note("What it may do.")],
+    role: Annotated[RoleName, note("What the member may do.")],
 ) -> None:
     """Add a member to the workspace.
 
@@ -167,7 +167,7 @@ def add_member(
 @members.command(name="role")
 def change_role(
     member: Annotated[str, note("Id or name of a member.", metavar="MEMBER")],
-    role: Annotated[RoleName, note("What it may do from now on.")],
+    role: Annotated[RoleName, note("What the member may do from now on.")],
     /,
     *,
     terminal: Here,
@@ -187,7 +187,7 @@ def change_role(
 
 @invites.command(name="create")
 def create_invite(
-    *, terminal: Here, days: Annotated[int, note("How long it is valid.")] = 30
+    *, terminal: Here, days: Annotated[int, note("Days that it is valid.")] = 30
 ) -> None:
     """Make a code with which anyone may draw here; it is printed once.
 

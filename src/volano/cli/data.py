@@ -39,14 +39,15 @@ class Filter:
         default_factory=list
     )
     contributor: Annotated[
-        list[str], note("Only of these people; `*` and `?` match.", metavar="PATTERN")
+        list[str],
+        note("Only of these people; `*` and `?` are wildcards.", metavar="PATTERN"),
     ] = field(default_factory=list)
     without_flag: Annotated[
         list[str], note("Leave out what has this flag; may be repeated.", metavar="FLAG")
     ] = field(default_factory=list)
-    min_quality: Annotated[float | None, note("Only from this quality on, 0 to 1.")] = None
+    min_quality: Annotated[float | None, note("Only of this quality or better, 0 to 1.")] = None
     received_before: Annotated[
-        datetime | None, note("Only what came before; UTC where no offset is given.")
+        datetime | None, note("Only what came before; UTC unless an offset is given.")
     ] = None
 
     @property

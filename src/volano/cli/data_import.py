@@ -25,7 +25,7 @@ def import_(
     *,
     terminal: Here,
     format: Annotated[Literal["omniglot"], note("What the file is.")],
-    origin: Annotated[str, note("What to call where they came from; else the format.")] = "",
+    origin: Annotated[str, note("A name for where they come from; else the format.")] = "",
 ) -> int:
     """Import drawings from a file.
 

@@ -11,7 +11,7 @@ from volano.cli.terminal import Here, Limit, note
 if TYPE_CHECKING:
     from volano.schemas.serving import Endpoint, Rollout
 
-app = App(name="endpoints", help="What answers, and what did before.")
+app = App(name="endpoints", help="Where versions answer: list, look at.")
 
 COLUMNS: "Columns[Endpoint]" = {
     "NAME": lambda endpoint: endpoint.name,

@@ -92,7 +92,8 @@ def view(explanation: "Explanation", look: Look) -> str:
         for title, links, found in walks
         if found
     ]
-    text = render.tree(Node(_line(explanation.about, "", look), branches), look.ink)
+    about = explanation.about
+    text = render.tree(Node(_line(about, "", look), branches, _detail(about, look)), look)
     more = [render.plural(n, f"more {kind}") for kind, n in explanation.omitted.items()]
     more += [f"{render.plural(n, kind)} not searched" for kind, n in explanation.unsearched.items()]
     return text + (f"\n{look.ink('dim', '… and ' + ', '.join(more))}" if more else "")
@@ -113,21 +114,25 @@ def _below(
         known = other in seen
         seen.add(other)
         below = [] if known else _below(other, links, facts, look, seen)
-        nodes.append(Node(_line(fact, relation, look) + (" (above)" if known else ""), below))
+        line = _line(fact, relation, look) + (" (above)" if known else "")
+        nodes.append(Node(line, below, _detail(fact, look)))
     return nodes
 
 
 def _line(fact: "Fact", relation: str, look: Look) -> str:
     title = f"{fact.kind} {fact.id}" if fact.title == fact.id else fact.title
     id = "" if fact.title == fact.id else fact.id
-    told = [f"{name.split('.')[-1]} {_said(value, look)}" for name, value in _told(fact)]
     parts = [
         render.visible(relation),
         look.ink("bold", render.visible(title)),
         look.ink("cyan", render.visible(id)),
-        look.ink("dim", ", ".join(told)),
     ]
     return "  ".join(part for part in parts if part)
+
+
+def _detail(fact: "Fact", look: Look) -> str:
+    told = [f"{name.split('.')[-1]} {_said(value, look)}" for name, value in _told(fact)]
+    return look.ink("dim", ", ".join(told))
 
 
 def _told(fact: "Fact") -> list[tuple[str, object]]:

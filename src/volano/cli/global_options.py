@@ -7,18 +7,22 @@ from typing import Final, get_args
 from volano.cli.misuse import Misuse
 from volano.cli.terminal import Format
 
+REMOTE: Final = [
+    ("    --url URL", "The server; else VOLANO_URL, else the last login's."),
+    ("    --key KEY", "The API key; else VOLANO_KEY, else the login's."),
+]
 HELP: Final = [
     ("-o, --output table|json|jsonl", "How results are written. [table]"),
     ("    --json", "The same as -o json."),
-    ("    --url URL", "The server; else VOLANO_URL, else the last login's."),
-    ("    --key KEY", "The API key; else VOLANO_KEY, else the login's."),
-    ("-h, --help", "Show this."),
+    *REMOTE,
+    ("-h, --help", "Show this help."),
 ]
 EXIT_CODES: Final = [
     ("0", "Done."),
     ("1", "Refused, or something is wrong with what was given; the message says what to change."),
     ("2", "The command line has a mistake."),
     ("3", "The server, or a program below it, cannot do it now."),
+    ("130", "Interrupted by Ctrl-C."),
 ]
 VERSION: Final = [("    --version", "Show the version.")]
 

@@ -4,22 +4,26 @@ cyclopts draws its own pages with rich; these are plain, and there before rich i
 """
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from textwrap import wrap
+from textwrap import fill, wrap
 from typing import Any, Literal, get_args, get_origin
 
 from cyclopts import App, Argument
 
 from volano.cli import global_options
 from volano.cli.render import Ink, pad, width
+from volano.cli.terminal import Terminal
 
 Lines = list[tuple[str, str]]
 """Left and right column of a section."""
 
 _INDENT = "  "
 _WIDEST_LEFT = 34
+_NARROWEST_RIGHT = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,11 @@ class Layout:
     ink: Ink
     wide: int
 
+    @classmethod
+    def of(cls, terminal: Terminal) -> "Layout":
+        """Return how pages are laid out on a terminal: as wide as they can still be read."""
+        return cls(terminal.look.ink, min(100, shutil.get_terminal_size().columns))
+
 
 def overview(about: str, sections: Mapping[str, Lines], layout: Layout) -> str:
     """Return the page of `volano` itself."""
@@ -36,10 +45,10 @@ def overview(about: str, sections: Mapping[str, Lines], layout: Layout) -> str:
     return _page(
         about,
         _usage([], "<command> [options]", layout),
-        *(_section(title, lines, layout, least) for title, lines in sections.items()),
-        _section("Options", [*global_options.HELP, *global_options.VERSION], layout),
-        _section("Exit codes", global_options.EXIT_CODES, layout),
-        _more([]),
+        *(section(title, lines, layout, least) for title, lines in sections.items()),
+        section("Options", [*global_options.HELP, *global_options.VERSION], layout),
+        section("Exit codes", global_options.EXIT_CODES, layout),
+        _more([], layout),
     )
 
 
@@ -49,27 +58,47 @@ def group(app: App, chain: Sequence[str], layout: Layout) -> str:
     return _page(
         inspect.cleandoc(app.help),
         _usage(chain, "<command> [options]", layout),
-        _section("Commands", verbs, layout),
-        _more(chain),
+        section("Commands", verbs, layout),
+        _more(chain, layout),
     )
 
 
-def command(app: App, chain: Sequence[str], layout: Layout, more: Mapping[str, Lines]) -> str:
+def command(app: App, chain: Sequence[str], layout: Layout, sections: Mapping[str, Lines]) -> str:
     """Return the page of one command, with more sections; its `Example:` comes last."""
     doc = inspect.cleandoc(getattr(app.default_command, "__doc__", None) or "")
     text, _, example = doc.partition("\nExample:\n")
     own = [a for a in app.assemble_argument_collection() if a.show]
     named = [a for a in own if a.field_info.is_positional]
-    rest = [a for a in own if not a.field_info.is_positional]
+    options = [_option(a) for a in own if not a.field_info.is_positional]
     return _page(
-        text.strip(),
+        *(fill(" ".join(part.split()), layout.wide) for part in text.split("\n\n")),
         _usage(chain, " ".join([*(_placeholder(a) for a in named), "[options]"]), layout),
-        _section("Arguments", [(_placeholder(a), _text(a)) for a in named], layout),
-        _section("Options", _options(rest), layout),
-        *(_section(title, lines, layout) for title, lines in more.items()),
-        _section("Everywhere", global_options.HELP, layout),
+        section("Arguments", [(_placeholder(a), _text(a)) for a in named], layout),
+        section("Options", options, layout),
+        *(section(title, lines, layout) for title, lines in sections.items()),
         layout.ink("bold", "Example:") + "\n" + example.rstrip() if example else "",
     )
+
+
+def section(title: str, lines: Lines, layout: Layout, least: int = 0) -> str:
+    """Return a titled list in two columns; in one, where the right one would be too narrow."""
+    if not lines:
+        return ""
+    left = min(_WIDEST_LEFT, max(least, *(width(name) for name, _ in lines))) + 2
+    stacked = layout.wide < left + _NARROWEST_RIGHT
+    if stacked:
+        left = 2 * len(_INDENT)
+    rows = [layout.ink("bold", f"{title}:")]
+    for name, text in lines:
+        folded = wrap(text, max(_NARROWEST_RIGHT, layout.wide - left - len(_INDENT)))
+        if folded and width(name) + 2 <= left:
+            folded[0] = pad(name, left) + folded[0]
+        else:
+            rows.append(_INDENT + (name.lstrip() if stacked else name))
+            folded[:1] = [" " * left + line for line in folded[:1]]
+        rows += [_INDENT + line for line in folded[:1]]
+        rows += [_INDENT + " " * left + line for line in folded[1:]]
+    return "\n".join(rows)
 
 
 def _page(*parts: str) -> str:
@@ -80,33 +109,9 @@ def _usage(chain: Sequence[str], rest: str, layout: Layout) -> str:
     return layout.ink("bold", "Usage: ") + " ".join(["volano", *chain, rest])
 
 
-def _more(chain: Sequence[str]) -> str:
-    return f"`{' '.join(['volano', *chain])} <command> --help` shows its options and an example."
-
-
-def _section(title: str, lines: Lines, layout: Layout, least: int = 0) -> str:
-    if not lines:
-        return ""
-    left = min(_WIDEST_LEFT, max(least, *(width(name) for name, _ in lines))) + 2
-    rows = [layout.ink("bold", f"{title}:")]
-    for name, text in lines:
-        folded = wrap(text, max(30, layout.wide - left - len(_INDENT))) or [""]
-        if width(name) + 2 > left:
-            rows.append(_INDENT + name)
-            folded.insert(0, "")
-        else:
-            folded[0] = pad(name, left) + folded[0]
-        rows += [_INDENT + line for line in _hang(folded, left)]
-    return "\n".join(rows)
-
-
-def _hang(lines: Sequence[str], left: int) -> Iterable[str]:
-    first, *rest = lines
-    return [line for line in (first, *(" " * left + line for line in rest)) if line]
-
-
-def _options(arguments: Iterable[Argument]) -> Lines:
-    return [_option(a) for a in arguments if a.show]
+def _more(chain: Sequence[str], layout: Layout) -> str:
+    words = " ".join(["volano", *chain])
+    return fill(f"`{words} <command> --help` shows its options and an example.", layout.wide)
 
 
 def _option(argument: Argument) -> tuple[str, str]:
@@ -121,8 +126,10 @@ def _placeholder(argument: Argument) -> str:
 
 
 def _text(argument: Argument) -> str:
-    text = argument.parameter.help or ""
+    text, choices = argument.parameter.help or "", _choices(argument)
     default = argument.field_info.default
+    if argument.field_info.is_positional and choices:
+        text += f" One of {choices.replace('|', ', ')}."
     if argument.required and not argument.field_info.is_positional:
         return f"{text} (required)"
     if default is inspect.Parameter.empty or default is True or not default:
@@ -132,14 +139,16 @@ def _text(argument: Argument) -> str:
 
 def _value(argument: Argument) -> str:
     """Return the placeholder of an option's value; choices are spelt out."""
-    if argument.parameter.metavar:
-        return argument.parameter.metavar
     hint = _plain(argument.hint)
-    if hint is bool:
-        return ""
-    if get_origin(hint) is Literal:
-        return "|".join(str(choice) for choice in get_args(hint))
-    return {int: "N", float: "NUMBER", Path: "PATH"}.get(hint, "TEXT")
+    if argument.parameter.metavar or hint is bool:
+        return argument.parameter.metavar or ""
+    kinds = {int: "N", float: "NUMBER", Path: "PATH", datetime: "TIME"}
+    return _choices(argument) or kinds.get(hint, "TEXT")
+
+
+def _choices(argument: Argument) -> str:
+    hint = _plain(argument.hint)
+    return "|".join(map(str, get_args(hint))) if get_origin(hint) is Literal else ""
 
 
 def _plain(hint: Any) -> Any:

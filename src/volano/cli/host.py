@@ -19,11 +19,12 @@ def up(
     port: Annotated[int | None, note("Port to listen on; 0 takes a free one.")] = None,
     processes: Annotated[int | None, note("API processes.")] = None,
     role: Annotated[
-        Literal["all", "api", "worker"], note("What to run here; a home takes one of each.")
+        Literal["all", "api", "worker"],
+        note("What to run here; a home takes one of each."),
     ] = "all",
-    real: Annotated[bool, note("On a real PostgreSQL and S3, started here from wheels.")] = False,
-    once: Annotated[bool, note("Turn the wheel once, then stop.")] = False,
-    empty: Annotated[bool, note("Without synthetic drawings and a first model.")] = False,
+    real: Annotated[bool, note("Start a real PostgreSQL and S3 for it, too.")] = False,
+    once: Annotated[bool, note("Stop after the first turn: drawings, model, answer.")] = False,
+    empty: Annotated[bool, note("Make no synthetic drawings and no first model.")] = False,
     new_secret: Annotated[
         bool, note("Go on with this server's secret where another one made all keys.")
     ] = False,
@@ -66,7 +67,7 @@ def doctor(
     *,
     terminal: Here,
     home: Annotated[Path | None, path("As in `up`.")] = None,
-    fix: Annotated[bool, note("Delete orphans, set wrong counters right.")] = False,
+    fix: Annotated[bool, note("Delete orphans and set wrong counters right.")] = False,
     requeue: Annotated[bool, note("Let dead jobs be tried again.")] = False,
 ) -> int:
     """Look for damage in what a server stores; it may be serving meanwhile.
@@ -115,16 +116,18 @@ def _quarantine(found: "Diagnosis") -> str:
 
 
 def settings(*, terminal: Here) -> None:
-    """List every setting of a server: its variable, its default, what it means.
+    """List every setting of a server: its variable, what it means, its default.
 
     Example:
         VOLANO_PORT=9000 volano up
+        volano settings -o json
     """
-    columns = {
-        "VARIABLE": lambda row: row[0],
-        "DEFAULT": lambda row: row[1],
-        "MEANING": lambda row: row[2],
-    }
-    from volano.cli import local_server
+    from volano.cli import help_pages, local_server
 
-    terminal.rows(local_server.settings(), columns, none="")
+    if terminal.format != "table":
+        return terminal.document(local_server.settings())
+    lines = [
+        (variable, f"{meaning} [{default}]" if default else meaning)
+        for variable, default, meaning in local_server.settings()
+    ]
+    return terminal.print(help_pages.section("Settings", lines, help_pages.Layout.of(terminal)))

@@ -1,7 +1,6 @@
 """`volano`: its commands by name. Each is imported when it is typed, none before."""
 
 import difflib
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,7 +8,7 @@ from typing import Any, Final
 from cyclopts import App, CycloptsError
 
 import volano
-from volano.cli import errors, help_pages, misuse, recipe_params, streams
+from volano.cli import errors, global_options, help_pages, misuse, recipe_params, streams
 from volano.cli.global_options import split
 from volano.cli.terminal import Terminal
 from volano.schemas.errors import VolanoError
@@ -22,7 +21,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "migrate": ("host:migrate", "Bring the database to this version."),
         "doctor": ("host:doctor", "Look for damage in what a server stores."),
         "jobs": ("jobs:app", "Background work: list, look into, try again."),
-        "settings": ("host:settings", "Every setting of a server with its meaning."),
+        "settings": ("host:settings", "List every setting of a server."),
         "status": ("status:status", "What the server is, and what it is doing."),
     },
     "Data": {
@@ -31,13 +30,13 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "snapshots": ("snapshots:app", "Frozen lists of records to train on."),
     },
     "Models": {
-        "turn": ("turn:turn", "The whole wheel on a file: import, freeze, train, activate."),
+        "turn": ("turn:turn", "Everything at once: import a file, freeze, train, activate."),
         "train": ("train:train", "Train a model on a snapshot."),
         "runs": ("runs:app", "Trainings: list, watch, cancel."),
         "versions": ("versions:app", "Trained models: list, compare, activate."),
-        "endpoints": ("endpoints:app", "What answers, and what did before."),
-        "predict": ("predict:predict", "Ask an endpoint."),
-        "explain": ("explain:explain", "What a thing was made from, and what from it."),
+        "endpoints": ("endpoints:app", "Where versions answer: list, look at."),
+        "predict": ("predict:predict", "Ask an endpoint what a drawing is."),
+        "explain": ("explain:explain", "What anything was made from, and what from it."),
     },
     "Access": {
         "login": ("accounts:login", "Choose a server and keep its key."),
@@ -48,6 +47,9 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
 }
 """Section -> command -> where it is in volano.cli, and its line in `volano --help`."""
+
+LOCAL: Final = ("up", "migrate", "doctor", "settings")
+"""The commands that ask no server."""
 
 app = App(name="volano", help=ABOUT, help_flags=(), version_flags=())
 for section in COMMANDS.values():
@@ -91,16 +93,20 @@ def run(argv: Sequence[str]) -> int:
 def page(words: Sequence[str], terminal: Terminal) -> str:
     """Return the help of the command that `words` name."""
     chain, apps, _ = app.parse_commands(words)
-    layout = help_pages.Layout(terminal.look.ink, min(100, shutil.get_terminal_size().columns))
+    layout = help_pages.Layout.of(terminal)
     if not chain:
         return help_pages.overview(ABOUT, _sections(), layout)
     if apps[-1].default_command is None:
         return help_pages.group(apps[-1], chain, layout)
-    more: dict[str, help_pages.Lines] = {}
+    sections: dict[str, help_pages.Lines] = {}
     if chain == ("train",):
         recipe = recipe_params.chosen(words, default="drawing")
-        more = {f"Parameters of {recipe}": recipe_params.lines(recipe)}
-    return help_pages.command(apps[-1], chain, layout, more)
+        sections[f"Parameters of {recipe}"] = recipe_params.lines(recipe)
+    is_local = chain[0] in LOCAL
+    sections["Global options"] = [
+        line for line in global_options.HELP if not is_local or line not in global_options.REMOTE
+    ]
+    return help_pages.command(apps[-1], chain, layout, sections)
 
 
 def main() -> None:

@@ -1,11 +1,13 @@
 """Values as text for people: tables, cards, trees, bars, sparklines, times. Pure."""
 
 import math
+import re
+import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise, zip_longest
+from itertools import compress, pairwise, zip_longest
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -17,9 +19,11 @@ Columns = Mapping[str, Show[T]]
 """Header -> what a row shows there."""
 
 GAP: Final = "  "
-_NARROWEST: Final = 12
+_NARROWEST: Final = 8
+_NOTHING: Final[tuple[object, ...]] = (None, "", [], ())
 _SPARKS: Final = "▁▂▃▄▅▆▇█"
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
+_COLOUR: Final = re.compile("\x1b\\[[0-9]+m")
 _CODES: Final = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
 
@@ -50,12 +54,25 @@ class Look:
 
 
 def table(rows: Iterable[T], columns: Columns[T], look: Look) -> str:
-    """Draw rows under dim headers, numbers to the right; cut the longest texts to the width."""
+    """Draw rows under dim headers, numbers to the right; cut the longest texts to the width.
+
+    On a terminal, leave out columns in which no row has anything; where a row is still too long
+    for a line, draw each as a card.
+    """
     values = [[show(row) for show in columns.values()] for row in rows]
+    heads = list(columns)
+    if look.width and values:
+        used = [
+            any(value not in _NOTHING for value in column) for column in zip(*values, strict=True)
+        ]
+        heads = list(compress(heads, used))
+        values = [list(compress(row, used)) for row in values]
     cells = [[cell(value, look) for value in row] for row in values]
+    widths = _widths([heads, *cells], look.width)
+    if look.width and len(GAP.join(" " * wide for wide in widths)) > look.width:
+        return "\n\n".join(card(dict(zip(heads, row, strict=True)), look) for row in values)
     right = [_numbers(column) for column in zip(*values, strict=True)]
-    widths = _widths([list(columns), *cells], look.width)
-    lines = [_line(list(columns), widths, right, look.ink, style="dim")]
+    lines = [_line(heads, widths, right, look.ink, style="dim")]
     lines += [_line(row, widths, right, look.ink) for row in cells]
     return "\n".join(lines)
 
@@ -64,9 +81,21 @@ def card(facts: Mapping[str, object], look: Look) -> str:
     """Draw one thing as aligned `name  value` lines; leave out what is None."""
     given = {visible(name): value for name, value in facts.items() if value is not None}
     wide = max((width(name) for name in given), default=0)
-    return "\n".join(
-        look.ink("dim", pad(name, wide)) + GAP + cell(value, look) for name, value in given.items()
-    )
+    lines = []
+    for name, value in given.items():
+        first, *more = _folded(cell(value, look), look.width and look.width - wide - len(GAP))
+        lines.append(look.ink("dim", pad(name, wide)) + GAP + first)
+        lines += [" " * wide + GAP + line for line in more]
+    return "\n".join(lines)
+
+
+def _folded(text: str, most: int | None) -> list[str]:
+    """Return a text as lines between words; what has our colours or no room is one line."""
+    if not most or isinstance(text, Inked) or width(text) <= most:
+        return [text]
+    most = max(most, _NARROWEST)
+    lines = textwrap.wrap(text, most, break_long_words=False, break_on_hyphens=False)
+    return lines or [text]
 
 
 def cell(value: object, look: Look) -> str:
@@ -97,22 +126,31 @@ def _short(value: object, look: Look) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One line of a tree with what hangs below it."""
+    """One line of a tree with what hangs below it; the detail is shown where there is room."""
 
     text: str
     below: list["Node"] = field(default_factory=list)
+    detail: str = ""
 
 
-def tree(node: Node, ink: Ink) -> str:
+def tree(node: Node, look: Look) -> str:
     """Draw a tree with its branches."""
-    return "\n".join([node.text, *_branches(node.below, "", ink)])
+    return "\n".join([_leaf(node, "", look), *_branches(node.below, "", look)])
 
 
-def _branches(nodes: Sequence[Node], indent: str, ink: Ink) -> Iterable[str]:
+def _branches(nodes: Sequence[Node], indent: str, look: Look) -> Iterable[str]:
     for n, node in enumerate(nodes, 1):
         last = n == len(nodes)
-        yield ink("dim", indent + ("└─ " if last else "├─ ")) + node.text
-        yield from _branches(node.below, indent + ("   " if last else "│  "), ink)
+        yield _leaf(node, indent + ("└─ " if last else "├─ "), look)
+        yield from _branches(node.below, indent + ("   " if last else "│  "), look)
+
+
+def _leaf(node: Node, branch: str, look: Look) -> str:
+    line = look.ink("dim", branch) + node.text
+    if not node.detail:
+        return line
+    longer = line + GAP + node.detail
+    return line if look.width and width(_COLOUR.sub("", longer)) > look.width else longer
 
 
 def sparkline(values: Sequence[float], wide: int = 30) -> str:

@@ -64,6 +64,11 @@ def tell_failure(terminal: Terminal, failure: Failure) -> int:
     return errors.SYSTEM if failure.class_.startswith("system.") else errors.USER
 
 
+def state(run: Run) -> str:
+    """Return the state of a run, and how far it is while it works."""
+    return f"{run.state} {percent(run)}" if run.state == "running" else run.state
+
+
 def percent(run: Run) -> str:
     """Return how far a run is; an empty text where it has not said."""
     return f"{run.progress.done / run.progress.total:.0%}" if run.progress.total else ""

@@ -18,10 +18,11 @@ _CURVES = 4
 _CELLS = 40
 
 
-def follow(terminal: Terminal, id: str) -> int:
+def follow(terminal: Terminal, id: str, *, advise: bool = True) -> int:
     """Show a run until it is over; return the exit code that fits how it ended.
 
-    On Ctrl-C it stays running and the person is told how to come back to it.
+    On Ctrl-C it stays running and the person is told how to come back to it. Without `advise`
+    nothing is said of what to do with a finished one.
     """
     run: Run | None = None
     try:
@@ -38,7 +39,7 @@ def follow(terminal: Terminal, id: str) -> int:
     assert run is not None, "a run is shown at least once"
     if terminal.format != "jsonl":
         terminal.show(run, view)
-    return conclude(terminal, run)
+    return 0 if run.state == "finished" and not advise else conclude(terminal, run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ def frame(moment: Moment, curves: Curves, ink: Ink) -> list[str]:
         ink(STATE_STYLES.get(moment.state, "dim"), moment.state),
         f"{done:.0%}" if total else "",
         render.visible(moment.progress.note),
-        "  ".join(f"{name} {render.figure(values[-1])}" for name, values in shown if values),
         render.span(moment.elapsed_s),
+        "  ".join(f"{name} {render.figure(values[-1])}" for name, values in shown if values),
     ]
     wide = max((len(name) for name, _ in shown), default=0)
     return [

@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import App
 
 from volano.cli.render import Columns
-from volano.cli.run_card import conclude, percent, took, view
+from volano.cli.run_card import conclude, state, view
 from volano.cli.run_progress import follow
 from volano.cli.terminal import Here, Limit, note
 from volano.schemas.registry import Run, RunState
@@ -17,10 +17,8 @@ RunId = Annotated[str, note("Id of a run.")]
 COLUMNS: Columns[Run] = {
     "ID": lambda run: run.id,
     "MODEL": lambda run: run.model,
-    "STATE": lambda run: run.state,
-    "DONE": percent,
+    "STATE": state,
     "ACCURACY": lambda run: run.metrics.get("accuracy"),
-    "TOOK": took,
     "CREATED": lambda run: run.created_at,
     "WHY": lambda run: run.failure and run.failure.message,
 }

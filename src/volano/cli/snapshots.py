@@ -25,9 +25,7 @@ COLUMNS: "Columns[Snapshot]" = {
     "ID": lambda snapshot: snapshot.id,
     "NAME": lambda snapshot: snapshot.name,
     "RECORDS": lambda snapshot: snapshot.records,
-    "LABELS": lambda snapshot: len(snapshot.labels),
-    "CONTRIBUTORS": lambda snapshot: snapshot.contributors,
-    "TRAIN/VALID/TEST": _splits,
+    "SPLITS": _splits,
     "CREATED": lambda snapshot: snapshot.created_at,
 }
 
@@ -38,20 +36,25 @@ class SplitOptions:
     """Whose drawings are in which split."""
 
     test_contributors: Annotated[
-        list[str], note("Whose drawings test; else drawn by lot.", metavar="PATTERN ...", many=True)
+        list[str],
+        note(
+            "Whose drawings are the test split; else drawn at random.",
+            metavar="PATTERN ...",
+            many=True,
+        ),
     ] = field(default_factory=list)
     split_by: Annotated[
         Literal["contributor", "record"],
         note("Keep contributors whole, or only equal drawings together: for one or two people."),
     ] = "contributor"
-    test: Annotated[float, note("Share of contributors that test, where none are named.")] = 0.2
-    valid: Annotated[float, note("Share of the other contributors that validate.")] = 0.1
-    seed: Annotated[int, note("Of the lot.")] = 0
+    test: Annotated[float, note("Share of people in the test split, if none are named.")] = 0.2
+    valid: Annotated[float, note("Share of the others in the valid split.")] = 0.1
+    seed: Annotated[int, note("Seed of the random draw.")] = 0
 
 
 @app.command
 def create(
-    name: Annotated[str, note("What to call it; the newest of a name is meant by the name.")],
+    name: Annotated[str, note("Its name; a name means the newest snapshot that has it.")],
     /,
     *,
     terminal: Here,
@@ -87,7 +90,7 @@ def create(
 
 @app.command
 def ls(*, terminal: Here, limit: Limit = 50) -> None:
-    """List snapshots, newest first.
+    """List snapshots, newest first, with their records in train/valid/test.
 
     Example:
         volano snapshots ls

@@ -175,7 +175,7 @@ Here = Annotated[Terminal, Parameter(parse=False)]
 
 def _not_negative(_: object, value: object) -> None:
     if isinstance(value, int) and value < 0:
-        raise ValueError("It is 0 or more.")
+        raise ValueError("It must be 0 or more.")
 
 
 def note(
@@ -206,6 +206,7 @@ def _expanded(_: object, words: Sequence[Token]) -> Path:
 
 
 Limit = Annotated[
-    int, Parameter(help="Show at most so many; 0 for all.", negative="", validator=_not_negative)
+    int,
+    Parameter(help="Show at most this many; 0: all.", negative="", validator=_not_negative),
 ]
 """The type of the option that cuts a listing."""

@@ -36,7 +36,7 @@ class TrainOptions:
         None
     )
     seconds: Annotated[float, note("Time for training, evaluation and export.")] = 300.0
-    seed: Annotated[int, note("Of everything random in it.")] = 0
+    seed: Annotated[int, note("Seed of everything random in it.")] = 0
 
 
 @Parameter(name="*")

@@ -19,9 +19,14 @@ class TurnOptions:
         str | None, note("Name of model and endpoint; else the format's.", metavar="NAME")
     ] = None
     seconds: Annotated[float, note("Time for training, evaluation and export.")] = 300.0
-    seed: Annotated[int, note("Of everything random in it.")] = 0
+    seed: Annotated[int, note("Seed of everything random in it.")] = 0
     test_contributors: Annotated[
-        list[str], note("Whose drawings test; else drawn by lot.", metavar="PATTERN ...", many=True)
+        list[str],
+        note(
+            "Whose drawings are the test split; else drawn at random.",
+            metavar="PATTERN ...",
+            many=True,
+        ),
     ] = field(default_factory=list)
 
 
@@ -36,7 +41,7 @@ def turn(
     """Turn the wheel once on a file: import, freeze, train, activate.
 
     What the server has already is not stored again, and an equal list of records is the same
-    snapshot. A drawing that cannot be read is told and left out.
+    snapshot. A drawing that cannot be read is named and left out.
 
     Example:
         volano turn strokes_background_small1.zip
@@ -56,7 +61,7 @@ def turn(
     for warning in snapshot.warnings:
         terminal.warn(warning)
     run = client.runs.create(snapshot.id, model=name, seconds=options.seconds, seed=options.seed)
-    if code := run_progress.follow(terminal, run.id):
+    if code := run_progress.follow(terminal, run.id, advise=False):
         return code
     version = client.runs.show(run.id).version
     assert version is not None, "a finished run has registered a version"

@@ -24,11 +24,9 @@ VersionId = Annotated[str, note("Id of a version.")]
 
 COLUMNS: "Columns[Version]" = {
     "ID": lambda version: version.id,
-    "MODEL": lambda version: version.model,
-    "NUMBER": lambda version: version.number,
+    "MODEL": lambda version: f"{version.model} {version.number}",
     "ACCURACY": lambda version: version.metrics.get("accuracy"),
     "MACRO F1": lambda version: version.metrics.get("macro_f1"),
-    "CLASSES": lambda version: len(version.artefact.classes),
     "CREATED": lambda version: version.created_at,
 }
 
@@ -71,7 +69,7 @@ def show(
     /,
     *,
     terminal: Here,
-    classes: Annotated[bool, note("Each class's figures, and what is taken for what.")] = False,
+    classes: Annotated[bool, note("Show each class, and what is taken for what.")] = False,
 ) -> None:
     """Show one version: where it comes from and how good it is.
 
@@ -114,7 +112,7 @@ def activate(
     /,
     *,
     terminal: Here,
-    endpoint: Annotated[str | None, note("Where; else the model's name.", metavar="NAME")] = None,
+    endpoint: Annotated[str | None, note("Endpoint; else the model's.", metavar="NAME")] = None,
 ) -> None:
     """Put a version on an endpoint's traffic; nobody's request fails meanwhile.
 
@@ -135,7 +133,7 @@ def rollback(
         str | None, note("The version to take off; else the active one.", "--from", metavar="ID")
     ] = None,
 ) -> None:
-    """Put the version back on an endpoint that answered before; a second time, the one before.
+    """Put the version that answered before back on an endpoint; again, the one before that.
 
     Example:
         volano versions rollback drawing
