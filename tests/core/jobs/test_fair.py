@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from volano.core.db import EVERYWHERE, Database, Tx
 from volano.core.jobs import Ledger, fair, reaper
 from volano.core.jobs import lease as leases
+from volano.core.jobs.completion import Completions
 from volano.core.jobs.lease import Lease
 from volano.core.jobs.ledger import recount
 from volano.core.jobs.tables import jobs, queues
@@ -39,9 +40,10 @@ async def claim(db: Database, limit: int = 1, by: str = "w") -> list[Lease]:
 
 
 async def finish(db: Database, lease: Lease) -> None:
-    async with db.begin(lease.workspace) as tx:
-        await leases.complete(tx, lease)
-        await leases.release(tx, lease)
+    member = Completions(db).join(lease)
+    await member.turn
+    member.leave(kept=True)
+    await member.committed
 
 
 async def served(db: Database, n: int, limit: int = 1) -> list[str]:
@@ -91,6 +93,24 @@ async def test_a_workspace_that_worked_alone_comes_back_without_debt(db: Databas
     await send(db, "new", 40)
     await send(db, "alone", 40)
     assert abs(Counter(await served(db, 40))["alone"] - 20) <= 1
+
+
+async def test_one_claim_for_many_slots_goes_to_many_workspaces(db: Database) -> None:
+    await share(db, "three", weight=3.0)
+    for workspace in ("three", "one", "late"):
+        await send(db, workspace, 40)
+    counts = Counter(lease.workspace for lease in await claim(db, 15))
+    assert counts == {"three": 9, "one": 3, "late": 3}
+    assert await recount(db) == []
+
+
+async def test_one_claim_takes_all_where_nobody_else_waits(db: Database) -> None:
+    await send(db, "ws", 40)
+    await share(db, "capped", max_running=1)
+    await send(db, "capped", 5)
+    counts = Counter(lease.workspace for lease in await claim(db, 20))
+    assert counts == {"ws": 19, "capped": 1}
+    assert await recount(db) == []
 
 
 async def test_priority_then_age_decide_within_a_workspace(db: Database) -> None:
@@ -169,13 +189,15 @@ async def test_no_statement_of_the_hot_path_reads_a_whole_table(sqlite_url: str)
     ran: dict[str, Any] = {}
 
     def note(connection: Any, cursor: Any, sql: str, values: Any, *rest: Any) -> None:
-        ran[sql] = values
+        ran[sql] = values[0] if isinstance(values, list) else values
 
     db = await Database.open(sqlite_url)
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
     try:
-        await send(db, "ws", 2)
-        (lease,) = await claim(db)
+        for workspace in ("ws", "other", "third"):
+            await send(db, workspace, 2)
+        lease, *others = await claim(db, 16)
+        assert len(others) == 5
         async with db.begin(EVERYWHERE) as tx:
             await leases.beat(tx, "w", ["thing.made"], 1000)
         await finish(db, lease)

@@ -1,4 +1,4 @@
-"""KeyCache on failures."""
+"""What a failure means: whose it is, whether it is tried again, and which ones are alike."""
 
 import random
 
@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from volano.core.jobs.retry import SYSTEM_ATTEMPTS, Record, describe, judge, signature
+from volano.core.jobs.retry import SYSTEM_ATTEMPTS, Failures, describe, judge, signature
 from volano.schemas.common import DatabaseUnavailable
 from volano.schemas.errors import Invalid, Missing
 from volano.schemas.jobs import NoHandler
 
-FRESH = Record(0, 0, 5)
+FRESH = Failures(0, 0, 5)
 
 
 @pytest.mark.parametrize(
@@ -19,8 +19,8 @@ FRESH = Record(0, 0, 5)
 )
 def test_our_own_trouble_is_tried_again_a_few_times(error: Exception) -> None:
     rng = random.Random(1)
-    used = Record(99, SYSTEM_ATTEMPTS - 1, 1)
-    assert judge(error, Record(99, 0, 1), rng).delay_ms is not None
+    used = Failures(99, SYSTEM_ATTEMPTS - 1, 1)
+    assert judge(error, Failures(99, 0, 1), rng).delay_ms is not None
     assert (judge(error, used, rng).is_system, judge(error, used, rng).delay_ms) == (True, None)
 
 
@@ -31,13 +31,13 @@ def test_what_cannot_get_better_is_not_tried_again(error: Exception) -> None:
 
 
 def test_an_unknown_error_uses_up_the_attempts() -> None:
-    delays = [judge(KeyError(), Record(n, 0, 3), random.Random(1)).delay_ms for n in range(4)]
+    delays = [judge(KeyError(), Failures(n, 0, 3), random.Random(1)).delay_ms for n in range(4)]
     assert [delay is None for delay in delays] == [False, False, True, True]
 
 
 @given(st.integers(0, 30), st.integers())
 def test_a_delay_grows_but_is_bounded(failures: int, seed: int) -> None:
-    delay = judge(KeyError(), Record(failures, 0, 100), random.Random(seed)).delay_ms
+    delay = judge(KeyError(), Failures(failures, 0, 100), random.Random(seed)).delay_ms
     assert delay is not None
     assert 0 <= delay <= min(1000 * 2**failures, 600_000)
 

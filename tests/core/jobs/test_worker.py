@@ -12,7 +12,7 @@ import structlog
 
 from tests.core.jobs.crew import WS, crew, send, states, until, working
 from volano.core.db import EVERYWHERE, Database
-from volano.core.jobs import Handlers, Job
+from volano.core.jobs import Handlers, Job, worker
 from volano.core.jobs.ledger import recount
 from volano.core.jobs.tables import jobs
 from volano.schemas.errors import Invalid, Unavailable
@@ -56,7 +56,7 @@ async def test_a_job_runs_once_and_is_done(ctx: Any) -> None:
     assert sorted(seen) == list(range(20))
 
 
-async def test_the_start_and_the_end_of_a_job_are_lines(ctx: Any) -> None:
+async def test_the_start_and_the_end_of_a_job_are_lines_for_who_looks_closely(ctx: Any) -> None:
     handlers = Handlers()
 
     @handlers.on("thing.made")
@@ -69,8 +69,30 @@ async def test_the_start_and_the_end_of_a_job_are_lines(ctx: Any) -> None:
             await all_in(ctx, done=1)
 
     started, ended = [line for line in lines if line.get("topic") == "thing.made"]
-    assert (started["event"], ended["event"]) == ("job.started", "job.ended")
-    assert (started["job"], 1, True) == (ended["job"], ended["attempt"], ended["ms"] >= 0)
+    assert started["event"] == "job.started"
+    assert started["log_level"] == "debug"
+    assert ended["event"] == "job.ended"
+    assert ended["log_level"] == "debug"
+    assert ended["job"] == started["job"]
+    assert ended["attempt"] == 1
+    assert ended["ms"] >= 0
+
+
+async def test_the_end_of_a_slow_job_is_a_line_for_everybody(ctx: Any) -> None:
+    handlers = Handlers()
+
+    @handlers.on("thing.made")
+    async def work(ctx: Any, job: Job) -> None:
+        await asyncio.sleep(worker.SLOW_S)
+
+    await send(ctx, "thing.made", 1)
+    with structlog.testing.capture_logs() as lines:
+        async with working(ctx, handlers):
+            await all_in(ctx, done=1)
+
+    (ended,) = [line for line in lines if line["event"] == "job.ended"]
+    assert ended["log_level"] == "info"
+    assert ended["ms"] >= worker.SLOW_S * 1000
 
 
 async def test_a_message_is_heard_at_once_by_a_worker_that_waits(ctx: Any) -> None:
@@ -332,3 +354,52 @@ async def test_a_long_job_keeps_its_lease_by_heartbeats(ctx: Any) -> None:
     async with working(ctx, handlers), working(ctx, handlers):
         await all_in(ctx, done=1)
     assert runs == [1]
+
+
+async def test_jobs_that_were_claimed_behind_a_long_one_go_to_another_worker(ctx: Any) -> None:
+    handlers, go_on = Handlers(), asyncio.Event()
+
+    @handlers.on("thing.long")
+    async def long(ctx: Any, job: Job) -> None:
+        await go_on.wait()
+
+    @handlers.on("thing.made")
+    async def quick(ctx: Any, job: Job) -> None:
+        """Nothing to do."""
+
+    await send(ctx, "thing.made", 50)
+    one_slot = {"default": 1}
+    async with working(ctx, handlers, slots=one_slot):
+        await all_in(ctx, done=50)
+        await send(ctx, "thing.long", priority=1)
+        await send(ctx, "thing.made", 20)
+        async with working(ctx, handlers, slots=one_slot):
+            await all_in(ctx, done=70, running=1)
+            go_on.set()
+            await all_in(ctx, done=71)
+
+
+async def test_a_queue_has_slots_of_its_own(ctx: Any) -> None:
+    handlers, go_on = Handlers(), asyncio.Event()
+    at_once = most = 0
+
+    @handlers.on("thing.long")
+    async def long(ctx: Any, job: Job) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await go_on.wait()
+        at_once -= 1
+
+    @handlers.on("thing.made")
+    async def quick(ctx: Any, job: Job) -> None:
+        """Nothing to do."""
+
+    await send(ctx, "thing.long", 4, queue="long")
+    async with working(ctx, handlers, slots={"default": 1, "long": 2}):
+        await all_in(ctx, running=2, queued=2)
+        await send(ctx, "thing.made", 5)
+        await all_in(ctx, running=2, queued=2, done=5)
+        go_on.set()
+        await all_in(ctx, done=9)
+    assert most == 2

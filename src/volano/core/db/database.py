@@ -63,9 +63,8 @@ class Database:
         Raises: DatabaseUnavailable, StorageFull, WorkspaceMismatch.
         """
         if (outer := self._joined()) is not None:
-            async with outer.nested(workspace) as tx:
-                with self._as_ambient(tx):
-                    yield tx
+            async with self.part(outer, workspace) as tx:
+                yield tx
             return
         try:
             async with self._backend.write() as session:
@@ -77,6 +76,16 @@ class Database:
                 self.refused_write, self.refused_at = error, time.monotonic()
             raise
         await tx.committed()
+
+    @asynccontextmanager
+    async def part(self, outer: Tx, workspace: str | Everywhere) -> AsyncIterator[Tx]:
+        """A savepoint in a transaction that is open, in this task or in another one that waits.
+
+        Raises: WorkspaceMismatch.
+        """
+        async with outer.nested(workspace) as tx:
+            with self._as_ambient(tx):
+                yield tx
 
     @asynccontextmanager
     async def read(self, workspace: str | Everywhere) -> AsyncIterator[Tx]:

@@ -7,13 +7,19 @@ was idle starts at the virtual time of those that are not: waiting earns no cred
 Source: start-time fair queueing, Goyal, Vin and Cheng, SIGCOMM 1996; ours charges at the claim.
 """
 
-from collections.abc import Sequence
+import functools
+import heapq
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from volano.core.db import Tx, now_ms
 from volano.core.jobs.tables import QUEUED, RUNNING, in_state, is_waiting, jobs, queues
+
+TURN: Final = 5
+"""A claim goes to one workspace for each so many jobs that it is for."""
 
 _mine = (queues.c.workspace == sa.bindparam("ws")) & (queues.c.queue == sa.bindparam("q"))
 _others = queues.alias("others")
@@ -43,49 +49,18 @@ _ADD: Final = (
 )
 
 _PICK: Final = (
-    sa.select(queues.c.workspace, queues.c.queue, queues.c.max_running, queues.c.running)
+    sa.select(queues)
     .where(
         is_waiting(queues),
         queues.c.queue.in_(sa.bindparam("names", expanding=True)),
         sa.or_(queues.c.max_running.is_(None), queues.c.running < queues.c.max_running),
     )
     .order_by(queues.c.vtime, queues.c.workspace)
-    .limit(1)
+    .limit(sa.bindparam("turns", type_=sa.Integer))
 )
 # SQLite has no row locks and compiles neither clause: BEGIN IMMEDIATE is its lock.
 _PICK_FREE: Final = _PICK.with_for_update(skip_locked=True)
 _PICK_WAITING: Final = _PICK.with_for_update()
-
-_best = (
-    sa.select(jobs.c.id)
-    .where(
-        jobs.c.workspace == sa.bindparam("ws"),
-        jobs.c.queue == sa.bindparam("q"),
-        in_state(QUEUED),
-    )
-    .order_by(jobs.c.priority.desc(), jobs.c.id)
-    .limit(sa.bindparam("n", type_=sa.Integer))
-    .with_for_update(skip_locked=True)
-    # As a CTE it runs once; PostgreSQL may run a subquery several times, each time past its limit.
-    .cte("best")
-)
-
-_TAKE: Final = (
-    sa.update(jobs)
-    .where(jobs.c.workspace == sa.bindparam("ws"), jobs.c.id.in_(sa.select(_best.c.id)))
-    .values(
-        state=RUNNING,
-        attempt=jobs.c.attempt + 1,
-        worker=sa.bindparam("by"),
-        lease_until=now_ms() + sa.bindparam("lease_ms", type_=sa.BigInteger),
-        started_at=sa.func.coalesce(jobs.c.started_at, now_ms()),
-    )
-    .returning(
-        jobs.c.workspace, jobs.c.id, jobs.c.queue, jobs.c.topic, jobs.c.payload, jobs.c.attempt,
-        jobs.c.max_attempts, jobs.c.user_failures, jobs.c.system_failures, jobs.c.cost,
-        jobs.c.priority, jobs.c.cancel_requested,
-    )
-)  # fmt: skip
 
 _CHARGE: Final = (
     sa.update(queues)
@@ -118,26 +93,92 @@ async def add(tx: Tx, workspace: str, queue: str, count: int) -> None:
     await tx.run(_ADD, given)
 
 
-async def shift(tx: Tx, workspace: str, queue: str, *, pending: int = 0, running: int = 0) -> None:
-    """Correct the counters of jobs that left a state."""
-    given = {"ws": workspace, "q": queue, "to_pending": pending, "to_running": running}
-    await tx.run(_SHIFT, given)
+async def shift(tx: Tx, changes: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+    """Add to (pending, running) of each (workspace, queue): jobs have left a state."""
+    rows = [
+        {"ws": workspace, "q": queue, "to_pending": pending, "to_running": running}
+        for (workspace, queue), (pending, running) in sorted(changes.items())
+    ]
+    if rows:
+        await tx.everywhere().run(_SHIFT, rows)
 
 
 async def claim(
     tx: Tx, by: str, names: Sequence[str], limit: int, lease_ms: int
 ) -> Sequence[sa.Row[Any]]:
-    """Up to `limit` jobs of the workspace that is next, now running under this worker's lease."""
-    turn = await tx.one(_PICK_FREE, {"names": names})
-    if turn is None and tx.dialect == "postgresql":  # every row in question is locked: wait
-        turn = await tx.one(_PICK_WAITING, {"names": names})
-    if turn is None:
+    """Give this worker a lease on up to `limit` jobs of the workspaces that are next."""
+    wanted = {"names": names, "turns": -(-limit // TURN)}
+    turns = await tx.all(_PICK_FREE, wanted)
+    if not turns and tx.dialect == "postgresql":  # every row in question is locked: wait for one
+        turns = await tx.all(_PICK_WAITING, wanted | {"turns": 1})
+    if not turns:
         return []
-    room = limit if turn.max_running is None else min(limit, turn.max_running - turn.running)
-    where = {"ws": turn.workspace, "q": turn.queue}
-    taken = await tx.all(_TAKE, where | {"n": room, "by": by, "lease_ms": lease_ms})
-    if taken:
-        work = sum(job.cost for job in taken)
-        await tx.run(_CHARGE, where | {"n": len(taken), "work": work})
+    given: dict[str, Any] = {"by": by, "lease_ms": lease_ms}
+    for at, (turn, count) in enumerate(zip(turns, _shares(turns, limit), strict=True)):
+        given |= {f"ws{at}": turn.workspace, f"q{at}": turn.queue, f"n{at}": count}
+    taken = await tx.all(_take(len(turns)), given)
+    counts, costs = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for job in taken:
+        counts[job.workspace, job.queue] += 1
+        costs[job.workspace, job.queue] += job.cost
+    rows = [{"ws": ws, "q": q, "n": n, "work": costs[ws, q]} for (ws, q), n in counts.items()]
+    if rows:
+        await tx.run(_CHARGE, rows)
     # An UPDATE returns its rows in any order; within a workspace the best go first.
     return sorted(taken, key=lambda job: (-job.priority, job.id))
+
+
+def _shares(turns: Sequence[sa.Row[Any]], limit: int) -> list[int]:
+    """Return how many jobs each workspace gets: one by one to the smallest virtual time."""
+    most = [
+        t.pending if t.max_running is None else min(t.pending, t.max_running - t.running)
+        for t in turns
+    ]
+    counts = [0] * len(turns)
+    line = [(turn.vtime, at) for at, turn in enumerate(turns)]
+    heapq.heapify(line)
+    for _ in range(min(limit, sum(most))):
+        vtime, at = line[0]
+        counts[at] += 1
+        if counts[at] < most[at]:
+            heapq.heapreplace(line, (vtime + 1 / turns[at].weight, at))
+        else:
+            heapq.heappop(line)
+    return counts
+
+
+@functools.cache
+def _take(turns: int) -> sa.Update:
+    """Return the UPDATE that takes the best jobs of so many workspaces."""
+    # A CTE runs once; PostgreSQL may run a subquery several times, each time past its limit.
+    parts = [
+        sa.select(jobs.c.workspace, jobs.c.id)
+        .where(
+            jobs.c.workspace == sa.bindparam(f"ws{at}"),
+            jobs.c.queue == sa.bindparam(f"q{at}"),
+            in_state(QUEUED),
+        )
+        .order_by(jobs.c.priority.desc(), jobs.c.id)
+        .limit(sa.bindparam(f"n{at}", type_=sa.Integer))
+        .with_for_update(skip_locked=True)
+        .cte(f"best{at}")
+        for at in range(turns)
+    ]
+    # Joined, and not a pair that is IN a subquery: for that SQLite reads the whole table.
+    best = sa.union_all(*map(sa.select, parts)).subquery("best")
+    return (
+        sa.update(jobs)
+        .where(jobs.c.workspace == best.c.workspace, jobs.c.id == best.c.id)
+        .values(
+            state=RUNNING,
+            attempt=jobs.c.attempt + 1,
+            worker=sa.bindparam("by"),
+            lease_until=now_ms() + sa.bindparam("lease_ms", type_=sa.BigInteger),
+            started_at=sa.func.coalesce(jobs.c.started_at, now_ms()),
+        )
+        .returning(
+            jobs.c.workspace, jobs.c.id, jobs.c.queue, jobs.c.topic, jobs.c.payload,
+            jobs.c.attempt, jobs.c.max_attempts, jobs.c.user_failures, jobs.c.system_failures,
+            jobs.c.cost, jobs.c.priority, jobs.c.cancel_requested,
+        )
+    )  # fmt: skip

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from volano.core.jobs import lease as leases
+from volano.core.jobs.completion import Completions
 from volano.core.jobs.lease import Lease
 
 if TYPE_CHECKING:
@@ -21,10 +22,17 @@ if TYPE_CHECKING:
 class Job:
     """One attempt at a message. It may be given again after a crash: be idempotent, or finish()."""
 
-    def __init__(self, lease: Lease, topic: str, payload: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        lease: Lease,
+        topic: str,
+        payload: dict[str, Any],
+        completions: Completions | None = None,
+    ) -> None:
         self.lease = lease
         self.topic = topic
         self.payload = payload
+        self._completions = completions
         self.cancelling = asyncio.Event()
         """Set once somebody asked for this job to end."""
         self.is_finished = False
@@ -53,18 +61,23 @@ class Job:
 
     @asynccontextmanager
     async def finish(self, ctx: Context) -> AsyncIterator[Tx]:
-        """The transaction that completes the job: its effects are kept with it or not at all.
+        """Open the transaction that completes the job: its effects are kept with it, or neither.
+
+        Jobs that end at the same time share it, so await nothing but the database in it.
 
         Raises: LeaseLost (on entering: another worker has the job; nothing was kept).
         """
+        completions = self._completions or Completions(ctx.db)
         self.is_ending = True
+        member = completions.join(self.lease)
         try:
-            async with ctx.db.begin(self.workspace) as tx:
-                await leases.complete(tx, self.lease)
+            async with ctx.db.part(await member.turn, self.workspace) as tx:
                 yield tx
-                await leases.release(tx, self.lease)
+            member.leave(kept=True)
+            await member.committed
             self.is_finished = True
         finally:
+            member.leave(kept=False)
             self.is_ending = self.is_finished
 
     async def progress(self, ctx: Context, facts: dict[str, Any]) -> None:

@@ -4,13 +4,15 @@ A worker that was stopped past its lease and comes back holds an old attempt: it
 no row, so nothing of it is kept. With the effects in the same transaction that is exactly once.
 """
 
+import functools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import sqlalchemy as sa
 
-from volano.core.db import Tx, now_ms
+from volano.core.db import JsonValue, Tx, now_ms
 from volano.core.jobs import fair
 from volano.core.jobs.retry import Verdict
 from volano.core.jobs.tables import (
@@ -34,10 +36,14 @@ _held = (
     & _running
 )
 
-_END: Final = (
+_REOPEN: Final = (
     sa.update(jobs)
-    .where(_held)
-    .values(state=sa.bindparam("to"), finished_at=now_ms(), lease_until=None)
+    .where(jobs.c.workspace == sa.bindparam("ws"), jobs.c.id == sa.bindparam("job"))
+    .values(state=RUNNING, finished_at=None)
+)
+
+_CANCEL: Final = (
+    sa.update(jobs).where(_held).values(state=CANCELLED, finished_at=now_ms(), lease_until=None)
 )
 
 _AGAIN: Final = (
@@ -66,19 +72,28 @@ _NOTE: Final = (
     sa.update(jobs).where(_held).values(progress=sa.bindparam("to", type_=jobs.c.progress.type))
 )
 
+
+def _locked(*which: sa.ColumnElement[bool]) -> sa.Update:
+    """Return an UPDATE of running jobs that locks them by their ids.
+
+    Two statements that lock many rows, each in an order of its own, could wait for each other.
+    """
+    chosen = sa.select(jobs.c.workspace, jobs.c.id).where(*which, _running).order_by(jobs.c.id)
+    rows = chosen.with_for_update(of=jobs).cte("chosen")
+    return sa.update(jobs).where(jobs.c.workspace == rows.c.workspace, jobs.c.id == rows.c.id)
+
+
 _BEAT: Final = (
-    sa.update(jobs)
-    .where(
+    _locked(
         jobs.c.worker == sa.bindparam("by"),
         jobs.c.topic.in_(sa.bindparam("topics", expanding=True)),
-        _running,
     )
     .values(lease_until=now_ms() + sa.bindparam("lease_ms", type_=sa.BigInteger))
     .returning(jobs.c.workspace, jobs.c.queue, jobs.c.id, jobs.c.attempt, jobs.c.cancel_requested)
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Lease:
     """The right of one worker to one attempt at one job."""
 
@@ -99,14 +114,22 @@ class Lease:
         return fence | more
 
 
-async def complete(tx: Tx, lease: Lease) -> None:
-    """Done: the first statement of the transaction with the effects. Raises: LeaseLost."""
-    await _fenced(tx, lease, _END, to=DONE)
+async def complete(tx: Tx, leases: Sequence[Lease]) -> set[Lease]:
+    """Mark jobs done and return the leases that still held; the others write nothing."""
+    rows = await tx.all(_complete(tx.dialect), {"leases": [lease.fence() for lease in leases]})
+    by_attempt = {(lease.id, lease.attempt): lease for lease in leases}
+    return {by_attempt[row.id, row.attempt] for row in rows}
+
+
+async def reopen(tx: Tx, leases: Sequence[Lease]) -> None:
+    """Have jobs that this transaction marked done running as before."""
+    if leases:
+        await tx.run(_REOPEN, [{"ws": lease.workspace, "job": lease.id} for lease in leases])
 
 
 async def cancel(tx: Tx, lease: Lease) -> None:
-    """Ended because somebody asked for it. Raises: LeaseLost."""
-    await _fenced(tx, lease, _END, to=CANCELLED)
+    """End the job as somebody asked. Raises: LeaseLost."""
+    await _fenced(tx, lease, _CANCEL)
     await release(tx, lease)
 
 
@@ -124,7 +147,7 @@ async def fail(tx: Tx, lease: Lease, verdict: Verdict, why: dict[str, Any]) -> N
 async def give_back(tx: Tx, lease: Lease) -> None:
     """Ready for another worker at once, with no failure counted. Raises: LeaseLost."""
     await _fenced(tx, lease, _GIVE_BACK)
-    await fair.shift(tx.everywhere(), lease.workspace, lease.queue, pending=1, running=-1)
+    await fair.shift(tx, {(lease.workspace, lease.queue): (1, -1)})
 
 
 async def note(tx: Tx, lease: Lease, progress: dict[str, Any]) -> None:
@@ -132,9 +155,10 @@ async def note(tx: Tx, lease: Lease, progress: dict[str, Any]) -> None:
     await _fenced(tx, lease, _NOTE, to=progress)
 
 
-async def release(tx: Tx, lease: Lease) -> None:
-    """Free the workspace's slot: the last statement, since every job of it writes that row."""
-    await fair.shift(tx.everywhere(), lease.workspace, lease.queue, running=-1)
+async def release(tx: Tx, *leases: Lease) -> None:
+    """Free the jobs' slots: the last statement, since every job of a workspace writes its row."""
+    freed = Counter((lease.workspace, lease.queue) for lease in leases)
+    await fair.shift(tx, {at: (0, -count) for at, count in freed.items()})
 
 
 async def beat(tx: Tx, worker: str, topics: Iterable[str], lease_ms: int) -> Sequence[sa.Row[Any]]:
@@ -145,3 +169,21 @@ async def beat(tx: Tx, worker: str, topics: Iterable[str], lease_ms: int) -> Seq
 async def _fenced(tx: Tx, lease: Lease, statement: sa.Update, **values: Any) -> None:
     if await tx.everywhere().run(statement, lease.fence(**values)) != 1:
         raise LeaseLost(id=lease.id, attempt=lease.attempt)
+
+
+@functools.cache
+def _complete(dialect: str) -> sa.Update:
+    """Return the UPDATE that marks jobs done; it leaves `lease_until` for `reopen`."""
+    # All leases are one parameter: a list of tuples is no index look-up for SQLite.
+    unpack = {"sqlite": sa.func.json_each, "postgresql": sa.func.jsonb_array_elements}[dialect]
+    leases = unpack(sa.bindparam("leases", type_=JsonValue)).table_valued(
+        sa.column("value", JsonValue), name="leases"
+    )
+    fence = leases.c.value
+    held = _locked(
+        jobs.c.workspace == fence["ws"].as_string(),
+        jobs.c.id == fence["job"].as_string(),
+        jobs.c.attempt == fence["held"].as_integer(),
+        jobs.c.worker == fence["by"].as_string(),
+    )
+    return held.values(state=DONE, finished_at=now_ms()).returning(jobs.c.id, jobs.c.attempt)

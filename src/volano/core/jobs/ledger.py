@@ -113,7 +113,7 @@ class Ledger:
         elif job.state in (QUEUED, SCHEDULED):
             await tx.run(change.values(state=CANCELLED, finished_at=now_ms()))
             if job.state == QUEUED:
-                await fair.shift(tx.everywhere(), job.workspace, job.queue, pending=-1)
+                await fair.shift(tx, {(job.workspace, job.queue): (-1, 0)})
             return True
         return bool(job.state == CANCELLED)
 

@@ -81,8 +81,7 @@ async def _expired(tx: Tx, ledger: Ledger) -> None:
         signature=_LOST["signature"],
         lease_until=None,
     )
-    for (workspace, queue), count in tally(rows):
-        await fair.shift(tx, workspace, queue, running=-count)
+    await fair.shift(tx, {at: (0, -count) for at, count in tally(rows)})
     await _ready(tx, ledger, [row for row in rows if row.state == QUEUED])
 
 

@@ -28,21 +28,21 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Failures:
     """How often one job has failed, and may."""
 
-    user_failures: int
-    system_failures: int
+    user: int
+    system: int
     max_attempts: int
 
 
-def judge(error: BaseException, record: Record, rng: random.Random) -> Verdict:
+def judge(error: BaseException, failures: Failures, rng: random.Random) -> Verdict:
     """The verdict on one more failure; our own trouble does not use up the user's attempts."""
     if isinstance(error, _SYSTEM):
-        tries = record.system_failures + 1
+        tries = failures.system + 1
         return Verdict(True, _delay(tries, rng, 2_000, 4, tries >= SYSTEM_ATTEMPTS))
-    tries = record.user_failures + 1
-    is_over = isinstance(error, _FINAL) or tries >= record.max_attempts
+    tries = failures.user + 1
+    is_over = isinstance(error, _FINAL) or tries >= failures.max_attempts
     return Verdict(False, _delay(tries, rng, 1_000, 2, is_over))
 
 

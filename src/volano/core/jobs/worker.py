@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +16,11 @@ import structlog
 from volano.core.db import EVERYWHERE, Tx
 from volano.core.jobs import fair, reaper, retry
 from volano.core.jobs import lease as leases
+from volano.core.jobs.completion import Completions
 from volano.core.jobs.handlers import Handlers, Job
 from volano.core.jobs.lease import Lease
 from volano.core.jobs.ledger import CANCEL, DEFAULT, WORK
+from volano.core.jobs.slots import Slots
 from volano.schemas.common import new_id
 from volano.schemas.errors import Unavailable
 from volano.schemas.jobs import LeaseLost, NoHandler
@@ -26,49 +30,84 @@ if TYPE_CHECKING:
 
     from volano.core.context import Context
 
-log = structlog.get_logger()
+    Write = Callable[[Tx, Lease], Awaitable[None]]
 
-_BATCH = 5
-"""Jobs per claim: more would let one workspace run far ahead of its share."""
+log = structlog.get_logger("jobs")
+
+SLOW_S = 1.0
+"""A job that took longer is worth a line at `info`; others have theirs at `debug`."""
 
 
 class _Running:
-    """A job in this worker: its task, and why that was cancelled if it was."""
+    """A job that this worker has claimed: its task, and why that was cancelled if it was."""
 
-    def __init__(self, row: sa.Row[Any], job: Job) -> None:
+    def __init__(self, row: sa.Row[Any], job: Job, slots: Slots) -> None:
         self.job = job
-        self.record = retry.Record(row.user_failures, row.system_failures, row.max_attempts)
+        self.failures = retry.Failures(row.user_failures, row.system_failures, row.max_attempts)
+        self.slots = slots
         self.task: asyncio.Task[None]
-        self.is_lost = False
+        self.started_at: float | None = None
+        self.has_left = self.is_lost = self.was_waiting = False
         self.asked_at: float | None = None
+
+    def leave_slot(self) -> None:
+        """Let another job have the slot; only the first call counts."""
+        if not self.has_left:
+            self.has_left = True
+            started = self.started_at
+            self.slots.leave(None if started is None else time.perf_counter() - started)
+
+    def cancel_if_requested(self, is_requested: bool, patience_s: float) -> None:
+        """Tell the job that it is to end; end it if it has not after so long."""
+        if is_requested:
+            now = time.perf_counter()
+            self.job.cancelling.set()
+            self.asked_at = self.asked_at or now
+            if now - self.asked_at >= patience_s:
+                self.task.cancel()
+
+    def give_back_if_waiting(self, patience_s: float) -> None:
+        """Give back a job that was claimed ahead and had no slot from one heartbeat to the next."""
+        if self.started_at is None and self.was_waiting:
+            self.slots.slow_down(patience_s)
+            self.task.cancel()
+        self.was_waiting = self.started_at is None
 
 
 class Worker:
-    """Runs up to `slots` jobs at once; `run` returns after `stop`, when all of them have ended."""
+    """Runs jobs, of each queue up to its slots at once.
+
+    `slots` is by queue; without it, what the settings say. `run` returns after `stop`, when all
+    jobs have ended.
+    """
 
     def __init__(
         self,
         ctx: Context,
         handlers: Handlers,
         *,
-        slots: int | None = None,
-        queues: Sequence[str] = (DEFAULT,),
+        slots: Mapping[str, int] | None = None,
         drain_s: float = 30.0,
     ) -> None:
         settings = ctx.settings
         self.id = new_id("wrk")
         self._ctx = ctx
         self._handlers = handlers
-        self._slots = slots or settings.jobs_slots
-        self._queues = list(queues)
+        slots = slots or {DEFAULT: settings.jobs_slots}
+        self._slots = {queue: Slots(count) for queue, count in slots.items()}
         self._lease_s, self._beat_s = settings.jobs_lease_s, settings.jobs_beat_s
         self._sweep_s, self._drain_s = settings.jobs_sweep_s, drain_s
         self._running: dict[tuple[str, int], _Running] = {}
         self._wake, self._beat_now = asyncio.Event(), asyncio.Event()
         self._stopping = asyncio.Event()
+        # Queues in which nothing was left are not looked into again before they ring.
+        self._ringing = set(self._slots)
         # A claim that is committed but not yet in `_running` must not look like a stray to a beat.
         self._claiming = asyncio.Lock()
+        self._completions = Completions(ctx.db, self._is_completing)
         self._rng = random.Random()
+        # Bound once: to bind for a line that is not written took a tenth of a job's time.
+        self._log = log.bind()
 
     def stop(self) -> None:
         """Claim nothing more; `run` ends when the running jobs have, or `drain_s` has passed."""
@@ -78,114 +117,128 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop`."""
         async with asyncio.TaskGroup() as group:
-            loops = (self._listening, self._beating, self._sweeping)
-            aside = [group.create_task(loop()) for loop in loops]
+            steps = (self._listen, self._beat, self._sweep)
+            aside = [group.create_task(self._again_and_again(step)) for step in steps]
             try:
-                await self._claiming_loop()
+                await self._claim_until_stopped()
                 await _ended_within(self._tasks(), self._drain_s)
             finally:
                 await _ended_within(self._tasks(), 0)
+                await self._completions.drain()
                 for task in aside:
                     task.cancel()
 
     def _tasks(self) -> list[asyncio.Task[None]]:
         return [running.task for running in self._running.values()]
 
-    async def _claiming_loop(self) -> None:
+    async def _claim_until_stopped(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
-            claimed = await self._unless_away(self._claim, default=0)
+            claimed = 0
+            try:
+                claimed = await self._claim()
+            except Unavailable as error:
+                log.warning("worker.database_away", worker=self.id, error=str(error))
             if not claimed and not self._stopping.is_set():
-                await _within(self._wake.wait(), self._sweep_s)
+                try:
+                    async with asyncio.timeout(self._sweep_s):
+                        await self._wake.wait()
+                except TimeoutError:  # a ring may be lost
+                    self._ringing.update(self._slots)
 
     async def _claim(self) -> int:
-        """Start as many jobs as there is room for; how many."""
-        room = min(self._slots - len(self._running), _BATCH)
-        if room <= 0:
+        """Start as many jobs as there is room for; return how many."""
+        rooms = {queue: self._slots[queue].room() for queue in self._ringing}
+        rooms = {queue: room for queue, room in rooms.items() if room > 0}
+        if not rooms:
             return 0
 
-        async def body(tx: Tx) -> Sequence[sa.Row[Any]]:
-            return await fair.claim(tx, self.id, self._queues, room, round(self._lease_s * 1000))
+        async def body(tx: Tx) -> list[sa.Row[Any]]:
+            lease_ms = round(self._lease_s * 1000)
+            claims = [
+                await fair.claim(tx, self.id, [queue], room, lease_ms)
+                for queue, room in rooms.items()
+            ]
+            return [row for claim in claims for row in claim]
 
         async with self._claiming:
+            self._ringing.difference_update(rooms)
             rows = await self._ctx.db.run(EVERYWHERE, body)
+            counts = Counter(row.queue for row in rows)
+            self._ringing.update(queue for queue in rooms if counts[queue] == rooms[queue])
             for row in rows:
-                self._start(row)
+                job = Job(Lease.of(row, self.id), row.topic, row.payload, self._completions)
+                running = _Running(row, job, self._slots[row.queue])
+                running.slots.join()
+                self._running[job.id, job.attempt] = running
+                running.task = asyncio.create_task(self._work(running), name=job.topic)
         return len(rows)
 
-    def _start(self, row: sa.Row[Any]) -> None:
-        job = Job(Lease.of(row, self.id), row.topic, row.payload)
-        running = _Running(row, job)
-        self._running[job.id, job.attempt] = running
-        running.task = asyncio.create_task(self._work(running), name=f"{row.topic} {job.id}")
+    def _is_completing(self, lease: Lease) -> None:
+        """Claim in place of a job that only waits for its commit."""
+        self._running[lease.id, lease.attempt].leave_slot()
+        self._ringing.add(lease.queue)
+        self._wake.set()
 
     async def _work(self, running: _Running) -> None:
-        job, started = running.job, time.perf_counter()
-        log.info("job.started", job=job.id, topic=job.topic, attempt=job.attempt)
+        """Carry out one attempt and write down how it ended, unless its completion did."""
+        job = running.job
         try:
-            await self._call(running)
-            ms = round((time.perf_counter() - started) * 1e3, 1)
-            log.info("job.ended", job=job.id, topic=job.topic, attempt=job.attempt, ms=ms)
+            if write := await self._attempt(running):
+                job.is_ending = True
+                running.leave_slot()
+                async with self._ctx.db.begin(job.workspace) as tx:
+                    await write(tx, job.lease)
+                self._ctx.jobs.ring(WORK, job.lease.queue)
         except LeaseLost:
             log.warning("job.lease_lost", job=job.id, topic=job.topic, attempt=job.attempt)
         except Unavailable as error:  # the ledger itself is away: the lease will expire
             log.warning("job.ledger_away", job=job.id, topic=job.topic, error=str(error))
         finally:
+            running.leave_slot()
+            running.slots.end()
             del self._running[job.id, job.attempt]
+            self._ringing.add(job.lease.queue)
             self._wake.set()
 
-    async def _call(self, running: _Running) -> None:
-        """Run the handler and write down how it ended. Raises: LeaseLost, Unavailable."""
+    async def _attempt(self, running: _Running) -> Write | None:
+        """Run the handler; return what is to be written of its end, None if the job is complete.
+
+        Raises: LeaseLost.
+        """
         job = running.job
         try:
+            await running.slots.enter()
+            started = running.started_at = time.perf_counter()
+            self._log.debug("job.started", job=job.id, topic=job.topic, attempt=job.attempt)
             handler = self._handlers.find(job.topic)
             if handler is None:
                 raise NoHandler(topic=job.topic)
             await handler.work(self._ctx, job)
+            if not job.is_finished and not job.cancelled:
+                async with job.finish(self._ctx):
+                    pass
+            seconds = time.perf_counter() - started
+            tell = self._log.info if seconds >= SLOW_S else self._log.debug
+            ms = round(seconds * 1e3, 1)
+            tell("job.ended", job=job.id, topic=job.topic, attempt=job.attempt, ms=ms)
         except LeaseLost:
             raise
         except asyncio.CancelledError:
-            if not running.is_lost:
-                await self._write(leases.cancel if job.cancelled else leases.give_back, job)
-        except Exception as error:  # noqa: BLE001 - the boundary of a worker: a handler may raise anything
-            await self._failed(running, error)
-        else:
-            await self._ended(job)
-
-    async def _ended(self, job: Job) -> None:
-        if job.is_finished:
-            return
-        if job.cancelled:
-            await self._write(leases.cancel, job)
-            return
-        async with job.finish(self._ctx):
-            pass
-
-    async def _failed(self, running: _Running, error: Exception) -> None:
-        job = running.job
-        if job.is_finished:  # its effects are kept: only what came after them failed
-            log.error("job.failed_after_finish", job=job.id, topic=job.topic, exc_info=error)
-            return
-        if job.cancelled:
-            await self._write(leases.cancel, job)
-            return
-        verdict = retry.judge(error, running.record, self._rng)
-        why = retry.describe(error, verdict, job.attempt)
-        log.warning("job.failed", job=job.id, topic=job.topic, **why, delay_ms=verdict.delay_ms)
-        job.is_ending = True
-        async with self._ctx.db.begin(job.workspace) as tx:
-            await leases.fail(tx, job.lease, verdict, why)
-
-    async def _write(self, verb: Callable[[Tx, Lease], Awaitable[None]], job: Job) -> None:
-        job.is_ending = True
-        async with self._ctx.db.begin(job.workspace) as tx:
-            await verb(tx, job.lease)
-        self._ctx.jobs.ring(WORK, job.lease.queue)
-
-    async def _listening(self) -> None:
-        while True:
-            await self._unless_away(self._listen, default=None)
-            await asyncio.sleep(self._sweep_s)
+            if running.is_lost or job.is_finished:
+                return None
+            return leases.cancel if job.cancelled else leases.give_back
+        except Exception as error:
+            if job.is_finished:  # its effects are kept: only what came after them failed
+                log.error("job.failed_after_finish", job=job.id, topic=job.topic, exc_info=error)
+                return None
+            if not job.cancelled:
+                verdict = retry.judge(error, running.failures, self._rng)
+                why = retry.describe(error, verdict, job.attempt)
+                facts = why | {"delay_ms": verdict.delay_ms}
+                log.warning("job.failed", job=job.id, topic=job.topic, **facts)
+                return functools.partial(leases.fail, verdict=verdict, why=why)
+        return leases.cancel if job.cancelled and not job.is_finished else None
 
     async def _listen(self) -> None:
         """Wake at the doorbell; without it the sweep finds the work a little later."""
@@ -193,29 +246,32 @@ class Worker:
             async for channel, text in rings:
                 if channel == CANCEL:
                     self._beat_now.set()
-                elif text in self._queues:
+                elif text in self._slots:
+                    self._ringing.add(text)
                     self._wake.set()
-
-    async def _beating(self) -> None:
-        while True:
-            await _within(self._beat_now.wait(), self._beat_s)
-            self._beat_now.clear()
-            await self._unless_away(self._beat, default=None)
+        await asyncio.sleep(self._sweep_s)
 
     async def _beat(self) -> None:
-        """Extend all leases; learn which are lost and which jobs are to end."""
+        """Wait for the time of a heartbeat; extend all leases and see what became of each."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._beat_s):
+                await self._beat_now.wait()
+        self._beat_now.clear()
         async with self._claiming:
             before = set(self._running)
             rows = await self._ctx.db.run(EVERYWHERE, self._extend)
         alive = {(row.id, row.attempt): row for row in rows}
         for key, running in list(self._running.items()):
             if key in alive:
-                self._heed(running, bool(alive[key].cancel_requested))
+                running.cancel_if_requested(bool(alive[key].cancel_requested), self._beat_s)
+                running.give_back_if_waiting(self._beat_s)
             elif key in before and not running.job.is_ending:
                 running.is_lost = True
                 running.task.cancel()
-        for key in alive.keys() - before:
-            await self._return_stray(alive[key])
+        for key in alive.keys() - before:  # ours in the ledger only: the claim's answer was lost
+            with suppress(LeaseLost):
+                async with self._ctx.db.begin(alive[key].workspace) as tx:
+                    await leases.give_back(tx, Lease.of(alive[key], self.id))
 
     async def _extend(self, tx: Tx) -> list[sa.Row[Any]]:
         topics = {running.job.topic for running in self._running.values()}
@@ -224,44 +280,18 @@ class Worker:
             rows += await leases.beat(tx, self.id, group, round(lease_s * 1000))
         return rows
 
-    def _heed(self, running: _Running, is_asked: bool) -> None:
-        """Tell the job that it is to end; a second beat later it is ended."""
-        if not is_asked:
-            return
-        now = asyncio.get_running_loop().time()
-        running.job.cancelling.set()
-        running.asked_at = running.asked_at or now
-        if now - running.asked_at >= self._beat_s:
-            running.task.cancel()
-
-    async def _return_stray(self, row: sa.Row[Any]) -> None:
-        """A job that is ours in the ledger only: the answer to its claim was lost."""
-        with suppress(LeaseLost):
-            async with self._ctx.db.begin(row.workspace) as tx:
-                await leases.give_back(tx, Lease.of(row, self.id))
-
-    async def _sweeping(self) -> None:
-        while True:
-            await self._unless_away(self._sweep, default=None)
-            await asyncio.sleep(self._sweep_s)
-
     async def _sweep(self) -> None:
         await reaper.sweep(self._ctx.db, self._ctx.jobs, every_s=self._sweep_s)
+        await asyncio.sleep(self._sweep_s)
 
-    async def _unless_away(self, call: Callable[[], Awaitable[Any]], default: Any) -> Any:
-        """The call's result; while the database is away the loop goes on and tries again."""
-        try:
-            return await call()
-        except Unavailable as error:
-            log.warning("worker.database_away", worker=self.id, error=str(error))
-            return default
-
-
-async def _within(waiting: Awaitable[Any], seconds: float) -> None:
-    """Wait for it, but not longer."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await waiting
+    async def _again_and_again(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeat the step; while the database is away, at every sweep."""
+        while True:
+            try:
+                await step()
+            except Unavailable as error:
+                log.warning("worker.database_away", worker=self.id, error=str(error))
+                await asyncio.sleep(self._sweep_s)
 
 
 async def _ended_within(tasks: Sequence[asyncio.Task[None]], seconds: float) -> None:
