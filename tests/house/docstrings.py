@@ -1,7 +1,4 @@
-"""How a docstring of a function begins: with a verb in the imperative, "Return …" if with no other.
-
-`python -m tests.house.docstrings` takes those files off the list that no longer belong on it.
-"""
+"""How a docstring of a function begins: with a verb in the imperative, often "Return …"."""
 
 import ast
 import re
@@ -12,9 +9,6 @@ from tests.house import code
 VERB_LIST = Path(__file__).with_name("verbs.txt")
 VERBS = frozenset(VERB_LIST.read_text("utf-8").split())
 """What a docstring may begin with; a verb that is missing is added to the list."""
-
-TO_MEND = Path(__file__).with_name("docstrings_to_mend.txt")
-"""Files of which not all docstrings begin so yet; one that does leaves the list."""
 
 NOUNS_ALLOWED = {"property", "cached_property", "setter"}
 """Decorators of what reads like a value and may be told as one."""
@@ -30,11 +24,6 @@ def not_imperative(module: code.Module) -> list[str]:
     ]
 
 
-def to_mend() -> list[str]:
-    """Return the names of the files on the list."""
-    return TO_MEND.read_text("utf-8").split()
-
-
 def _first_word(docstring: str) -> str:
     (word,) = re.findall(r"^[A-Z][a-z]+(?![\w'`-])", docstring) or [""]
     return word.lower()
@@ -42,8 +31,3 @@ def _first_word(docstring: str) -> str:
 
 def _decorators(function: code.Function) -> set[str]:
     return {ast.unparse(one).rpartition(".")[2] for one in function.decorator_list}
-
-
-if __name__ == "__main__":
-    dirty = {module.name for module in code.modules() if not_imperative(module)}
-    TO_MEND.write_text("".join(f"{name}\n" for name in to_mend() if name in dirty))

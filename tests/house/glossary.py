@@ -9,6 +9,7 @@ FORBIDDEN = {
     "desk": "batcher",
     "gift": "contribution",
     "giver": "contributor",
+    "heed": "cancel_if_requested",
     "helper": "name the noun",
     "helpers": "name the noun",
     "lane": "connection, executor or queue",

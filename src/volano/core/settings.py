@@ -42,7 +42,7 @@ def _setting(
     words: tuple[str, ...] = (),
     starts: tuple[str, ...] = (),
 ) -> Any:
-    """A number from `least` to `most`; a text that is one of `words`, or empty or begins so."""
+    """Declare a number from `least` to `most`, or a text that is, or begins as, one of `words`."""
     bounds = {"least": least, "most": most, "words": words, "starts": starts}
     return field(default=default, metadata={"doc": doc, **bounds})
 
@@ -175,12 +175,12 @@ def expanded(path: str) -> Path:
 
 
 def variable(setting: Field[Any]) -> str:
-    """The environment variable of a setting: `VOLANO_` and its name in capitals."""
+    """Return the environment variable of a setting: `VOLANO_` and its name in capitals."""
     return f"VOLANO_{setting.name.upper()}"
 
 
 def read(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-    """The settings from the environment, overridden by what a command line gives.
+    """Read the settings from the environment, overridden by what a command line gives.
 
     Raises: BadSetting (not of the setting's type or range, or an unknown VOLANO_ variable).
     """
@@ -231,7 +231,7 @@ def _typed(setting: Field[Any], text: str) -> Any:
 
 
 def _check(setting: Field[Any], value: Any) -> None:
-    """Raises: BadSetting."""
+    """Check a setting. Raises: BadSetting."""
     bounds, reason = setting.metadata, ""
     if isinstance(value, str):
         if bounds["words"] and value not in bounds["words"]:
@@ -247,5 +247,5 @@ def _check(setting: Field[Any], value: Any) -> None:
 
 
 def table() -> list[tuple[str, str, str]]:
-    """(variable, default, meaning) of every setting, for `volano settings` and the docs."""
+    """List (variable, default, meaning) of all settings, for `volano settings` and the docs."""
     return [(variable(f), str(f.default), f.metadata["doc"]) for f in fields(Settings)]

@@ -37,7 +37,7 @@ class Database:
 
     @classmethod
     async def open(cls, url: str, *, pool: int = 10, patience_s: float = 10.0) -> Self:
-        """The database at `sqlite:///path` or `postgresql://…`, connected.
+        """Connect to the database at `sqlite:///path` or `postgresql://…`.
 
         Raises: DatabaseUnavailable, BadSetting (a path that cannot be told from a query).
         """
@@ -56,7 +56,7 @@ class Database:
 
     @asynccontextmanager
     async def begin(self, workspace: str | Everywhere) -> AsyncIterator[Tx]:
-        """A write transaction, durable when the block has ended without an exception.
+        """Open a write transaction, durable when the block has ended without an exception.
 
         Inside another one of the same task and workspace it is a part of that (a savepoint), and
         durable when that ends.
@@ -79,7 +79,7 @@ class Database:
 
     @asynccontextmanager
     async def part(self, outer: Tx, workspace: str | Everywhere) -> AsyncIterator[Tx]:
-        """A savepoint in a transaction that is open, in this task or in another one that waits.
+        """Open a savepoint in an open transaction of this task, or of another one that waits.
 
         Raises: WorkspaceMismatch.
         """
@@ -89,7 +89,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self, workspace: str | Everywhere) -> AsyncIterator[Tx]:
-        """A read-only snapshot; inside a write transaction of the workspace it sees its rows."""
+        """Open a read-only snapshot; in a write transaction of the workspace it sees its rows."""
         outer = self._joined()
         if outer is not None and workspace == outer.workspace:
             yield outer
@@ -102,7 +102,7 @@ class Database:
     async def run(
         self, workspace: str | Everywhere, body: Callable[[Tx], Awaitable[T]], attempts: int = 5
     ) -> T:
-        """The body's result, committed; run again where another transaction was in the way.
+        """Return the body's result, committed; run it again where another was in the way.
 
         For bodies without effects outside the database; inside another transaction it runs once.
         """
@@ -116,7 +116,7 @@ class Database:
         raise AssertionError("unreachable")
 
     def _joined(self) -> Tx | None:
-        """The open transaction of this very task; a task that it started begins its own."""
+        """Return the open transaction of this very task; a task that it started begins its own."""
         found = _ambient.get()
         if found is None or found[0] is not self or found[1].task is not asyncio.current_task():
             return None

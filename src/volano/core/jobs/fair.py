@@ -26,7 +26,7 @@ _others = queues.alias("others")
 
 
 def _level() -> sa.ColumnElement[float]:
-    """The virtual time at which a workspace becomes active."""
+    """Return the virtual time at which a workspace becomes active."""
     same = _others.c.queue == sa.bindparam("q")
     lowest = sa.select(sa.func.min(_others.c.vtime)).where(same, is_waiting(_others))
     highest = sa.select(sa.func.max(_others.c.vtime)).where(same)

@@ -108,7 +108,7 @@ class Handlers:
         return (handler for group in self._by_topic.values() for handler in group)
 
     def on(self, topic: str, *, lease_s: float | None = None) -> Callable[[Work], Work]:
-        """Registers `async def work(ctx, job)` for the topic."""
+        """Register `async def work(ctx, job)` for the topic."""
 
         def register(work: Work) -> Work:
             name = f"{work.__module__.removeprefix('volano.')}.{work.__qualname__}"
@@ -119,7 +119,7 @@ class Handlers:
         return register
 
     def find(self, topic: str) -> Handler | None:
-        """Who works on the topic; where that are several, what sends each a message of its own."""
+        """Return the handler of the topic; of several, one that sends each a message of its own."""
         event, is_copy, name = topic.partition(_COPY)
         group = self._by_topic.get(event, [])
         if is_copy:
@@ -129,7 +129,7 @@ class Handlers:
         return Handler(topic, "copies", _copies(group))
 
     def leases(self, topics: Iterable[str], default_s: float) -> dict[float, list[str]]:
-        """The topics by the length of their lease."""
+        """Return the topics by the length of their lease."""
         by_length: dict[float, list[str]] = {}
         for topic in topics:
             handler = self.find(topic)

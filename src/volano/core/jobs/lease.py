@@ -105,11 +105,11 @@ class Lease:
 
     @classmethod
     def of(cls, row: sa.Row[Any], worker: str) -> Self:
-        """The lease of a claimed row."""
+        """Return the lease of a claimed row."""
         return cls(row.workspace, row.id, row.queue, row.attempt, worker)
 
     def fence(self, **more: Any) -> dict[str, Any]:
-        """The parameters of `_held`."""
+        """Return the parameters of `_held`."""
         fence = {"ws": self.workspace, "job": self.id, "held": self.attempt, "by": self.worker}
         return fence | more
 
@@ -145,7 +145,7 @@ async def fail(tx: Tx, lease: Lease, verdict: Verdict, why: dict[str, Any]) -> N
 
 
 async def give_back(tx: Tx, lease: Lease) -> None:
-    """Ready for another worker at once, with no failure counted. Raises: LeaseLost."""
+    """Let another worker have the job at once, with no failure counted. Raises: LeaseLost."""
     await _fenced(tx, lease, _GIVE_BACK)
     await fair.shift(tx, {(lease.workspace, lease.queue): (1, -1)})
 

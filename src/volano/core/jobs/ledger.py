@@ -65,7 +65,7 @@ class Ledger:
         max_attempts: int = 5,
         queue: str = DEFAULT,
     ) -> str:
-        """The id of a job that exists when, and only if, the transaction commits.
+        """Send a message; return the id of the job that exists if the transaction commits.
 
         A `key` is taken once per workspace: sent again, it gives the id of the first. `cost` is
         the expected work in any one unit: shares between workspaces are shares of cost.
@@ -90,7 +90,7 @@ class Ledger:
     async def send_unless_open(
         self, tx: Tx, topic: str, payload: Mapping[str, Any], *, key: str, pause_s: float = 60.0
     ) -> str:
-        """The id of the one open job with this key, which is sent if there is none.
+        """Return the id of the one open job with this key; send it if there is none.
 
         The key is free again once its job has ended; of one that failed for good, `pause_s` later.
         """
@@ -102,7 +102,7 @@ class Ledger:
         return await self.send(tx, topic, payload, key=key)
 
     async def cancel(self, tx: Tx, job_id: str) -> bool:
-        """Whether the job is cancelled now; one that runs is asked to end. Raises: JobMissing."""
+        """Cancel the job and return True, or ask one that runs to end. Raises: JobMissing."""
         job = await tx.one(tx.select(jobs).where(jobs.c.id == job_id).with_for_update())
         if job is None:
             raise JobMissing(id=job_id)
@@ -118,14 +118,14 @@ class Ledger:
         return bool(job.state == CANCELLED)
 
     async def find(self, tx: Tx, job_id: str) -> JobInfo:
-        """The job. Raises: JobMissing."""
+        """Return the job. Raises: JobMissing."""
         row = await tx.one(tx.select(*_SHOWN).where(jobs.c.id == job_id))
         if row is None:
             raise JobMissing(id=job_id)
         return JobInfo(**row._mapping)
 
     async def dead(self, tx: Tx) -> list[DeadLetters]:
-        """The workspace's dead jobs, those that failed alike together, the most first."""
+        """Return the workspace's dead jobs, those that failed alike together, the most first."""
         count, newest = sa.func.count().label("jobs"), sa.func.max(jobs.c.id).label("newest")
         groups = tx.select(jobs.c.signature, count, newest).where(in_state(DEAD))
         groups = groups.group_by(jobs.c.signature).order_by(count.desc())
@@ -195,7 +195,7 @@ class Ledger:
         await tx.run(insert.on_conflict_do_update(index_elements=keys, set_=row))
 
     async def unschedule(self, tx: Tx, name: str) -> bool:
-        """Whether there was such a schedule; there is none now."""
+        """Remove a schedule; return whether there was one."""
         return bool(await tx.run(tx.delete(schedules).where(schedules.c.name == name)))
 
     async def _letters(self, tx: Tx, group: sa.Row[Any]) -> DeadLetters:
@@ -214,7 +214,7 @@ class Ledger:
 
 
 async def census(tx: Tx) -> Sequence[sa.Row[Any]]:
-    """(topic, state, n) of the jobs that are not over, and of those that failed for good."""
+    """Count by topic and state the jobs that are not over, and those that failed for good."""
     n = sa.func.count().label("n")
     # One part for each state: what is over is the most by far, and in no partial index.
     parts = [
@@ -225,19 +225,19 @@ async def census(tx: Tx) -> Sequence[sa.Row[Any]]:
 
 
 async def heard_s(tx: Tx) -> float | None:
-    """Seconds since any worker gave a sign of life; None if none ever did."""
+    """Return the seconds since any worker gave a sign of life; None if none ever did."""
     ms = await tx.scalar(tx.select(now_ms() - sa.func.max(_DONE_MS)))
     return None if ms is None else ms / 1000
 
 
 async def clock(tx: Tx) -> datetime:
-    """The database's time."""
+    """Return the database's time."""
     at: datetime = await tx.scalar(tx.select(sa.type_coerce(now_ms(), jobs.c.run_at.type)))
     return at
 
 
 async def integrity(db: Database) -> list[str]:
-    """What an embedded database finds wrong with its own file; none for a server of its own.
+    """Return what an embedded database finds wrong with its own file.
 
     PostgreSQL checks the pages that it reads, where it was set up with checksums.
     """
@@ -249,7 +249,7 @@ async def integrity(db: Database) -> list[str]:
 
 
 async def recount(db: Database, *, repair: bool = False) -> list[tuple[str, str]]:
-    """(workspace, queue) of each counter that is not what counting gives; none unless a bug.
+    """Return (workspace, queue) of each counter that is not what counting gives: of a bug.
 
     With `repair` they are set right. Takes every row of the counters for itself meanwhile.
     """
@@ -278,7 +278,7 @@ async def recount(db: Database, *, repair: bool = False) -> list[tuple[str, str]
 
 
 def tally(rows: Sequence[sa.Row[Any]]) -> list[tuple[tuple[str, str], int]]:
-    """How many rows per (workspace, queue), in one order: so lockers do not cross."""
+    """Count rows by (workspace, queue), in one order, so that lockers do not cross."""
     counts: dict[tuple[str, str], int] = {}
     for row in rows:
         at = (row.workspace, row.queue)
@@ -299,7 +299,7 @@ _SHOWN = [jobs.c[name] for name in JobInfo.__struct_fields__]
 
 @functools.cache
 def _insert(dialect: str) -> Any:
-    """The INSERT of one job; it returns no id where the key is taken."""
+    """Return the INSERT of one job, which returns no id where the key is taken."""
     insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[dialect]
     due = sa.bindparam("due", type_=jobs.c.run_at.type)
     return (

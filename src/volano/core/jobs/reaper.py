@@ -49,7 +49,7 @@ async def sweep(db: Database, ledger: Ledger, *, every_s: float) -> None:
 
 
 async def _turn(tx: Tx, name: str, every_s: float) -> bool:
-    """Whether the duty is ours now: one worker moves its time, the others see that it moved."""
+    """Take the duty: one worker moves its time, the others see that it moved."""
     insert = tx.insert(duties).values(name=name, done_at=now_ms())
     claim = insert.on_conflict_do_update(
         index_elements=[duties.c.name],
@@ -60,7 +60,7 @@ async def _turn(tx: Tx, name: str, every_s: float) -> bool:
 
 
 async def _expired(tx: Tx, ledger: Ledger) -> None:
-    """Jobs whose worker gave no sign of life: queued again, unless that happened too often."""
+    """Queue again the jobs whose worker gave no sign of life, unless that happened too often."""
     late = sa.select(jobs.c.workspace, jobs.c.id).where(
         in_state(RUNNING), jobs.c.lease_until < now_ms()
     )
@@ -86,7 +86,7 @@ async def _expired(tx: Tx, ledger: Ledger) -> None:
 
 
 async def _due(tx: Tx, ledger: Ledger) -> None:
-    """Jobs whose time has come."""
+    """Queue the jobs whose time has come."""
     due = sa.select(jobs.c.workspace, jobs.c.id).where(
         in_state(SCHEDULED), jobs.c.run_at <= now_ms()
     )
@@ -112,7 +112,7 @@ async def _changed(tx: Tx, which: sa.Select[Any], **values: Any) -> list[sa.Row[
 
 
 async def _scheduled(db: Database, tx: Tx, ledger: Ledger) -> None:
-    """Schedules that fire; one that was due several times fires once."""
+    """Fire the schedules that are due; one that was due several times fires once."""
     now = await clock(tx)
     due = tx.select(schedules).where(schedules.c.next_at <= now).limit(_BATCH)
     for row in await tx.all(due.with_for_update(skip_locked=True)):

@@ -37,7 +37,7 @@ class Failures:
 
 
 def judge(error: BaseException, failures: Failures, rng: random.Random) -> Verdict:
-    """The verdict on one more failure; our own trouble does not use up the user's attempts."""
+    """Judge one more failure; our own trouble does not use up the user's attempts."""
     if isinstance(error, _SYSTEM):
         tries = failures.system + 1
         return Verdict(True, _delay(tries, rng, 2_000, 4, tries >= SYSTEM_ATTEMPTS))
@@ -47,7 +47,7 @@ def judge(error: BaseException, failures: Failures, rng: random.Random) -> Verdi
 
 
 def _delay(tries: int, rng: random.Random, first_ms: int, growth: int, is_over: bool) -> int | None:
-    """Exponential with full jitter, at most ten minutes.
+    """Draw an exponential delay with full jitter, of at most ten minutes.
 
     Source: Brooker, Exponential backoff and jitter, AWS architecture blog, 2015.
     """
@@ -57,7 +57,7 @@ def _delay(tries: int, rng: random.Random, first_ms: int, growth: int, is_over: 
 
 
 def describe(error: BaseException, verdict: Verdict, attempt: int) -> dict[str, Any]:
-    """What the ledger keeps of a failure; equal signatures are failures of one cause."""
+    """Return what the ledger keeps of a failure; equal signatures are failures of one cause."""
     kind = "system" if verdict.is_system else "user"
     return {
         "class": kind,
@@ -70,7 +70,7 @@ def describe(error: BaseException, verdict: Verdict, attempt: int) -> dict[str, 
 
 
 def signature(error: BaseException, kind: str) -> str:
-    """A name for failures that are alike: class, type and the functions they passed through."""
+    """Name failures that are alike by class, type and the functions they passed through."""
     parts = [
         kind,
         type(error).__qualname__,
@@ -80,6 +80,6 @@ def signature(error: BaseException, kind: str) -> str:
 
 
 def _frames(error: BaseException) -> list[str]:
-    """`file:function:line` of each frame; without folders, which differ between machines."""
+    """Return `file:function:line` of each frame; without folders, which differ by machine."""
     stack = traceback.extract_tb(error.__traceback__)
     return [f"{PurePath(frame.filename).name}:{frame.name}:{frame.lineno}" for frame in stack]
