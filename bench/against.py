@@ -29,6 +29,8 @@ from volano.sdk import synthetic
 
 CONNECTIONS = 32
 MOST_PER_S = 6_000
+ENOUGH, TRIES = 400, 20
+"""Good answers that a figure needs, and how often a load is sent to get them."""
 STUDENT_95 = {2: 12.706, 3: 4.303, 5: 2.776, 8: 2.365, 10: 2.262, 15: 2.145, 20: 2.093, 30: 2.045}
 """Two-sided 95 % quantiles of Student's t by the number of rounds."""
 
@@ -50,12 +52,19 @@ class CountedVaried(Varied, Counted):
     """The same, of requests that are all different."""
 
 
-def cpu_us(server: Served, load: Counted) -> float:
-    """Return the processor time of the API process per good answer, in microseconds."""
-    before = cpu_s(server)
-    uvloop.run(load.run())
-    assert load.answers > 100, f"only {load.answers} good answers: {load.result.statuses}"
-    return (cpu_s(server) - before) / load.answers * 1e6
+def cpu_us(server: Served, load: Callable[[], Counted]) -> float:
+    """Return the processor time of the API process per good answer, in microseconds.
+
+    Where neighbours leave the server hardly any time, the load is repeated.
+    """
+    before, answers = cpu_s(server), 0
+    for _ in range(TRIES):
+        one = load()
+        uvloop.run(one.run())
+        answers += one.answers
+        if answers >= ENOUGH:
+            return (cpu_s(server) - before) / answers * 1e6
+    raise RuntimeError(f"{server.url} gave {answers} good answers; the last: {one.result}")
 
 
 def ingest(seconds: float, seed: int) -> Measure:
@@ -64,24 +73,23 @@ def ingest(seconds: float, seed: int) -> Measure:
     random.Random(seed).shuffle(made)
     endless = fresh(made)
 
-    def measure(server: Served) -> float:
+    def load(server: Served) -> Counted:
         count = int((seconds + 1) * MOST_PER_S)
         url = f"{server.url}/api/v1/drawings"
         bodies: Iterable[bytes] = map(msgspec.json.encode, islice(endless, count))
         calls = [Call(url, "POST", body, server.headers) for body in bodies]
-        return cpu_us(server, CountedVaried(calls, connections=CONNECTIONS, seconds=seconds))
+        return CountedVaried(calls, connections=CONNECTIONS, seconds=seconds)
 
-    return measure
+    return lambda server: cpu_us(server, lambda: load(server))
 
 
 def predict(seconds: float) -> Measure:
     """Return what measures one prediction a request."""
 
-    def measure(server: Served) -> float:
-        load = Counted(predict_call(server), connections=CONNECTIONS, seconds=seconds)
-        return cpu_us(server, load)
+    def load(server: Served) -> Counted:
+        return Counted(predict_call(server), connections=CONNECTIONS, seconds=seconds)
 
-    return measure
+    return lambda server: cpu_us(server, lambda: load(server))
 
 
 def compared(before: list[float], now: list[float]) -> dict[str, float]:
