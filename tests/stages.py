@@ -26,7 +26,7 @@ from volano.core.context import Context
 from volano.core.db import EVERYWHERE
 from volano.core.jobs import Job, fair
 from volano.core.jobs.lease import Lease
-from volano.core.jobs.ledger import DEFAULT
+from volano.core.jobs.ledger import DEFAULT, RUN
 from volano.core.settings import Settings
 from volano.hosting.services import S3Server
 from volano.labeling import service as labeling
@@ -242,7 +242,7 @@ async def claimed(
 async def claim(ctx: Context, job: str, worker: str = "wrk_test") -> Job:
     """Claim the job of this id, which must be the next one, as a worker of the test."""
     async with ctx.db.begin(EVERYWHERE) as tx:
-        (taken,) = await fair.claim(tx, worker, [DEFAULT], 1, 60_000)
+        (taken,) = await fair.claim(tx, worker, [DEFAULT, RUN], 1, 60_000)
     assert job == taken.id
     return Job(Lease.of(taken, worker), taken.topic, taken.payload)
 

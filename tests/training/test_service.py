@@ -18,6 +18,7 @@ from volano.core.compute.handle import LocalHandle
 from volano.core.context import Context
 from volano.core.jobs import Worker
 from volano.core.jobs.lease import give_back
+from volano.core.jobs.ledger import RUN
 from volano.core.jobs.tables import jobs
 from volano.data import service as data
 from volano.registry import service as registry
@@ -77,7 +78,7 @@ def start(server: Context, boss: Who, snapshot: Snapshot) -> Start:
         )
         run = msgspec.structs.replace(given, **facts)
         async with server.db.begin(boss.workspace) as tx:
-            job = await server.jobs.send(tx, service.REQUESTED, {"run": run.id})
+            job = await server.jobs.send(tx, service.REQUESTED, {"run": run.id}, queue=RUN)
             await registry.add_run(tx, run, job)
         for attempt in ("1", "2"):
             folder = server.settings.home_path / "runs" / run.id / attempt
@@ -384,6 +385,26 @@ async def test_a_snapshot_that_is_too_large_is_the_askers_turn(
     assert run.state == "failed"
     assert run.failure.class_ == "user.data"
     assert "VOLANO_RUN_MAX_DATA" not in run.failure.message
+
+
+async def test_a_freeze_is_done_before_either_of_two_runs_that_go_on(
+    server: Context, boss: Who, start: Start
+) -> None:
+    runs = [await start(FOR_EVER) for _ in range(2)]
+
+    async def both_go_on() -> bool:
+        progress = [(await registry.run(server, boss, run.id)).progress for run in runs]
+        return [at.total for at in progress] == [2, 2]
+
+    async with working(server):
+        await until(both_go_on)
+        await collect(server, boss, imports(["triangle"], PEOPLE))
+        frozen = await _frozen(server, boss, "second")  # it waits for the compaction of these rows
+        assert frozen.records == 2 * 6 * 2 + 6
+        for run in runs:
+            assert (await registry.run(server, boss, run.id)).state == "running"
+            await service.cancel(server, boss, run.id)
+            await until(lambda run=run: _ended(server, boss, run.id))
 
 
 async def test_a_queued_run_is_cancelled_at_once(server: Context, boss: Who, start: Start) -> None:

@@ -106,7 +106,8 @@ class Settings:
         3600.0, "a blob that nothing refers to is kept so long: longer than a backup takes, s"
     )
 
-    jobs_slots: int = _setting(2, "jobs that one worker runs at once", least=1)
+    jobs_slots: int = _setting(2, "jobs of the system that one worker has at once", least=1)
+    jobs_run_slots: int = _setting(2, "runs that one worker has at once, in slots apart", least=1)
     jobs_lease_s: float = _setting(30.0, "lease of a running job, s")
     jobs_beat_s: float = _setting(5.0, "heartbeat of a worker, s")
     jobs_sweep_s: float = _setting(1.0, "look for work and expired leases this often, s")

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from volano.core.compute import Exit, Handle, ProcessSpec
+from volano.core.jobs.ledger import RUN
 from volano.core.process import cores
 from volano.data import service as data
 from volano.harness import artefacts, events, source
@@ -81,7 +82,7 @@ async def request(ctx: Context, who: Who, new: schemas.NewRun) -> schemas.Run:
         created_by=who.member,
     )
     async with ctx.db.begin(who.workspace) as tx:
-        job = await ctx.jobs.send(tx, REQUESTED, {"run": run.id}, cost=run.seconds)
+        job = await ctx.jobs.send(tx, REQUESTED, {"run": run.id}, queue=RUN, cost=run.seconds)
         await registry.add_run(tx, run, job)
     return run
 

@@ -233,6 +233,24 @@ async def test_several_handlers_of_a_topic_each_get_a_job(ctx: Any) -> None:
     assert sorted(seen) == ["count 0", "list 0", "list 0"]
 
 
+async def test_what_several_handlers_get_stays_in_the_queue_of_the_message(ctx: Any) -> None:
+    handlers = Handlers()
+
+    @handlers.on("thing.made")
+    async def count(ctx: Any, job: Job) -> None:
+        """Nothing to do."""
+
+    @handlers.on("thing.made")
+    async def list_it(ctx: Any, job: Job) -> None:
+        """Nothing to do."""
+
+    await send(ctx, "thing.made", queue="long")
+    async with working(ctx, handlers, slots={"long": 1}):
+        await all_in(ctx, done=3)
+    async with ctx.db.read(WS) as tx:
+        assert await tx.all(tx.select(jobs.c.queue).distinct()) == [("long",)]
+
+
 async def test_a_running_job_that_is_cancelled_is_told_and_ends_cancelled(ctx: Any) -> None:
     started, has_tidied_up = asyncio.Event(), asyncio.Event()
     handlers = Handlers()

@@ -145,6 +145,7 @@ def _copies(group: list[Handler]) -> Work:
     async def copy(ctx: Context, job: Job) -> None:
         async with job.finish(ctx) as tx:
             for handler in group:
-                await ctx.jobs.send(tx, f"{job.topic}{_COPY}{handler.name}", job.payload)
+                topic = f"{job.topic}{_COPY}{handler.name}"
+                await ctx.jobs.send(tx, topic, job.payload, queue=job.lease.queue)
 
     return copy

@@ -35,6 +35,11 @@ CANCEL: Final = "jobs.cancel"
 """Channel that rings when a running job is to end; the text is its id."""
 
 DEFAULT: Final = "default"
+"""The queue of the system's own work."""
+RUN: Final = "run"
+"""The queue of users' runs: with slots of their own, they keep no other work waiting."""
+
+_LONGEST_PAUSE_MS = 3_600_000
 
 NEWEST: Final = Keyset((jobs.c.id,), descending=True)
 """Ids begin with the time at which they were made."""

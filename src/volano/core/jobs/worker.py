@@ -19,7 +19,7 @@ from volano.core.jobs import lease as leases
 from volano.core.jobs.completion import Completions
 from volano.core.jobs.handlers import Handlers, Job
 from volano.core.jobs.lease import Lease
-from volano.core.jobs.ledger import CANCEL, DEFAULT, WORK
+from volano.core.jobs.ledger import CANCEL, DEFAULT, RUN, WORK
 from volano.core.jobs.slots import Slots
 from volano.schemas.common import new_id
 from volano.schemas.errors import Unavailable
@@ -93,7 +93,7 @@ class Worker:
         self.id = new_id("wrk")
         self._ctx = ctx
         self._handlers = handlers
-        slots = slots or {DEFAULT: settings.jobs_slots}
+        slots = slots or {DEFAULT: settings.jobs_slots, RUN: settings.jobs_run_slots}
         self._slots = {queue: Slots(count) for queue, count in slots.items()}
         self._lease_s, self._beat_s = settings.jobs_lease_s, settings.jobs_beat_s
         self._sweep_s, self._drain_s = settings.jobs_sweep_s, drain_s
