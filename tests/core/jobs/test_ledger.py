@@ -7,8 +7,10 @@ import sqlalchemy as sa
 
 from tests.core.jobs.test_fair import LEDGER, claim, finish, served
 from volano.core.db import EVERYWHERE, Database
+from volano.core.jobs import lease as leases
 from volano.core.jobs import reaper
 from volano.core.jobs.ledger import census, clock, heard_s, recount
+from volano.core.jobs.retry import Verdict
 from volano.core.jobs.tables import jobs, schedules
 from volano.schemas.errors import Broken
 from volano.schemas.jobs import BadCron, JobMissing
@@ -85,6 +87,47 @@ async def test_a_key_that_is_sent_unless_open_is_free_again_once_its_job_has_end
     async with db.begin(WS) as tx:
         await LEDGER.cancel(tx, second)
     assert await sent() != second
+    assert await recount(db) == []
+
+
+async def dies(db: Database, job: str, *, after_s: float, ago_s: float) -> None:
+    """Let the job fail for good: so long after it was first sent, and so long ago."""
+    (lease,) = await claim(db)
+    assert lease.id == job
+    async with db.begin(WS) as tx:
+        why = {"signature": "s", "class": "user", "type": "E", "message": ""}
+        await leases.fail(tx, lease, Verdict(False, None), why)
+        died = round((await clock(tx)).timestamp() * 1000 - ago_s * 1000)
+        times = {"finished_at": died, "created_at": died - round(after_s * 1000)}
+        await tx.run(tx.update(jobs).where(jobs.c.id == job).values(**times))
+
+
+@pytest.mark.parametrize(
+    ("failing_s", "pause_s"),
+    [(0, 60), (59, 60), (600, 600), (3599, 3599), (7200, 3600)],
+)
+async def test_a_job_that_failed_for_good_is_tried_again_itself_after_a_growing_pause(
+    db: Database, failing_s: float, pause_s: float
+) -> None:
+    async def sent() -> str:
+        async with db.begin(WS) as tx:
+            return await LEDGER.send_unless_open(tx, "think", {}, key="alone")
+
+    job = await sent()
+    await dies(db, job, after_s=failing_s, ago_s=pause_s - 5)
+    assert await sent() == job
+    assert await state(db, job) == "dead"
+    async with db.begin(WS) as tx:
+        earlier = sa.type_coerce(jobs.c.finished_at, sa.BigInteger) - 6000
+        begun = sa.type_coerce(jobs.c.created_at, sa.BigInteger) - 6000
+        await tx.run(tx.update(jobs).values(finished_at=earlier, created_at=begun))
+    assert await sent() == job
+    assert await state(db, job) == "queued"
+    (lease,) = await claim(db)
+    assert lease.attempt == 2
+    async with db.read(WS) as tx:
+        assert await tx.scalar(tx.select(sa.func.count(jobs.c.id))) == 1
+    await finish(db, lease)
     assert await recount(db) == []
 
 

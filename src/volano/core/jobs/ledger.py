@@ -95,16 +95,24 @@ class Ledger:
     async def send_unless_open(
         self, tx: Tx, topic: str, payload: Mapping[str, Any], *, key: str, pause_s: float = 60.0
     ) -> str:
-        """Return the id of the one open job with this key; send it if there is none.
+        """Send the message unless a job with this key is open; return the id of that job.
 
-        The key is free again once its job has ended; of one that failed for good, `pause_s` later.
+        The key is free again once its job has ended. One that failed for good stays the only one:
+        it is tried again after `pause_s`, then after as long as it has been failing, at most an
+        hour.
         """
-        is_over = sa.or_(
-            jobs.c.state.in_((DONE, CANCELLED)),
-            sa.and_(in_state(DEAD), jobs.c.finished_at <= now_ms() - round(pause_s * 1000)),
+        mine = jobs.c.key == key
+        await tx.run(
+            tx.update(jobs).where(mine, jobs.c.state.in_((DONE, CANCELLED))).values(key=None)
         )
-        await tx.run(tx.update(jobs).where(jobs.c.key == key, is_over).values(key=None))
-        return await self.send(tx, topic, payload, key=key)
+        failing_ms = _ms(jobs.c.finished_at) - _ms(jobs.c.created_at)
+        pause_ms = sa.case(
+            (failing_ms < round(pause_s * 1000), round(pause_s * 1000)),
+            (failing_ms > _LONGEST_PAUSE_MS, _LONGEST_PAUSE_MS),
+            else_=failing_ms,
+        )
+        revived = await self._revive(tx, mine, _ms(jobs.c.finished_at) + pause_ms <= now_ms())
+        return revived[0] if revived else await self.send(tx, topic, payload, key=key)
 
     async def cancel(self, tx: Tx, job_id: str) -> bool:
         """Cancel the job and return True, or ask one that runs to end. Raises: JobMissing."""
@@ -160,23 +168,28 @@ class Ledger:
 
         Raises: JobMissing, NotDead (of `ids`; then none is requeued).
         """
-        change = tx.update(jobs).where(in_state(DEAD))
+        which: list[sa.ColumnElement[bool]] = []
         if ids is not None:
-            change = change.where(jobs.c.id.in_(ids))
+            which.append(jobs.c.id.in_(ids))
         if signature is not None:
-            change = change.where(jobs.c.signature == signature)
+            which.append(jobs.c.signature == signature)
+        revived = await self._revive(tx, *which)
+        for id in set(ids or ()) - set(revived):
+            raise NotDead(id=id, state=(await self.find(tx, id)).state)
+        return len(revived)
+
+    async def _revive(self, tx: Tx, *which: sa.ColumnElement[bool]) -> list[str]:
+        """Give dead jobs all their attempts again; return their ids."""
+        change = tx.update(jobs).where(in_state(DEAD), *which)
         revived = change.values(
             state=QUEUED, user_failures=0, system_failures=0, cancel_requested=False,
             finished_at=None,
         ).returning(jobs.c.id, jobs.c.workspace, jobs.c.queue)  # fmt: skip
         rows = await tx.all(revived)
-        for id in set(ids or ()) - {row.id for row in rows}:
-            raise NotDead(id=id, state=(await self.find(tx, id)).state)
-        counts = tally(rows)
-        for (workspace, queue), count in counts:
+        for (workspace, queue), count in tally(rows):
             await fair.add(tx.everywhere(), workspace, queue, count)
             tx.after_commit(functools.partial(self.ring, WORK, queue))
-        return len(rows)
+        return [row.id for row in rows]
 
     async def share(
         self, tx: Tx, *, weight: float = 1.0, max_running: int | None = None, queue: str = DEFAULT
@@ -231,7 +244,7 @@ async def census(tx: Tx) -> Sequence[sa.Row[Any]]:
 
 async def heard_s(tx: Tx) -> float | None:
     """Return the seconds since any worker gave a sign of life; None if none ever did."""
-    ms = await tx.scalar(tx.select(now_ms() - sa.func.max(_DONE_MS)))
+    ms = await tx.scalar(tx.select(now_ms() - sa.func.max(_ms(duties.c.done_at))))
     return None if ms is None else ms / 1000
 
 
@@ -291,6 +304,10 @@ def tally(rows: Sequence[sa.Row[Any]]) -> list[tuple[tuple[str, str], int]]:
     return sorted(counts.items())
 
 
+def _ms(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    return sa.type_coerce(column, sa.BigInteger)
+
+
 def _owner(tx: Tx) -> str:
     if not isinstance(tx.workspace, str):
         raise Broken("A message belongs to a workspace: send it in a transaction of one.")
@@ -298,7 +315,6 @@ def _owner(tx: Tx) -> str:
 
 
 _BY_TOPIC: Final = (jobs.c.topic, jobs.c.state)
-_DONE_MS: Final = sa.type_coerce(duties.c.done_at, sa.BigInteger)
 _SHOWN = [jobs.c[name] for name in JobInfo.__struct_fields__]
 
 
