@@ -79,9 +79,9 @@ def open_state(settings: Settings) -> State:
     return State(IntakeBatcher(limits(settings)), KnownShapes())
 
 
-def limits(settings: Settings) -> drawings.Limits:
+def limits(settings: Settings) -> drawings.DrawingLimits:
     """Return how much one drawing may be on a server of these settings."""
-    return drawings.Limits(
+    return drawings.DrawingLimits(
         strokes=settings.drawing_max_strokes,
         points=settings.drawing_max_points,
         payload_bytes=settings.drawing_max_bytes,
@@ -143,7 +143,7 @@ async def submit_many(ctx: Context, who: Who, batch: Sequence[Incoming]) -> list
     Raises: what the inbox raises (then nothing is acknowledged).
     """
     contributor = Contributor(who.contributor)
-    return await _take_each(ctx, who.workspace, [(drawing, contributor) for drawing in batch])
+    return await _outcomes(ctx, who.workspace, [(drawing, contributor) for drawing in batch])
 
 
 async def import_drawings(ctx: Context, who: Who, batch: DrawingImport) -> list[Outcome]:
@@ -152,10 +152,10 @@ async def import_drawings(ctx: Context, who: Who, batch: DrawingImport) -> list[
     Raises: what the inbox raises (then nothing is acknowledged).
     """
     given = [(one.drawing, Contributor(one.contributor, batch.origin)) for one in batch.drawings]
-    return await _take_each(ctx, who.workspace, given)
+    return await _outcomes(ctx, who.workspace, given)
 
 
-async def _take_each(ctx: Context, workspace: str, given: Given) -> list[Outcome]:
+async def _outcomes(ctx: Context, workspace: str, given: Given) -> list[Outcome]:
     """Take drawings in; return what became of each, with the reason where it is refused."""
     told = await _take(ctx, workspace, given)
     return [
@@ -224,7 +224,7 @@ class IntakeBatcher:
     the more requests its event loop finds at once.
     """
 
-    def __init__(self, limits: drawings.Limits) -> None:
+    def __init__(self, limits: drawings.DrawingLimits) -> None:
         self._limits = limits
         self._waiting: deque[_Waiting] = deque()
 
@@ -257,7 +257,9 @@ class IntakeBatcher:
                 waiting.done.cancel()
 
 
-def make_rows(given: Given, limits: drawings.Limits, now: datetime) -> list[Row | VolanoError]:
+def make_rows(
+    given: Given, limits: drawings.DrawingLimits, now: datetime
+) -> list[Row | VolanoError]:
     """Return each drawing as a row for the inbox, or why it is refused."""
     now_ms = now.timestamp() * 1000
     drawn = [new for new, _ in given if isinstance(new, NewDrawing)]

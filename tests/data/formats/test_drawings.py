@@ -8,7 +8,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from volano.data.formats import drawings, strokes
-from volano.data.formats.drawings import Encoded, Limits
+from volano.data.formats.drawings import DrawingLimits, Encoded
 from volano.schemas.data import (
     BadCanvas,
     BadDrawingId,
@@ -318,9 +318,9 @@ def test_what_is_just_beyond_the_limits_is_refused(new, error):
 @pytest.mark.parametrize("spare", [-1, 0])
 def test_a_payload_may_be_as_large_as_the_limit(spare):
     size = len(drawings.encode(new_drawing()).payload)
-    (found,) = drawings.encode_all([new_drawing()], Limits(payload_bytes=size + spare))
+    (found,) = drawings.encode_all([new_drawing()], DrawingLimits(payload_bytes=size + spare))
     payload = drawings.encode(new_drawing()).payload
-    (packed,) = drawings.admit_all([(ID, payload)], Limits(payload_bytes=size + spare))
+    (packed,) = drawings.admit_all([(ID, payload)], DrawingLimits(payload_bytes=size + spare))
     assert isinstance(found, Encoded) == isinstance(packed, Encoded) == (spare == 0)
 
 
@@ -328,7 +328,7 @@ def test_a_packed_drawing_may_have_as_many_strokes_and_points_as_the_limits_say(
     payload = drawings.encode(new_drawing()).payload  # two strokes, three points
 
     def admitted(**limits: int) -> bool:
-        (found,) = drawings.admit_all([(ID, payload)], Limits(**limits))
+        (found,) = drawings.admit_all([(ID, payload)], DrawingLimits(**limits))
         return isinstance(found, Encoded)
 
     assert admitted(strokes=2, points=3)
@@ -355,7 +355,7 @@ def test_many_drawings_are_encoded_as_one_by_one(many):
 
 def test_a_payload_above_the_limit_is_refused():
     with pytest.raises(DrawingTooLarge) as refusal:
-        drawings.encode(new_drawing(), Limits(payload_bytes=10))
+        drawings.encode(new_drawing(), DrawingLimits(payload_bytes=10))
     assert refusal.value.facts["limit"] == 10
 
 

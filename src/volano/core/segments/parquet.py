@@ -104,7 +104,7 @@ class Segments:
         footer = await self._footer(workspace, Place(blob, size, 0))
         index = footer.schema.names.index(column)
         group = bisect_left(range(footer.num_row_groups), key, key=_last_of(footer, index))
-        if group == footer.num_row_groups or _within(footer, group, index).min > key:
+        if group == footer.num_row_groups or _statistics(footer, group, index).min > key:
             return None
         rows = await self._groups(workspace, blob, size, footer, range(group, group + 1))
         found = rows.filter(pc.equal(rows[column], key)).slice(0, 1).to_pylist()
@@ -179,13 +179,13 @@ class Segments:
         return pq.read_metadata(_Window(place.size, start, tail))
 
 
-def _within(footer: pq.FileMetaData, group: int, column: int) -> pq.Statistics:
+def _statistics(footer: pq.FileMetaData, group: int, column: int) -> pq.Statistics:
     return footer.row_group(group).column(column).statistics
 
 
 def _last_of(footer: pq.FileMetaData, column: int) -> Callable[[int], Any]:
     """Return a function that tells the largest value of a column in the row group of a number."""
-    return lambda group: _within(footer, group, column).max
+    return lambda group: _statistics(footer, group, column).max
 
 
 def _chunk(footer: pq.FileMetaData, group: int, column: int) -> tuple[int, int]:

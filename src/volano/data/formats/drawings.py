@@ -49,7 +49,7 @@ _PASS = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class DrawingLimits:
     """How much one drawing may be; the defaults hold ten minutes of any hand."""
 
     strokes: int = 500
@@ -85,10 +85,10 @@ class Content:
     strokes: list[Stroke]
 
 
-_DEFAULT_LIMITS = Limits()
+_DEFAULT_LIMITS = DrawingLimits()
 
 
-def encode(new: NewDrawing, limits: Limits = _DEFAULT_LIMITS) -> Encoded:
+def encode(new: NewDrawing, limits: DrawingLimits = _DEFAULT_LIMITS) -> Encoded:
     """Return the payload of a drawing as it came over the wire, with its facts.
 
     Raises: BadDrawingId, BadCanvas, DrawingEmpty, TooManyStrokes, TooManyPoints, PointNotFinite,
@@ -102,7 +102,7 @@ def encode(new: NewDrawing, limits: Limits = _DEFAULT_LIMITS) -> Encoded:
 
 
 def encode_all(
-    many: Sequence[NewDrawing], limits: Limits = _DEFAULT_LIMITS
+    many: Sequence[NewDrawing], limits: DrawingLimits = _DEFAULT_LIMITS
 ) -> list[Encoded | VolanoError]:
     """Return what `encode` returns or raises for each drawing, for less than one by one."""
     arriving: list[_Arriving | VolanoError] = []
@@ -117,7 +117,7 @@ def encode_all(
 
 
 def admit_all(
-    many: Sequence[tuple[str, bytes]], limits: Limits = _DEFAULT_LIMITS
+    many: Sequence[tuple[str, bytes]], limits: DrawingLimits = _DEFAULT_LIMITS
 ) -> list[Encoded | VolanoError]:
     """Return drawings that clients have encoded, by id and payload, or why each is refused."""
     small = [payload for _, payload in many if len(payload) <= limits.payload_bytes]
@@ -126,7 +126,7 @@ def admit_all(
 
 
 def _admit(
-    id: str, payload: bytes, header: strokes.Header | CodecError | None, limits: Limits
+    id: str, payload: bytes, header: strokes.Header | CodecError | None, limits: DrawingLimits
 ) -> Encoded | VolanoError:
     if not _UUID.fullmatch(id):
         return BadDrawingId(id=id[:64])
@@ -195,7 +195,7 @@ class _Arriving:
         "styles",
     )
 
-    def __init__(self, new: NewDrawing, limits: Limits) -> None:
+    def __init__(self, new: NewDrawing, limits: DrawingLimits) -> None:
         if not _UUID.fullmatch(new.id):
             raise BadDrawingId(id=new.id[:64])
         canvas, least, most = new.canvas, limits.least_side_px, limits.most_side_px
@@ -218,7 +218,7 @@ class _Arriving:
         self.flags: set[Flag] = set()
         self.start_ms = self.duration_ms = 0.0
 
-    def check(self, values: Values, least: Ends, most: Ends, limits: Limits) -> None:
+    def check(self, values: Values, least: Ends, most: Ends, limits: DrawingLimits) -> None:
         """Refuse columns that are no drawing; `least` and `most` are of x, y and timestamp.
 
         Raises: PointNotFinite, PointOffCanvas, BadTimestamp, DrawingTooLong.
@@ -254,7 +254,7 @@ class _Arriving:
         if partial:
             self.flags.add("pressure-partial")
 
-    def _measure(self, span_ms: int, limits: Limits) -> None:
+    def _measure(self, span_ms: int, limits: DrawingLimits) -> None:
         """Take the duration that the client states, unless its own timestamps say more."""
         stated = span_ms if self.new.duration_ms is None else self.new.duration_ms
         if not max(stated, span_ms) <= limits.duration_ms:
@@ -274,7 +274,7 @@ class _Arriving:
             pressure=self.pressure,
         )
 
-    def encoded(self, payload: bytes, limits: Limits) -> Encoded | VolanoError:
+    def encoded(self, payload: bytes, limits: DrawingLimits) -> Encoded | VolanoError:
         """Return what is stored of it."""
         if len(payload) > limits.payload_bytes:
             return DrawingTooLarge(size=len(payload), limit=limits.payload_bytes)
@@ -303,7 +303,7 @@ def _passes(arriving: Sequence[_Arriving]) -> Iterator[list[_Arriving]]:
         yield some
 
 
-def _encode(arriving: Sequence[_Arriving], limits: Limits) -> list[Encoded | VolanoError]:
+def _encode(arriving: Sequence[_Arriving], limits: DrawingLimits) -> list[Encoded | VolanoError]:
     """Encode these drawings in one pass over all their points."""
     starts = [0, *accumulate([len(one.points) for one in arriving])]
     values: Values = np.empty((3, starts[-1]))
@@ -318,7 +318,7 @@ def _encode(arriving: Sequence[_Arriving], limits: Limits) -> list[Encoded | Vol
 
 
 def _check(
-    arriving: Sequence[_Arriving], values: Values, starts: list[int], limits: Limits
+    arriving: Sequence[_Arriving], values: Values, starts: list[int], limits: DrawingLimits
 ) -> dict[int, VolanoError]:
     """Write all points into `values`; return which drawings are refused, and why."""
     spans = list(pairwise(starts))
