@@ -26,11 +26,7 @@ def db_url(sqlite_url: str) -> str:
 
 def opened(ctx: Context, *, queue: int = 100_000) -> PredictionLog:
     """A log that commits nothing by itself."""
-
-    async def none(*_: object) -> dict[str, bytes]:
-        return {}
-
-    inbox = Inbox(ctx.db, log.STREAM, none, queue=queue)
+    inbox = Inbox(ctx.db, log.STREAM, None, queue=queue)
     return PredictionLog(inbox, ctx.metrics, interval_s=3600.0)
 
 

@@ -92,7 +92,9 @@ class Settings:
     drawing_max_strokes: int = _setting(200, "strokes in one drawing", least=1)
     drawing_max_bytes: int = _setting(256 * 1024, "one stored drawing, bytes", least=1)
 
-    inbox_group: int = _setting(256, "rows in one commit of acknowledged records", least=1)
+    inbox_group: int = _setting(
+        256, "rows in one commit of acknowledged records", least=1, most=10_000
+    )
     inbox_queue: int = _setting(
         20_000, "rows waiting for a commit before the answer is 503", least=1
     )

@@ -60,7 +60,7 @@ class State:
 def open_state(db: Database, segments: Segments, settings: Settings) -> State:
     """Return the state of a process that has taken nothing in yet."""
     group, queue = settings.inbox_group, settings.inbox_queue
-    return State(Inbox(db, STREAM, store.contents, group=group, queue=queue), segments)
+    return State(Inbox(db, STREAM, store.records, group=group, queue=queue), segments)
 
 
 async def compact_records(ctx: Context, job: Job, score: ingest.Score, moved: ingest.Moved) -> int:

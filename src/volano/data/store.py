@@ -62,16 +62,6 @@ NEWEST = Keyset((snapshots.c.created_at, snapshots.c.id, snapshots.c.name), desc
 """One list may stand under two names, and several be frozen in one moment."""
 
 
-async def contents(tx: Tx, ids: Sequence[str]) -> dict[str, bytes]:
-    """Return the content of those of these records that have left the inbox."""
-    if not ids:
-        return {}
-    # One list, not a parameter for each: SQLAlchemy looks at every parameter by itself.
-    named = records.c.id.in_(sa.bindparam("ids", expanding=True))
-    found = await tx.all(tx.select(records.c.id, records.c.content).where(named), {"ids": ids})
-    return {row.id: row.content for row in found}
-
-
 async def add_records(tx: Tx, rows: list[dict[str, Any]]) -> None:
     """Put rows on the shelf."""
     await tx.run(tx.insert(records), rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -13,7 +12,7 @@ from volano.serving.log import STREAM, PredictionLog
 from volano.serving.runtime import InferenceExecutor, Routing
 
 if TYPE_CHECKING:
-    from volano.core.db import Database, Tx
+    from volano.core.db import Database
     from volano.core.metrics import Metrics
     from volano.core.settings import Settings
 
@@ -37,15 +36,10 @@ class State:
 def open_state(db: Database, metrics: Metrics, settings: Settings) -> State:
     """Return the state of a process in which nothing answers yet."""
     group, queue = settings.inbox_group, settings.inbox_queue
-    inbox = Inbox(db, STREAM, _none_left, group=group, queue=queue)
+    inbox = Inbox(db, STREAM, None, group=group, queue=queue)
     return State(
         routing=Routing(settings.serving_loaded),
         executor=InferenceExecutor(metrics, deadline_s=settings.serving_deadline_ms / 1000),
         log=PredictionLog(inbox, metrics, interval_s=settings.serving_log_ms / 1000),
         loading=WeakValueDictionary(),
     )
-
-
-async def _none_left(tx: Tx, keys: Sequence[str]) -> dict[str, bytes]:
-    """Return no rows: ids of predictions are made here and never sent again."""
-    return {}

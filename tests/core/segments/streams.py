@@ -1,4 +1,4 @@
-"""What the tests of segments share: rows of a stream, and a shelf that remembers what has left."""
+"""What the tests of segments share: rows of a stream, and where they stand once they have left."""
 
 import hashlib
 import uuid
@@ -7,12 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from tests.house import examples
 from volano.core.blobs import Blobs
 from volano.core.db import Tx
 from volano.core.segments import compact, quarantine
 from volano.core.segments.inbox import Counts, Inbox, Row, row_counts
 from volano.core.segments.inbox import find as found_in_inbox
 from volano.core.segments.tables import segments
+from volano.data.store import records
 
 STREAM = "things"
 HOME = "ws_home"
@@ -31,14 +33,11 @@ def rows(*numbers: int) -> list[Row]:
     return [row(number) for number in numbers]
 
 
-class Shelf:
-    """What has left the inbox, in memory: content by key, written by nobody but the test."""
-
-    def __init__(self) -> None:
-        self.contents: dict[str, bytes] = {}
-
-    async def known(self, tx: Tx, keys: Sequence[str]) -> dict[str, bytes]:
-        return {key: self.contents[key] for key in keys if key in self.contents}
+async def shelve(tx: Tx, *of: Row) -> None:
+    """Put rows onto the shelf of records, where an inbox looks for what has left it."""
+    (any_row,) = examples.rows(records)
+    rows = [any_row | {"id": one.key, "content": one.content} for one in of]
+    await tx.run(tx.insert(records), rows)
 
 
 def table(of: Sequence[Row]) -> pa.Table:
@@ -92,9 +91,9 @@ async def quarantined(ctx: Any) -> Sequence[Any]:
         return await quarantine.page(tx, after="", limit=100)
 
 
-def open_inbox(ctx: Any, shelf: Shelf | None = None, **options: Any) -> Inbox:
+def open_inbox(ctx: Any, **options: Any) -> Inbox:
     """The inbox of a process."""
-    return Inbox(ctx.db, STREAM, (shelf or Shelf()).known, **options)
+    return Inbox(ctx.db, STREAM, records, **options)
 
 
 class CountingBlobs(Blobs):

@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 
 import pytest
+import sqlalchemy as sa
+from msgspec import structs
 
-from tests.core.segments.streams import HOME, STREAM, Shelf, open_inbox, row, rows, waiting
+from tests.core.segments.streams import HOME, STREAM, open_inbox, row, rows, shelve, waiting
 from volano.core.context import Context
-from volano.core.db import Database, Tx
+from volano.core.db import Database, Uuid16
 from volano.core.segments.inbox import Inbox, Row, Stored, drop, find, row_counts, take
-from volano.schemas.common import DatabaseUnavailable, Overloaded
+from volano.schemas.common import Overloaded
 
 
 async def _batches(db: Database, of: Sequence[Row]) -> set[int]:
@@ -93,24 +95,40 @@ async def test_a_key_used_again_keeps_its_first_content(server: Context) -> None
 async def test_a_row_that_has_left_the_inbox_is_known_and_not_stored_again(
     server: Context,
 ) -> None:
-    shelf, gone = Shelf(), row(1)
-    shelf.contents[gone.key] = gone.content
-    answer = await open_inbox(server, shelf).append(HOME, [gone, row(2)], now_ms=1)
-    assert [one.duplicate for one in answer] == [True, False]
-    assert {row(2).key} == await waiting(server, gone, row(2))
+    gone, other = row(1), row(1, b"something else")
+    async with server.db.begin(HOME) as tx:
+        await shelve(tx, gone)
+    answer = await open_inbox(server).append(HOME, [gone, row(2), other], now_ms=1)
+    assert [one.duplicate for one in answer] == [True, False, True]
+    assert [one.content for one in answer] == [gone.content, row(2).content, gone.content]
+    assert await waiting(server, gone, row(2)) == {row(2).key}
+
+
+async def test_another_workspace_s_shelf_is_of_no_account(server: Context) -> None:
+    async with server.db.begin("ws_b") as tx:
+        await shelve(tx, row(1))
+    answer = await open_inbox(server).append(HOME, [row(1)], now_ms=1)
+    assert [one.duplicate for one in answer] == [False]
+
+
+async def test_a_stream_without_a_shelf_takes_a_key_again_that_has_left(server: Context) -> None:
+    inbox = Inbox(server.db, STREAM, None)
+    for _ in range(2):
+        assert await inbox.append(HOME, [row(1)], now_ms=1) == [Stored(False, row(1).content)]
+        async with server.db.begin(HOME) as tx:
+            await drop(tx, STREAM, [row(1).key])
 
 
 async def test_a_row_that_is_being_moved_meanwhile_is_known(server: Context) -> None:
     """The mover has not committed when the row is sent again."""
-    shelf, moving = Shelf(), row(1)
-    inbox = open_inbox(server, shelf)
+    inbox, moving = open_inbox(server), row(1)
     await inbox.append(HOME, [moving], now_ms=1)
     async with server.db.begin(HOME) as tx:
         await drop(tx, STREAM, [moving.key])
         again = asyncio.create_task(inbox.append(HOME, [moving], now_ms=2))
         await asyncio.sleep(0)
-        shelf.contents[moving.key] = moving.content
-    assert [Stored(True, moving.content)] == await again
+        await shelve(tx, moving)
+    assert await again == [Stored(True, moving.content)]
     assert await waiting(server, moving) == set()
 
 
@@ -153,26 +171,27 @@ async def test_as_many_rows_as_may_wait_are_accepted_and_not_one_more(server: Co
     assert [len(await one) for one in accepted] == [2, 1]
 
 
-def _failing(ctx: Context, error: Exception) -> Inbox:
-    """An inbox whose look at the shelf fails, so that nothing of a group is committed."""
-
-    async def known(tx: Tx, keys: Sequence[str]) -> dict[str, bytes]:
-        raise error
-
-    return Inbox(ctx.db, STREAM, known)
-
-
-@pytest.mark.parametrize(
-    "error", [DatabaseUnavailable(reason="it is away"), ZeroDivisionError()], ids=["away", "bug"]
-)
-async def test_a_commit_that_fails_is_told_to_every_caller_of_its_group(
-    server: Context, error: Exception
-) -> None:
-    inbox = _failing(server, error)
+async def test_a_commit_that_fails_is_told_to_every_caller_of_its_group(server: Context) -> None:
+    """As it does where the look at the shelf fails: here there is no such table."""
+    nowhere = sa.Table("nowhere", sa.MetaData(), sa.Column("id", Uuid16), sa.Column("content"))
+    inbox = Inbox(server.db, STREAM, nowhere)
     callers = (inbox.append(HOME, [one], now_ms=1) for one in rows(*range(5)))
     answers = await asyncio.gather(*callers, return_exceptions=True)
-    assert [error] * 5 == answers
+    assert isinstance(answers[0], sa.exc.DBAPIError)
+    assert answers == [answers[0]] * 5
     assert await waiting(server, *rows(*range(5))) == set()
+    assert inbox.rows_waiting == 0
+
+
+async def test_a_row_that_cannot_be_written_fails_its_group_and_not_the_next(
+    server: Context,
+) -> None:
+    inbox = open_inbox(server)
+    sent = [row(1), structs.replace(row(2), key="no-uuid")]
+    callers = (inbox.append(HOME, [one], now_ms=1) for one in sent)
+    answers = await asyncio.gather(*callers, return_exceptions=True)
+    assert all(isinstance(one, ValueError) for one in answers)
+    assert await inbox.append(HOME, [row(1)], now_ms=1) == [Stored(False, row(1).content)]
     assert inbox.rows_waiting == 0
 
 
@@ -214,7 +233,8 @@ def _as_sent(there: Row) -> Row:
 async def test_more_keys_are_dropped_than_one_statement_can_name(server: Context) -> None:
     many = [row(number) for number in range(33_000)]
     inbox = open_inbox(server, queue=50_000)
-    await inbox.append(HOME, many, now_ms=1)
+    for first in range(0, len(many), 10_000):
+        await inbox.append(HOME, many[first : first + 10_000], now_ms=1)
     async with server.db.begin(HOME) as tx:
         assert await drop(tx, STREAM, [one.key for one in many]) == 33_000
         assert await row_counts(tx) == {}

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from tests.core.segments.streams import (
     HOME,
     STREAM,
-    Shelf,
     open_inbox,
     plan,
     read,
     row,
     rows,
     segments_of,
+    shelve,
     stored_rows,
 )
 from tests.stages import claimed
@@ -226,20 +226,20 @@ async def test_no_row_is_lost_or_doubled_whatever_happens_at_once(
     server: Context, other_process: Context, seed: int
 ) -> None:
     """Two processes append, some rows twice, some bad, by clocks that differ; compact and merge."""
-    rng, shelf = random.Random(seed), Shelf()
+    rng = random.Random(seed)
     where: Where = {}
 
     def shelved(of: Sequence[Row], found: Sequence[bytes]) -> tuple[object, compact.Shelve]:
-        async def shelve(tx: Tx, segment: compact.Segment) -> None:
+        async def note(tx: Tx, segment: compact.Segment) -> None:
             doubled = where.keys() & {one.key for one in of}
             assert not doubled
             where.update({one.key: (segment.id, at) for at, one in enumerate(of)})
-            shelf.contents.update({one.key: one.content for one in of})
+            await shelve(tx, *of)
 
-        return plan(of, found)[0], shelve
+        return plan(of, found)[0], note
 
     async def act(ctx: Context, worker: str) -> None:
-        things = open_inbox(ctx, shelf)
+        things = open_inbox(ctx)
         for _ in range(40):
             numbers = [rng.randrange(60) for _ in range(rng.randrange(1, 4))]
             sent = [row(n, b"bad %d" % n if n % 7 == 0 else None) for n in numbers]

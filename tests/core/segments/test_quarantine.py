@@ -9,7 +9,6 @@ import pytest
 from tests.core.segments.streams import (
     HOME,
     STREAM,
-    Shelf,
     counts,
     open_inbox,
     plan,
@@ -192,7 +191,7 @@ async def test_every_reason_can_be_stored(server: Context, error: Exception, rea
 async def test_quarantine_is_listed_in_pages_over_all_streams(server: Context) -> None:
     bad = [row(n, b"bad") for n in range(3)]
     for stream in (STREAM, "others"):
-        await Inbox(server.db, stream, Shelf().known).append(HOME, bad)
+        await Inbox(server.db, stream, None).append(HOME, bad)
         async with server.db.begin(HOME) as tx:
             await quarantine.add(tx, stream, {one.key: f"of {stream}" for one in bad})
     async with server.db.read(HOME) as tx:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import time
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -59,10 +59,6 @@ class Stored(Struct, frozen=True, gc=False):
     content: bytes
 
 
-Known = Callable[[Tx, Sequence[str]], Awaitable[dict[str, bytes]]]
-"""(tx, keys) -> content by key, of the rows that have left the inbox."""
-
-
 @dataclass(slots=True)
 class _Waiting:
     rows: Sequence[Row]
@@ -75,12 +71,21 @@ class Inbox:
 
     While one group of a workspace commits, its next one gathers: the busier it is, the larger the
     groups and the fewer the commits. `group` and `queue` are rows.
+
+    `shelf` is the table whose columns `id` and `content` tell of rows that have left the inbox;
+    without one a key that has left may be used again.
     """
 
     def __init__(
-        self, db: Database, stream: str, known: Known, *, group: int = 256, queue: int = 20_000
+        self,
+        db: Database,
+        stream: str,
+        shelf: sa.Table | None,
+        *,
+        group: int = 256,
+        queue: int = 20_000,
     ) -> None:
-        self.db, self.stream, self.known = db, stream, known
+        self.db, self.stream, self.shelf = db, stream, shelf
         self.group, self.queue = group, queue
         self.rows_waiting = 0
         self._gathering: dict[str, list[_Waiting]] = {}
@@ -179,9 +184,13 @@ class Inbox:
             if await tx.append(inbox, _COLUMNS, values) < len(values):
                 there = await find(tx, self.stream, rows)
                 old = {key: row.content for key, row in there.items() if row.batch != batch}
-            moved = await self.known(tx, [key for key in rows if key not in old])
-            await drop(tx, self.stream, moved)
-        old |= moved
+            if self.shelf is not None and (new := [key for key in rows if key not in old]):
+                # One list, not a parameter for each: SQLAlchemy looks at every parameter by itself.
+                named = self.shelf.c.id.in_(sa.bindparam("ids", expanding=True))
+                moved = tx.select(self.shelf.c.id, self.shelf.c.content).where(named)
+                left = {row.id: row.content for row in await tx.all(moved, {"ids": new})}
+                await drop(tx, self.stream, left)
+                old |= left
         # What is new is old to a second row with its key.
         return [
             [Stored(row.key in old, old.setdefault(row.key, row.content)) for row in waiting.rows]
