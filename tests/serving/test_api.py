@@ -115,6 +115,41 @@ async def test_an_activation_that_is_sent_again_changes_nothing(http: httpx.Asyn
     assert again.json() == there
 
 
+async def test_what_a_refused_prediction_is_told_to_send_is_answered(
+    http: httpx.AsyncClient,
+) -> None:
+    path = "/endpoints/shapes/predict"
+    both = await http.post(path, json={"input": ONE, "inputs": [ONE]})
+    assert both.json()["remedy"] == (
+        'Send {"input": {…}} for one, {"inputs": [{…}, …]} for up to 32.'
+    )
+    assert (await http.post(path, json={"input": ONE})).status_code == 200
+    assert (await http.post(path, json={"inputs": [ONE] * 32})).status_code == 200
+    empty = await http.post(path, json={"input": ONE | {"strokes": [{"points": []}]}})
+    assert empty.json()["remedy"].startswith("Send strokes of at least one point each, in px")
+    point = {"x": 3, "y": 4, "timestamp": 0}
+    dot = await http.post(path, json={"input": ONE | {"strokes": [{"points": [point]}]}})
+    assert dot.status_code == 200
+
+
+async def test_what_a_refused_rollback_is_told_to_do_puts_another_version_on(
+    http: httpx.AsyncClient, server: Context, boss: Who
+) -> None:
+    first = (await http.get("/endpoints/shapes")).json()["version"]
+    refused = await http.post("/endpoints/shapes/rollback", json={"from": first})
+    assert refused.json()["code"] == "no-earlier-version"
+    assert refused.json()["remedy"] == "Activate a version by its id instead."
+    second = (await version(server, boss, 1)).id
+    answer = await http.post("/endpoints/shapes/activate", json={"version": second})
+    assert answer.json()["version"] == second
+    late = await http.post("/endpoints/shapes/rollback", json={"from": first})
+    assert late.json()["code"] == "not-answering"
+    assert late.json()["remedy"].startswith("Look at the endpoint again")
+    active = (await http.get("/endpoints/shapes")).json()["version"]
+    back = await http.post("/endpoints/shapes/rollback", json={"from": active})
+    assert back.json()["version"] == first
+
+
 async def test_a_prediction_is_shown_as_it_was_logged(
     http: httpx.AsyncClient, server: Context
 ) -> None:

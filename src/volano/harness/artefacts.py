@@ -24,19 +24,14 @@ def listed(
         status = path.lstat()
         if stat.S_ISDIR(status.st_mode):
             continue
+        if not stat.S_ISREG(status.st_mode):  # a link could name any file of this machine
+            raise ArtefactUnfit(name=name, reason="it is not a regular file")
+        if len(found) == files:
+            raise ArtefactUnfit(name=name, reason="there are too many files")
         left -= status.st_size
-        _check(name, status.st_mode, count=len(found) < files, size=left >= 0)
+        if left < 0:
+            raise ArtefactUnfit(name=name, reason="the files together are too large")
         found.append(ArtefactFile(name=name, bytes=status.st_size))
     if not found:
         raise ArtefactMissing
     return found
-
-
-def _check(name: str, mode: int, *, count: bool, size: bool) -> None:
-    # A link could name any file of this machine.
-    if not stat.S_ISREG(mode):
-        raise ArtefactUnfit(name=name, reason="it is not a regular file")
-    if not count:
-        raise ArtefactUnfit(name=name, reason="there are too many files")
-    if not size:
-        raise ArtefactUnfit(name=name, reason="the files together are too large")

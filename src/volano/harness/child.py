@@ -36,7 +36,7 @@ def main(folder: str, events_fd: str, parent_fd: str) -> int:
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         failure = Failure(class_="system.storage", message=f"The child could not start: {error}")
     except VolanoError as error:
-        failure = Failure(class_="user.contract", message=error.message)
+        failure = Failure(class_="user.contract", message=error.message, remedy=error.advice)
     events(Failed(at_s=0.0, failure=failure))
     return exit_code(failure)
 

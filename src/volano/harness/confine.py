@@ -25,7 +25,10 @@ def limit(limits: Limits) -> None:
         _soft, hard = resource.getrlimit(kind)
         value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(kind, (value, value))
-    _offer_to_the_oom_killer()
+    # Where memory runs out, the kernel is to end this process and not the server beside it.
+    score = Path("/proc/self/oom_score_adj")
+    if score.exists():
+        score.write_text("1000")
 
 
 def die_with_parent(fd: int, *, linux: bool = sys.platform == "linux") -> None:
@@ -39,17 +42,15 @@ def die_with_parent(fd: int, *, linux: bool = sys.platform == "linux") -> None:
     its group, and helpers (data loaders) survive: seen in each of 3 trials.
     """
     os.set_inheritable(fd, False)
+
+    def wait_and_kill() -> None:
+        os.read(fd, 1)
+        _kill_group()
+
     if linux:
         _kill_by_signal(fd)
     else:
-        threading.Thread(target=_wait_and_kill, args=(fd,), daemon=True).start()
-
-
-def _offer_to_the_oom_killer() -> None:
-    """Let the kernel end this process, not the server beside it, where memory runs out."""
-    score = Path("/proc/self/oom_score_adj")
-    if score.exists():
-        score.write_text("1000")
+        threading.Thread(target=wait_and_kill, daemon=True).start()
 
 
 def _kill_by_signal(fd: int) -> None:
@@ -61,11 +62,6 @@ def _kill_by_signal(fd: int) -> None:
     poll.register(fd, 0)
     if poll.poll(0):
         _kill_group()
-
-
-def _wait_and_kill(fd: int) -> None:
-    os.read(fd, 1)
-    _kill_group()
 
 
 def _kill_group() -> None:

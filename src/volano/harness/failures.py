@@ -56,10 +56,14 @@ def explain(error: BaseException, project: Path) -> Failure:
     class_ = classify(error)
     frames = _frames(error)
     own = [frame for frame in frames if _is_own(frame, project)]
+    place = ""
+    if own:
+        name = Path(own[-1].filename).relative_to(project).as_posix()
+        place = writable(f"{name}:{own[-1].lineno} {own[-1].name}")
     return Failure(
         class_=class_,
         message=_message(error),
-        frame=_shown(own[-1], project) if own else "",
+        frame=place,
         signature=_signature(class_, error, own or frames),
         remedy=writable(error.advice) if isinstance(error, VolanoError) else "",
     )
@@ -111,11 +115,6 @@ def _is_own(frame: traceback.FrameSummary, project: Path) -> bool:
     return file.is_relative_to(project) and not any(
         file.is_relative_to(folder) and not project.is_relative_to(folder) for folder in _LIBRARIES
     )
-
-
-def _shown(frame: traceback.FrameSummary, project: Path) -> str:
-    file = Path(frame.filename)
-    return writable(f"{file.relative_to(project).as_posix()}:{frame.lineno} {frame.name}")
 
 
 def _signature(class_: str, error: BaseException, frames: list[traceback.FrameSummary]) -> str:

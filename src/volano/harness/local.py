@@ -9,7 +9,7 @@ from volano.harness.model import Model
 from volano.harness.phases import Work, perform
 from volano.harness.run import LocalRun
 from volano.harness.source import locate, place_of
-from volano.schemas.harness import AnyEvent, Failed, Finished
+from volano.schemas.harness import Failed, Finished
 
 
 def train(
@@ -22,24 +22,17 @@ def train(
     seconds: float = 300.0,
     on_event: Events | None = None,
 ) -> Finished | Failed:
-    """Train and evaluate here; the last event, which says what came of it.
+    """Train and evaluate here, and return the last event, which says what came of it.
 
     `data_dir` is a staged snapshot, `out_dir` becomes the artefact folder and is made if needed.
     Ctrl-C ends the run as cancelled. What the model prints goes where the caller prints.
     Raises: SourceMissing, UnknownRecipe.
     """
-    work = _work(model, params or {})
+    if isinstance(model, type):
+        work = Work(place=place_of(model), params=params or {}, model=model)
+    else:
+        work = Work(place=locate(str(model)), params=params or {})
     out_dir.mkdir(parents=True, exist_ok=True)
-    events = on_event or _unheard
+    events = on_event or (lambda _event: None)
     run = LocalRun(data=data_dir, artefact=out_dir, seed=seed, seconds=seconds, events=events)
     return perform(work, run, events)
-
-
-def _work(model: type[Model] | str | Path, params: Mapping[str, Any]) -> Work:
-    if isinstance(model, type):
-        return Work(place=place_of(model), params=params, model=model)
-    return Work(place=locate(str(model)), params=params)
-
-
-def _unheard(_event: AnyEvent) -> None:
-    """Drop an event that nobody listens to."""

@@ -65,18 +65,14 @@ class Param(Generic[P]):
             typed: P = _CONVERTERS[kind](value)
         except (TypeError, ValueError, OverflowError):
             raise BadParam(name=self.name, value=value, reason=_NOT_A[kind]) from None
-        self._check_range(typed)
-        return typed
-
-    def _check_range(self, value: Any) -> None:
-        if self.choices and value not in self.choices:
+        if self.choices and typed not in self.choices:
             known = ", ".join(map(str, self.choices))
-            raise BadParam(name=self.name, value=value, reason=f"it is none of {known}")
-        # `not (a <= b)` so that NaN is refused too.
-        if self.ge is not None and not value >= self.ge:
-            raise BadParam(name=self.name, value=value, reason=f"below {self.ge}")
-        if self.le is not None and not value <= self.le:
-            raise BadParam(name=self.name, value=value, reason=f"above {self.le}")
+            raise BadParam(name=self.name, value=typed, reason=f"it is none of {known}")
+        if self.ge is not None and typed < self.ge:  # type: ignore[operator] # bounds are of numbers
+            raise BadParam(name=self.name, value=typed, reason=f"below {self.ge}")
+        if self.le is not None and typed > self.le:  # type: ignore[operator] # bounds are of numbers
+            raise BadParam(name=self.name, value=typed, reason=f"above {self.le}")
+        return typed
 
 
 def _truth(value: object) -> bool:

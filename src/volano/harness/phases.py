@@ -41,9 +41,17 @@ def perform(work: Work, run: LocalRun, events: Events) -> Finished | Failed:
     """
     try:
         with run.alarm():
-            source, figures = _work(work, run)
+            source, figures = _train_and_evaluate(work, run)
         # What is ours to look up does not count against the time of the user's code.
-        finished = _finished(run, source, figures)
+        finished = Finished(
+            at_s=run.at_s(),
+            figures=figures,
+            files=artefacts.listed(run.artefact),
+            seconds=run.phases,
+            environment=environment(),
+            source=source,
+            peak_rss=peak_rss(),
+        )
         events(finished)
         return finished
     except BaseException as error:  # noqa: BLE001 - the border to the user's code: all of it ends here
@@ -85,7 +93,7 @@ def peak_rss() -> int:
     return next((int(words[1]) * 1024 for words in lines if words[0] == "VmHWM:"), 0)
 
 
-def _work(work: Work, run: LocalRun) -> tuple[str, dict[str, Any]]:
+def _train_and_evaluate(work: Work, run: LocalRun) -> tuple[str, dict[str, Any]]:
     """Return the hash of the code that ran, and the figures of its evaluation."""
     with run.phase("load"):
         source = capture(work.place).hash
@@ -98,18 +106,6 @@ def _work(work: Work, run: LocalRun) -> tuple[str, dict[str, Any]]:
     seed_everything(run.seed)
     with run.phase("evaluate"):
         return source, _figures(model.evaluate(run))
-
-
-def _finished(run: LocalRun, source: str, figures: dict[str, Any]) -> Finished:
-    return Finished(
-        at_s=run.at_s(),
-        figures=figures,
-        files=artefacts.listed(run.artefact),
-        seconds=run.phases,
-        environment=environment(),
-        source=source,
-        peak_rss=peak_rss(),
-    )
 
 
 def _figures(returned: object) -> dict[str, Any]:

@@ -77,8 +77,10 @@ class LocalRun:
         """
         self._stop_if_over()
         values = {_name(name): _number(step, name, value) for name, value in metrics.items()}
+        if not -(2**63) <= (whole := int(step)) < 2**63:
+            raise ContractBroken(reason=f"the step {whole} is beyond 64 bits")
         with self._lock:
-            self._outbox.point(Point(step=_step(step), at_s=self.at_s(), values=values))
+            self._outbox.point(Point(step=whole, at_s=self.at_s(), values=values))
 
     def progress(self, done: float, total: float, note: str = "") -> None:
         """Say how far the work is; a total that is not finite is one that is not known.
@@ -192,12 +194,6 @@ def _name(name: str) -> str:
         reason = f"{name[:NAME_LIMIT]!r} cannot be the name of a metric"
         raise ContractBroken(reason=reason)
     return name
-
-
-def _step(step: int) -> int:
-    if not -(2**63) <= (whole := int(step)) < 2**63:
-        raise ContractBroken(reason=f"the step {whole} is beyond 64 bits")
-    return whole
 
 
 def _number(step: int, name: str, value: object) -> float:
