@@ -11,7 +11,7 @@ from msgspec import inspect
 
 from volano.app import STREAMS
 from volano.core.db import Instant, Uuid16
-from volano.core.db.scope import COLUMN
+from volano.core.db.tx import COLUMN
 from volano.core.http.routes import Operation
 from volano.schemas.common import Id
 from volano.schemas.data import Split

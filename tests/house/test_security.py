@@ -20,7 +20,7 @@ from volano.accounts.roles import ROLES
 from volano.app import ROUTES, build_api, open_context
 from volano.core.context import Context
 from volano.core.db import metadata
-from volano.core.db.scope import COLUMN
+from volano.core.db.tx import COLUMN
 from volano.core.http import PUBLIC, server
 from volano.core.http.app import served_at
 from volano.core.http.routes import Operation

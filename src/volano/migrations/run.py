@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from volano.core.db.failures import translated
+from volano.core.db.session import translated
 from volano.core.durable import make_folder
 from volano.core.settings import SQLITE, path_of
 from volano.schemas.common import DatabaseNewer, DatabaseOlder, DatabaseUnavailable

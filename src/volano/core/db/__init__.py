@@ -2,8 +2,14 @@
 
 from volano.core.db.database import Database
 from volano.core.db.schema import metadata
-from volano.core.db.scope import EVERYWHERE, Everywhere, Unscoped
-from volano.core.db.tx import Tx, TxAborted, WorkspaceMismatch
+from volano.core.db.tx import (
+    EVERYWHERE,
+    Everywhere,
+    Tx,
+    TxAborted,
+    Unscoped,
+    WorkspaceMismatch,
+)
 from volano.core.db.types import Instant, JsonValue, Uuid16, now_ms
 
 __all__ = [

@@ -10,9 +10,8 @@ from typing import Self, TypeVar
 import sqlalchemy as sa
 
 from volano.core.db.postgres import Postgres
-from volano.core.db.scope import Everywhere
 from volano.core.db.sqlite import Sqlite
-from volano.core.db.tx import Tx
+from volano.core.db.tx import Everywhere, Tx
 from volano.core.settings import SQLITE, path_of
 from volano.schemas.common import DatabaseContended, DatabaseUnavailable, StorageFull
 from volano.schemas.errors import Broken, VolanoError

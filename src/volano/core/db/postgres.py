@@ -10,10 +10,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from volano.core.db.append import postgresql_insert
-from volano.core.db.failures import CONNECTION_GONE, translated
 from volano.core.db.scope import checked
-from volano.core.db.session import Answer, Controls, Rows
+from volano.core.db.session import CONNECTION_GONE, Answer, Controls, Rows, translated
+from volano.core.db.types import postgresql_insert
 from volano.schemas.common import DatabaseUnavailable
 
 

@@ -17,10 +17,9 @@ from typing import Any, TypeVar
 import msgspec
 import sqlalchemy as sa
 
-from volano.core.db.append import sqlite_inserts
-from volano.core.db.failures import translated
 from volano.core.db.scope import checked
-from volano.core.db.session import Answer, Controls, Rows
+from volano.core.db.session import Answer, Controls, Rows, translated
+from volano.core.db.types import sqlite_inserts
 from volano.schemas.common import DatabaseUnavailable
 from volano.schemas.errors import Broken
 

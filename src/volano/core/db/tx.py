@@ -1,26 +1,173 @@
-"""One transaction of one workspace: builds statements for its rows and runs only those."""
+"""One transaction of one workspace: builds statements for its rows and runs only those.
+
+A statement carries its workspace from where it is built. That no table is without it is checked
+where the statement is compiled: see `scope.py`.
+"""
 
 import asyncio
+import enum
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, Final, Self
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.selectable import Join
 
-from volano.core.db.append import stored
-from volano.core.db.scope import (
-    COLUMN,
-    EVERYWHERE,
-    INSERTS,
-    Everywhere,
-    Scope,
-    ScopedSelect,
-    Unscoped,
-    is_split,
-)
 from volano.core.db.session import Answer, Rows, Session
+from volano.core.db.types import stored
 from volano.schemas.errors import Broken
+
+COLUMN: Final = "workspace"
+BIND = "workspace_scope"
+OPTION = "volano_scope"
+
+
+class Everywhere(enum.Enum):
+    """The type of EVERYWHERE."""
+
+    EVERYWHERE = "everywhere"
+
+
+EVERYWHERE: Final = Everywhere.EVERYWHERE
+"""Marks a transaction of the system itself, bound to no workspace; a test lists who may use it."""
+
+
+class Unscoped(Broken):
+    """The statement would touch rows of other workspaces: {reason}."""
+
+    remedy = "Build it with this transaction's tx.select, tx.insert, tx.update or tx.delete."
+
+
+class Scope:
+    """Whose rows a transaction may touch: one workspace's, or (bind is None) everyone's."""
+
+    __slots__ = ("bind", "workspace")
+
+    def __init__(self, workspace: str | Everywhere) -> None:
+        self.workspace = workspace
+        self.bind = None if workspace is EVERYWHERE else sa.bindparam(BIND, workspace, sa.String)
+
+    def criteria(self, *froms: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+        """Return the condition on each table that is split by workspace."""
+        if self.bind is None:
+            return []
+        return [table.c[COLUMN] == self.bind for table in _flat(froms) if is_split(table)]
+
+    def mark(self, statement: Any) -> Any:
+        """Write this scope on the statement, where it survives every further `.where()`."""
+        return statement.execution_options(**{OPTION: self})
+
+    def owns(self, statement: sa.Executable) -> bool:
+        """Return whether the statement was built in this scope."""
+        return statement.get_execution_options().get(OPTION) is self
+
+
+def is_split(table: Any) -> bool:
+    """Return whether the table (or an alias of one) has rows of many workspaces."""
+    inner = getattr(table, "element", table)
+    return isinstance(inner, sa.Table) and COLUMN in table.c
+
+
+class ScopedSelect(sa.Select[Any]):
+    """A SELECT that scopes every table that later joins it."""
+
+    inherit_cache = True
+    _scope: Scope
+
+    @classmethod
+    def build(cls, scope: Scope, columns: Iterable[Any]) -> Self:
+        statement = cls(*columns)
+        statement._scope = scope
+        return statement._scoped_by(scope.criteria(*_named(columns)))
+
+    def select_from(self, *froms: Any) -> Self:
+        return super().select_from(*froms)._scoped_by(self._scope.criteria(*froms))
+
+    # SQLAlchemy calls this one when it rewrites a statement whose tables it keeps.
+    select_from.non_generative = sa.Select.select_from.non_generative  # type: ignore[attr-defined] # added by @_generative
+
+    def join(self, target: Any, onclause: Any = None, **how: Any) -> Self:
+        _refuse_outer(target, **how)
+        return super().join(target, onclause)._scoped_by(self._scope.criteria(target))
+
+    def join_from(self, from_: Any, target: Any, onclause: Any = None, **how: Any) -> Self:
+        _refuse_outer(target, **how)
+        both = self._scope.criteria(from_, target)
+        return super().join_from(from_, target, onclause)._scoped_by(both)
+
+    def _scoped_by(self, criteria: list[sa.ColumnElement[bool]]) -> Self:
+        return self.where(*criteria) if criteria else self
+
+
+class _Scoped:
+    """An INSERT whose rows belong to the workspace of the transaction."""
+
+    inherit_cache = True
+    _scope: Scope
+    table: Any
+
+    @classmethod
+    def build(cls, scope: Scope, table: sa.Table) -> Any:
+        statement: Any = cls(table)  # type: ignore[call-arg] # the dialect's Insert takes it
+        statement._scope = scope
+        return scope.mark(statement)
+
+    def owned(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the row with its workspace filled in."""
+        if self._scope.bind is None or not is_split(self.table):
+            return row
+        if COLUMN in row:
+            raise Unscoped(reason=f"a row for {self.table.name} names its workspace itself")
+        return {**row, COLUMN: self._scope.workspace}
+
+    def values(self, *rows: Any, **row: Any) -> Any:
+        if row:
+            rows = (row,)
+        (given,) = rows
+        filled = self.owned(given) if isinstance(given, dict) else [self.owned(r) for r in given]
+        return super().values(filled)  # type: ignore[misc] # of the dialect's Insert
+
+    def from_select(self, *given: Any, **more: Any) -> Any:
+        raise Unscoped(reason="INSERT … SELECT may take rows from another workspace")
+
+
+class _SqliteInsert(_Scoped, sqlite.Insert):
+    inherit_cache = True
+
+
+class _PostgresqlInsert(_Scoped, postgresql.Insert):
+    inherit_cache = True
+
+
+INSERTS: dict[str, type[_Scoped]] = {"sqlite": _SqliteInsert, "postgresql": _PostgresqlInsert}
+
+
+def _refuse_outer(target: Any, isouter: bool = False, full: bool = False) -> None:
+    """Raise Unscoped for an outer join: a condition in WHERE would drop what joins nothing."""
+    if isouter or full:
+        raise Unscoped(reason=f"an outer join to {target}, which cannot be scoped")
+
+
+def _flat(froms: Iterable[Any]) -> Iterator[Any]:
+    """Yield the single tables below joins."""
+    for from_ in froms:
+        if isinstance(from_, Join):
+            _refuse_outer(from_.right, from_.isouter, from_.full)
+            yield from _flat((from_.left, from_.right))
+        else:
+            yield from_
+
+
+def _named(columns: Iterable[Any]) -> Iterator[Any]:
+    """Yield the tables that the columns of a SELECT name, each once."""
+    seen: dict[Any, None] = {}
+    for column in columns:
+        for from_ in getattr(column, "_from_objects", ()):
+            seen[from_] = None
+    yield from seen
+
 
 AfterCommit = Callable[[], Any]
 
