@@ -213,6 +213,19 @@ async def test_a_single_class_ends_the_run_and_a_second_one_is_the_remedy(
     assert again.warnings == []
 
 
+async def test_one_persons_drawings_are_learned_once_they_are_divided_by_record(
+    server: Context, boss: Who
+) -> None:
+    await collect(server, boss, imports(["square", "circle"], ["ada"], each=6))
+    failed = await _trained_on(server, boss, await _frozen(server, boss, "by-person"))
+    assert failed.failure is not None
+    assert failed.failure.class_ == "user.data"
+    assert failed.failure.message == "The split 'valid' of the snapshot has no records."
+    assert failed.failure.remedy.startswith("Freeze again with `--split-by record`")
+    divided = await _frozen(server, boss, "by-record", split=SplitRule(by="record"))
+    assert (await _trained_on(server, boss, divided)).state == "finished"
+
+
 async def test_a_class_that_was_never_seen_is_warned_of_from_the_run_to_the_endpoint(
     server: Context, boss: Who
 ) -> None:

@@ -35,7 +35,10 @@ class OneClass(BadData):
 class NoRecords(BadData):
     """The split {split!r} of the snapshot has no records."""
 
-    remedy = "Freeze a snapshot with records in every split."
+    remedy = (
+        "Freeze again with `--split-by record`, which divides also the records of one contributor,"
+        " or collect from more people."
+    )
 
 
 class Limits(Struct, frozen=True, kw_only=True):
