@@ -121,7 +121,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         segments = Segments(blobs)
         records = data.open_state(db, segments, settings)
         stack.push_async_callback(records.inbox.close)
-        predicting = serving_state.open_state(db, metrics, settings)
+        predicting = serving_state.open_state(db, segments, metrics, settings)
         stack.push_async_callback(predicting.close)
         yield Context(
             settings=settings,
@@ -136,7 +136,6 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
                 authentication.State: authentication.open_state(settings),
                 data.State: records,
                 labeling.State: labeling.open_state(settings),
-                Segments: segments,
                 serving_state.State: predicting,
             },
         )

@@ -17,7 +17,6 @@ import structlog
 from volano.core.db import EVERYWHERE, Tx
 from volano.core.segments import compact, inbox
 from volano.core.segments.inbox import Row
-from volano.core.segments.parquet import Segments
 from volano.registry import service as registry
 from volano.schemas import serving as schemas
 from volano.schemas.accounts import Who
@@ -278,7 +277,7 @@ async def prediction(ctx: Context, who: Who, id: str) -> schemas.LoggedPredictio
             raise Quarantined(noun="prediction", id=id, reason=reason)
         return log.logged(id, waiting[id].head, waiting[id].payload)
     for place in places:
-        row = await ctx.part(Segments).lookup(who.workspace, place.blob, place.size, key=id)
+        row = await ctx.part(State).segments.lookup(who.workspace, place.blob, place.size, key=id)
         if row is not None:
             return log.logged(id, row["head"], row["input"])
     raise Missing(noun="prediction", id=id)
@@ -316,7 +315,7 @@ async def _answered_in(ctx: Context, who: Who, place: compact.Segment, version: 
     """Return the ids of a version's predictions in one segment, oldest first."""
     ids: list[str] = []
     columns = ["id", "version"]
-    async for batch in ctx.part(Segments).batches(who.workspace, place.blob, columns):
+    async for batch in ctx.part(State).segments.batches(who.workspace, place.blob, columns):
         ids += batch.filter(pc.equal(batch["version"], version))["id"].to_pylist()
     return ids
 

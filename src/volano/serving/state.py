@@ -14,6 +14,7 @@ from volano.serving.runtime import InferenceExecutor, Routing
 if TYPE_CHECKING:
     from volano.core.db import Database
     from volano.core.metrics import Metrics
+    from volano.core.segments.parquet import Segments
     from volano.core.settings import Settings
 
 
@@ -24,6 +25,8 @@ class State:
     routing: Routing
     executor: InferenceExecutor
     log: PredictionLog
+    segments: Segments
+    """Reads predictions that have left the inbox of the log."""
     loading: WeakValueDictionary[tuple[str, str], asyncio.Lock]
     """Held while a version (workspace, id) is loaded: who waits for it finds it in memory."""
 
@@ -33,7 +36,7 @@ class State:
         self.executor.close()
 
 
-def open_state(db: Database, metrics: Metrics, settings: Settings) -> State:
+def open_state(db: Database, segments: Segments, metrics: Metrics, settings: Settings) -> State:
     """Return the state of a process in which nothing answers yet."""
     group, queue = settings.inbox_group, settings.inbox_queue
     inbox = Inbox(db, STREAM, None, group=group, queue=queue)
@@ -41,5 +44,6 @@ def open_state(db: Database, metrics: Metrics, settings: Settings) -> State:
         routing=Routing(settings.serving_loaded),
         executor=InferenceExecutor(metrics, deadline_s=settings.serving_deadline_ms / 1000),
         log=PredictionLog(inbox, metrics, interval_s=settings.serving_log_ms / 1000),
+        segments=segments,
         loading=WeakValueDictionary(),
     )

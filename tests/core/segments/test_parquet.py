@@ -100,9 +100,9 @@ async def test_a_row_is_looked_up_by_the_statistics_of_its_row_group(
     blob, size = await _stored(counting, _table())
     found = await Segments(counting).lookup(HOME, blob, size, key=_key(ROW_GROUP + 3))
     assert found is not None
-    assert (_key(ROW_GROUP + 3), ROW_GROUP + 3, ["a", "b"]) == (
-        found["id"], found["fact_0"], found["tags"],
-    )  # fmt: skip
+    assert found["id"] == _key(ROW_GROUP + 3)
+    assert found["fact_0"] == ROW_GROUP + 3
+    assert found["tags"] == ["a", "b"]
     assert len(counting.reads) == 2
 
 

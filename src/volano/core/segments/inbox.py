@@ -126,21 +126,17 @@ class Inbox:
     async def _drain(self, workspace: str) -> None:
         """Commit one group after the other until no more gathers."""
         try:
-            while group := self._next_group(workspace):
-                await self._commit(workspace, group)
+            while gathered := self._gathering[workspace]:
+                rows = taken = 0
+                for waiting in gathered:
+                    if taken and rows + len(waiting.rows) > self.group:
+                        break
+                    rows, taken = rows + len(waiting.rows), taken + 1
+                self._gathering[workspace] = gathered[taken:]
+                await self._commit(workspace, gathered[:taken])
         finally:
             for waiting in self._gathering.pop(workspace):
                 self._leave(waiting)
-
-    def _next_group(self, workspace: str) -> list[_Waiting]:
-        gathered = self._gathering[workspace]
-        rows = taken = 0
-        for waiting in gathered:
-            if taken and rows + len(waiting.rows) > self.group:
-                break
-            rows, taken = rows + len(waiting.rows), taken + 1
-        self._gathering[workspace] = gathered[taken:]
-        return gathered[:taken]
 
     async def _commit(self, workspace: str, group: list[_Waiting]) -> None:
         """Store a group and tell every caller of it what became of their rows, or what failed."""

@@ -83,16 +83,14 @@ async def request_due(ctx: Context, stream: Stream) -> int:
         query = tx.select(segments.c.workspace).where(segments.c.stream == stream.name, few, small)
         query = query.group_by(segments.c.workspace).having(sa.func.count() >= FEWEST)
         found = [row.workspace for row in await tx.all(query)]
-    return sum([await _request(ctx, workspace, stream) for workspace in found])
-
-
-async def _request(ctx: Context, workspace: str, stream: Stream) -> bool:
-    if not await _window(ctx, workspace, stream):
-        return False
-    async with ctx.db.begin(workspace) as tx:
-        facts = {"stream": stream.name}
-        await ctx.jobs.send_unless_open(tx, MERGE, facts, key=f"{MERGE}:{stream.name}")
-    return True
+    asked_for = 0
+    for workspace in found:
+        if await _window(ctx, workspace, stream):
+            async with ctx.db.begin(workspace) as tx:
+                facts = {"stream": stream.name}
+                await ctx.jobs.send_unless_open(tx, MERGE, facts, key=f"{MERGE}:{stream.name}")
+            asked_for += 1
+    return asked_for
 
 
 async def _window(ctx: Context, workspace: str, stream: Stream) -> list[Segment]:
@@ -173,18 +171,14 @@ async def _replace(tx: Tx, stream: Stream, parts: Sequence[Segment], whole: Segm
     if gone != len(parts):
         raise SegmentsMerged(missing=len(parts) - gone, count=len(parts))
     await compact.add(tx, stream.name, whole)
-    if not stream.key:
-        await _lead(tx, parts, whole.id)
-
-
-async def _lead(tx: Tx, parts: Sequence[Segment], whole: str) -> None:
-    """Make the ids of the parts, and of what was merged into them, lead to the whole."""
+    if stream.key:
+        return
     starts = list(accumulate((part.rows for part in parts[:-1]), initial=0))
-    for part, start in zip(parts, starts, strict=True):
-        moved = {"segment": whole, "first_row": merges.c.first_row + start}
-        await tx.run(tx.update(merges).where(merges.c.segment == part.id).values(moved))
+    for id, start in zip(ids, starts, strict=True):  # what was merged into a part moves with it
+        moved = {"segment": whole.id, "first_row": merges.c.first_row + start}
+        await tx.run(tx.update(merges).where(merges.c.segment == id).values(moved))
     rows = [
-        {"id": part.id, "segment": whole, "first_row": start}
-        for part, start in zip(parts, starts, strict=True)
+        {"id": id, "segment": whole.id, "first_row": start}
+        for id, start in zip(ids, starts, strict=True)
     ]
     await tx.run(tx.insert(merges), rows)

@@ -162,12 +162,10 @@ class Segments:
             self._footers.move_to_end(key)
             return self._footers[key]
         footer = self._footers[key] = await self._read_footer(workspace, place)
-        while self._held() > self._room and len(self._footers) > 1:
-            self._footers.popitem(last=False)
+        held = sum(footer.serialized_size for footer in self._footers.values())
+        while held > self._room and len(self._footers) > 1:
+            held -= self._footers.popitem(last=False)[1].serialized_size
         return footer
-
-    def _held(self) -> int:
-        return sum(footer.serialized_size for footer in self._footers.values())
 
     async def _read_footer(self, workspace: str, place: Place) -> pq.FileMetaData:
         start = max(0, place.size - _TAIL)
