@@ -16,6 +16,7 @@ from tests.core.db.shelf import authors, books, genres
 from volano.core.db import EVERYWHERE, Database
 from volano.core.db.sqlite import GROUP
 from volano.schemas.common import DatabaseContended, DatabaseUnavailable, StorageFull
+from volano.schemas.errors import Broken
 
 HERE = "ws_here"
 
@@ -173,9 +174,30 @@ async def test_a_transaction_in_which_nothing_ran_commits_nothing(
     shelf: Database, path: Path
 ) -> None:
     before = commits(path)
-    async with shelf.begin(HERE), shelf.begin(HERE):
+    async with shelf.begin(HERE) as tx, tx.nested(HERE):
         pass
     assert commits(path) == before
+
+
+async def test_a_transaction_begun_in_another_one_is_refused_rather_than_waited_for(
+    shelf: Database,
+) -> None:
+    for _ in range(2):
+        async with shelf.begin(HERE):
+            with pytest.raises(Broken, match="inside another one"):
+                await add(shelf, "never")
+        await add(shelf, f"after {_}")
+
+
+async def test_a_task_may_begin_again_while_the_next_in_line_has_not_woken(
+    shelf: Database, path: Path
+) -> None:
+    async def some(name: str) -> None:
+        for n in range(5):
+            await add(shelf, f"{name}{n}")
+
+    await asyncio.gather(*(some(name) for name in "abc"))
+    assert len(stored(path)) == 15
 
 
 def _write_many(path: str, name: str) -> None:

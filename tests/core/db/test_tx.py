@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from tests.core.db.shelf import authors, books, genres
 from volano.core.db import EVERYWHERE, Database, Tx, TxAborted, Unscoped, WorkspaceMismatch
+from volano.schemas.common import DatabaseContended
 
 HERE, THERE = "ws_here", "ws_there"
 
@@ -200,7 +201,7 @@ async def test_a_failed_append_leaves_none_of_its_rows(shelf: Database) -> None:
     async with shelf.begin(HERE) as tx:
         await tx.run(tx.insert(books).values(title="before", author="x", pages=1))
         with pytest.raises(sa.exc.IntegrityError):
-            async with shelf.begin(HERE) as inner:
+            async with tx.nested(HERE) as inner:
                 await inner.append(books, ("title", "author", "pages"), rows, once=False)
     assert await titles(shelf, HERE) == ["before", "one", "two"]
 
@@ -226,40 +227,69 @@ async def test_what_fails_in_a_nested_transaction_is_given_up_alone(shelf: Datab
     async with shelf.begin(HERE) as tx:
         await tx.run(tx.insert(books).values(title="kept", author="x", pages=1))
         with pytest.raises(sa.exc.IntegrityError):
-            async with shelf.begin(HERE) as inner:
+            async with tx.nested(HERE) as inner:
                 await inner.run(inner.insert(books).values(title="gone", author="x", pages=1))
                 await inner.run(inner.insert(books).values(title="one", author="x", pages=1))
-        async with shelf.begin(HERE) as inner:
+        async with tx.nested(HERE) as inner:
             await inner.run(inner.insert(books).values(title="too", author="x", pages=1))
     assert await titles(shelf, HERE) == ["kept", "one", "too", "two"]
 
 
-async def test_a_nested_transaction_goes_with_the_outer_one(shelf: Database) -> None:
+async def test_what_begins_inside_a_transaction_goes_with_it(shelf: Database) -> None:
     with pytest.raises(ZeroDivisionError):
-        async with shelf.begin(HERE):
-            await fill(shelf, HERE, "gone")
+        async with shelf.begin(HERE) as tx:
+            await fill(shelf.inside(tx), HERE, "gone")
             raise ZeroDivisionError
     assert await titles(shelf, HERE) == ["one", "two"]
+    async with shelf.begin(HERE) as tx:
+        await fill(shelf.inside(tx), HERE, "kept")
+    assert await titles(shelf, HERE) == ["kept", "one", "two"]
+
+
+async def test_what_fails_inside_a_transaction_is_given_up_alone(shelf: Database) -> None:
+    async with shelf.begin(HERE) as tx:
+        with pytest.raises(sa.exc.IntegrityError):
+            await fill(shelf.inside(tx), HERE, "gone", "one")
+        await fill(shelf.inside(tx), HERE, "kept")
+    assert await titles(shelf, HERE) == ["kept", "one", "two"]
 
 
 async def test_a_read_inside_a_write_sees_its_rows(shelf: Database) -> None:
-    async with shelf.begin(HERE):
-        await fill(shelf, HERE, "new")
-        assert await titles(shelf, HERE) == ["new", "one", "two"]
-        assert await titles(shelf, THERE) == ["one", "three", "two"]
+    async with shelf.begin(HERE) as tx:
+        inside = shelf.inside(tx)
+        await fill(inside, HERE, "new")
+        assert await titles(inside, HERE) == ["new", "one", "two"]
+        assert await titles(inside, THERE) == ["one", "three", "two"]
+        assert await titles(shelf, HERE) == ["one", "two"]
+
+
+async def test_a_body_inside_a_transaction_runs_once(shelf: Database) -> None:
+    runs = []
+
+    async def contend(tx: Tx) -> None:
+        runs.append(tx.workspace)
+        raise DatabaseContended(reason="in a test")
+
+    with pytest.raises(DatabaseContended):
+        async with shelf.begin(HERE) as tx:
+            await shelf.inside(tx).run(HERE, contend)
+    assert runs == [HERE]
 
 
 async def test_a_transaction_of_another_workspace_does_not_nest(shelf: Database) -> None:
-    async with shelf.begin(HERE):
+    async with shelf.begin(HERE) as tx:
         for workspace in (THERE, EVERYWHERE):
             with pytest.raises(WorkspaceMismatch):
-                async with shelf.begin(workspace):
+                async with tx.nested(workspace):
+                    pass
+            with pytest.raises(WorkspaceMismatch):
+                async with shelf.inside(tx).begin(workspace):
                     pass
 
 
 async def test_the_system_may_narrow_to_a_workspace(shelf: Database) -> None:
-    async with shelf.begin(EVERYWHERE):
-        await fill(shelf, HERE, "new")
+    async with shelf.begin(EVERYWHERE) as tx:
+        await fill(shelf.inside(tx), HERE, "new")
     assert await titles(shelf, HERE) == ["new", "one", "two"]
 
 
@@ -282,12 +312,12 @@ async def test_callbacks_run_only_after_the_commit_and_not_for_what_was_given_up
     async with shelf.begin(HERE) as tx:
         tx.after_commit(awaited)
         with pytest.raises(ZeroDivisionError):
-            async with shelf.begin(HERE) as inner:
+            async with tx.nested(HERE) as inner:
                 inner.after_commit(lambda: seen.append("given up"))
                 raise ZeroDivisionError
-        async with shelf.begin(HERE) as inner:
+        async with tx.nested(HERE) as inner:
             inner.after_commit(lambda: seen.append("nested"))
-        await fill(shelf, HERE, "new")
+        await fill(shelf.inside(tx), HERE, "new")
         assert seen == []
     assert seen == ["awaited 3", "nested"]
     with pytest.raises(ZeroDivisionError):
@@ -315,7 +345,7 @@ async def test_a_reader_cannot_write(shelf: Database) -> None:
 
 
 async def test_a_transaction_is_of_no_use_after_its_block(shelf: Database) -> None:
-    async with shelf.begin(HERE) as wrote, shelf.begin(HERE) as nested:
+    async with shelf.begin(HERE) as wrote, wrote.nested(HERE) as nested:
         pass
     async with shelf.read(HERE) as looked:
         pass
@@ -331,5 +361,5 @@ async def test_nothing_nests_in_a_transaction_that_failed(shelf: Database) -> No
         async with shelf.begin(HERE) as tx:
             with pytest.raises(sa.exc.IntegrityError):
                 await tx.run(tx.insert(books).values(title="one", author="x", pages=1))
-            await fill(shelf, HERE, "too late")
+            await fill(shelf.inside(tx), HERE, "too late")
     assert await titles(shelf, HERE) == ["one", "two"]

@@ -216,7 +216,7 @@ async def test_keys_older_than_seven_days_are_forgotten(
 ONCE = KeyedRequest("ws_1", "mem_1", "k", "f")
 
 
-async def answer() -> Response:
+async def answer(db: Database) -> Response:
     return Response(b"{}", 201, {"x": "y"}, "application/json")
 
 
@@ -224,10 +224,10 @@ async def test_two_processes_with_one_key_have_one_effect(db: Database) -> None:
     """Two stores are two processes: neither knows what the other is running."""
     ran: list[int] = []
 
-    async def effect() -> Response:
+    async def effect(inside: Database) -> Response:
         ran.append(1)
         await asyncio.sleep(0.05)
-        return await answer()
+        return await answer(inside)
 
     here, there = IdempotencyStore(db), IdempotencyStore(db)
     first, second = await asyncio.gather(here.run(ONCE, effect), there.run(ONCE, effect))

@@ -31,7 +31,7 @@ async def claimed(db: Database, count: int) -> list[Lease]:
 async def write(db: Database, member: Member, effect: Any = None) -> None:
     """Complete a job as its task does, with a message of its own as the effect."""
     try:
-        async with db.part(await member.turn, member.lease.workspace) as tx:
+        async with (await member.turn).nested(member.lease.workspace) as tx:
             await LEDGER.send(tx, "thing.listed", {"of": member.lease.id}, queue="listed")
             if effect is not None:
                 await effect(tx)
@@ -205,7 +205,7 @@ async def test_another_process_sees_effects_and_end_together_or_neither(
     (lease,) = await claimed(db, 1)
     completions = Completions(db)
     member = completions.join(lease)
-    async with db.part(await member.turn, lease.workspace) as tx:
+    async with (await member.turn).nested(lease.workspace) as tx:
         await LEDGER.send(tx, "thing.listed", {"of": lease.id})
     if is_kept:
         member.leave(kept=True)

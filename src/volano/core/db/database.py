@@ -1,7 +1,5 @@
-"""The database of a server: transactions by workspace, joined where they nest."""
+"""The database of a server: transactions by workspace."""
 
-import asyncio
-import contextvars
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,10 +15,6 @@ from volano.schemas.common import DatabaseContended, DatabaseUnavailable, Storag
 from volano.schemas.errors import Broken, VolanoError
 
 T = TypeVar("T")
-
-_ambient: contextvars.ContextVar["tuple[Database, Tx] | None"] = contextvars.ContextVar(
-    "volano_tx", default=None
-)
 
 
 class Database:
@@ -57,18 +51,12 @@ class Database:
     async def begin(self, workspace: str | Everywhere) -> AsyncIterator[Tx]:
         """Open a write transaction, durable when the block has ended without an exception.
 
-        Inside another one of the same task and workspace it is a part of that (a savepoint), and
-        durable when that ends.
-        Raises: DatabaseUnavailable, StorageFull, WorkspaceMismatch.
+        Raises: DatabaseUnavailable, StorageFull.
         """
-        if (outer := self._joined()) is not None:
-            async with self.part(outer, workspace) as tx:
-                yield tx
-            return
         try:
             async with self._backend.write() as session:
                 tx = Tx(session, workspace)
-                with self._as_ambient(tx), tx.block():
+                with tx.block():
                     yield tx
         except (StorageFull, DatabaseUnavailable) as error:
             if not isinstance(error, DatabaseContended):
@@ -77,22 +65,8 @@ class Database:
         await tx.committed()
 
     @asynccontextmanager
-    async def part(self, outer: Tx, workspace: str | Everywhere) -> AsyncIterator[Tx]:
-        """Open a savepoint in an open transaction of this task, or of another one that waits.
-
-        Raises: WorkspaceMismatch.
-        """
-        async with outer.nested(workspace) as tx:
-            with self._as_ambient(tx):
-                yield tx
-
-    @asynccontextmanager
     async def read(self, workspace: str | Everywhere) -> AsyncIterator[Tx]:
-        """Open a read-only snapshot; in a write transaction of the workspace it sees its rows."""
-        outer = self._joined()
-        if outer is not None and workspace == outer.workspace:
-            yield outer
-            return
+        """Open a read-only snapshot of what is committed."""
         async with self._backend.read() as session:
             tx = Tx(session, workspace)
             with tx.block():
@@ -103,39 +77,52 @@ class Database:
     ) -> T:
         """Return the body's result, committed; run it again where another was in the way.
 
-        For bodies without effects outside the database; inside another transaction it runs once.
+        For bodies without effects outside the database.
         """
         for attempt in range(1, attempts + 1):
             try:
                 async with self.begin(workspace) as tx:
                     return await body(tx)
             except DatabaseContended:
-                if attempt == attempts or self._joined() is not None:
+                if attempt == attempts:
                     raise
         raise AssertionError("unreachable")
 
-    def _joined(self) -> Tx | None:
-        """Return the open transaction of this very task; a task that it started begins its own."""
-        found = _ambient.get()
-        if found is None or found[0] is not self or found[1].task is not asyncio.current_task():
-            return None
-        return found[1]
-
-    def _as_ambient(self, tx: Tx) -> "_Ambient":
-        return _Ambient(self, tx)
+    def inside(self, tx: Tx) -> "Database":
+        """Return the database for code whose transactions are to be parts of this open one."""
+        return _Inside(self._backend, tx)
 
 
-class _Ambient:
-    """Makes a transaction the one that nested calls join."""
+class _Inside(Database):
+    """The database as it is in an open transaction: what begins there goes with it."""
 
-    def __init__(self, database: Database, tx: Tx) -> None:
-        self._pair = (database, tx)
+    def __init__(self, backend: Sqlite | Postgres, outer: Tx) -> None:
+        super().__init__(backend)
+        self._outer = outer
 
-    def __enter__(self) -> None:
-        self._token = _ambient.set(self._pair)
+    @asynccontextmanager
+    async def begin(self, workspace: str | Everywhere) -> AsyncIterator[Tx]:
+        """Open a savepoint, durable when the outer transaction is.
 
-    def __exit__(self, *error: object) -> None:
-        _ambient.reset(self._token)
+        Raises: WorkspaceMismatch.
+        """
+        async with self._outer.nested(workspace) as tx:
+            yield tx
+
+    @asynccontextmanager
+    async def read(self, workspace: str | Everywhere) -> AsyncIterator[Tx]:
+        """See what the outer transaction has written, where it is of the same workspace."""
+        if workspace == self._outer.workspace:
+            yield self._outer
+            return
+        async with super().read(workspace) as tx:
+            yield tx
+
+    async def run(
+        self, workspace: str | Everywhere, body: Callable[[Tx], Awaitable[T]], attempts: int = 1
+    ) -> T:
+        """Run the body once: only the outer transaction as a whole can be run again."""
+        return await super().run(workspace, body, 1)
 
 
 def _backend(url: str, pool: int, patience_s: float) -> Sqlite | Postgres:

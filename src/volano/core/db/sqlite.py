@@ -197,6 +197,7 @@ class Sqlite:
         self._idle: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
         self._line: deque[asyncio.Future[None]] = deque()
         self._taken = False
+        self._holder: asyncio.Task[Any] | None = None
         self._failed: BaseException | None = None
         self._group: _Group
 
@@ -247,13 +248,17 @@ class Sqlite:
             raise DatabaseUnavailable(
                 reason="the disk failed; restart the server"
             ) from self._failed
+        task = asyncio.current_task()
+        if self._holder is task:
+            raise Broken("A transaction inside another one would wait for itself: tx.nested().")
         if not self._taken:
-            self._taken = True
+            self._taken, self._holder = True, task
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._line.append(turn)
         try:
             await self._patient(turn)
+            self._holder = task
         except (asyncio.CancelledError, DatabaseUnavailable):
             if turn.done() and not turn.cancelled():  # it came together with the cancellation
                 self._leave(self._group)
@@ -261,6 +266,7 @@ class Sqlite:
 
     def _leave(self, group: _Group) -> None:
         """Pass the turn on; commit where nobody waits for it or the group is full or lost."""
+        self._holder = None
         while self._line and self._line[0].done():
             self._line.popleft()  # cancelled while waiting
         is_last = not self._line

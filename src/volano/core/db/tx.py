@@ -4,7 +4,6 @@ A statement carries its workspace from where it is built. That no table is witho
 where the statement is compiled: see `scope.py`.
 """
 
-import asyncio
 import enum
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -207,7 +206,6 @@ class Tx:
 
     def __init__(self, session: Session, workspace: str | Everywhere, root: "Tx | None" = None):
         self.scope = Scope(workspace)
-        self.task = asyncio.current_task()
         self._session = session
         self._root = root or self
         self._fate = _Fate()

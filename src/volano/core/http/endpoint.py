@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -77,7 +78,9 @@ class HttpEndpoint:
             return await self._call(self.ctx, who, values)
         asks = (operation.method, operation.path, *scope["volano.path"])
         request = keyed_request(who, key, asks, scope["query_string"], body)
-        return await self.answered.run(request, lambda: self._call(self.ctx, who, values))
+        return await self.answered.run(
+            request, lambda db: self._call(replace(self.ctx, db=db), who, values)
+        )
 
     async def _read_body(
         self, values: dict[str, Any], headers: dict[bytes, bytes], arriving: ArrivingBody

@@ -63,12 +63,14 @@ class IdempotencyStore:
         self.db = db
         self.running: set[tuple[str, str, str]] = set()
 
-    async def run(self, request: KeyedRequest, call: Callable[[], Awaitable[Response]]) -> Response:
+    async def run(
+        self, request: KeyedRequest, call: Callable[[Database], Awaitable[Response]]
+    ) -> Response:
         """Return the answer of `call`, or the stored one of the first time.
 
-        The key and the effect are one transaction, which `call` joins: either both are there
-        after a crash or neither. An error is not stored; its repetition runs again. Of the same
-        key in another process, the second waits for the first at the database.
+        The key and the effect are one transaction, in which `call` is given the database: either
+        both are there after a crash or neither. An error is not stored; its repetition runs again.
+        Of the same key in another process, the second waits for the first at the database.
 
         Raises: StillRunning, IdempotencyKeyReused.
         """
@@ -85,7 +87,7 @@ class IdempotencyStore:
                     row = await tx.one(tx.select(keys).where(*its_row))
                     assert row is not None
                     return _replayed(row, request)
-                answer = await call()
+                answer = await call(self.db.inside(tx))
                 await tx.run(tx.update(keys).where(*its_row).values(_kept(answer)))
                 return answer
         finally:

@@ -71,7 +71,7 @@ class Job:
         self.is_ending = True
         member = completions.join(self.lease)
         try:
-            async with ctx.db.part(await member.turn, self.workspace) as tx:
+            async with (await member.turn).nested(self.workspace) as tx:
                 yield tx
             member.leave(kept=True)
             await member.committed

@@ -42,7 +42,7 @@ async def sweep(db: Database, ledger: Ledger, *, every_s: float) -> None:
         if await _turn(tx, "sweep", every_s):
             await _expired(tx, ledger)
             await _due(tx, ledger)
-            await _scheduled(db, tx, ledger)
+            await _scheduled(tx, ledger)
     async with db.begin(EVERYWHERE) as tx:
         if await _turn(tx, "forget", 600.0):
             await _forget(tx)
@@ -111,13 +111,13 @@ async def _changed(tx: Tx, which: sa.Select[Any], **values: Any) -> list[sa.Row[
     return list(await tx.all(change))
 
 
-async def _scheduled(db: Database, tx: Tx, ledger: Ledger) -> None:
+async def _scheduled(tx: Tx, ledger: Ledger) -> None:
     """Fire the schedules that are due; one that was due several times fires once."""
     now = await clock(tx)
     due = tx.select(schedules).where(schedules.c.next_at <= now).limit(_BATCH)
     for row in await tx.all(due.with_for_update(skip_locked=True)):
         key = f"cron:{row.name}:{row.next_at.isoformat()}"
-        async with db.begin(row.workspace) as inner:
+        async with tx.nested(row.workspace) as inner:
             await ledger.send(inner, row.topic, row.payload, key=key)
         mine = (schedules.c.workspace == row.workspace) & (schedules.c.name == row.name)
         next_at = crontab.next_after(crontab.parse(row.cron), now)
