@@ -138,7 +138,7 @@ class Terminal:
 
     @property
     def live(self) -> bool:
-        """Whether somebody watches who can be shown progress by redrawing it in place."""
+        """Tell whether progress can be shown by redrawing it in place: `err` is a terminal."""
         return self.err.isatty() and not _is_dumb()
 
     def close(self) -> None:

@@ -48,7 +48,7 @@ class VolanoError(Exception):
 
     @property
     def advice(self) -> str:
-        """What to do about it, with the facts filled in; empty where there is nothing to do."""
+        """Return what to do about it, with the facts filled in; empty where nothing can be done."""
         return self._told or _fill(type(self).remedy, self.facts)
 
     def shortened(self) -> Self:

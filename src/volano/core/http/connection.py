@@ -90,7 +90,7 @@ class Connection(HttpToolsProtocol):
 
     @property
     def keeps_alive(self) -> bool:
-        """Whether uvicorn's own timer for idle connections runs."""
+        """Tell whether uvicorn's own timer for idle connections runs."""
         return self.timeout_keep_alive_task is not None
 
     def _head_size(self) -> int:

@@ -59,12 +59,12 @@ class Parameter:
 
     @property
     def required(self) -> bool:
-        """Whether a request without it is refused."""
+        """Tell whether a request without it is refused."""
         return self.default is msgspec.NODEFAULT
 
     @property
     def repeats(self) -> bool:
-        """Whether it may be given more than once."""
+        """Tell whether it may be given more than once."""
         kind = get_args(self.type)[0] if get_origin(self.type) is Annotated else self.type
         return get_origin(kind) in (list, tuple, set, frozenset)
 

@@ -130,12 +130,12 @@ class Operation:
 
     @property
     def unsafe(self) -> bool:
-        """Whether it may change something."""
+        """Tell whether it may change something."""
         return self.method in UNSAFE
 
     @property
     def keyed(self) -> bool:
-        """Whether it takes an Idempotency-Key."""
+        """Tell whether it takes an Idempotency-Key."""
         return self.unsafe and not self.natural and self.allow != PUBLIC
 
     @property

@@ -56,7 +56,7 @@ class Job:
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody asked for this job to end."""
+        """Tell whether somebody asked for this job to end."""
         return self.cancelling.is_set()
 
     @asynccontextmanager

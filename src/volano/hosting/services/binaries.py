@@ -37,7 +37,7 @@ class Account:
 
     @property
     def other(self) -> bool:
-        """Whether this is not the account of this process."""
+        """Tell whether this is another account than that of this process."""
         return self.user != os.geteuid()
 
     def process_options(self) -> dict[str, Any]:

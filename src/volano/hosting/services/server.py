@@ -55,7 +55,7 @@ class LocalServer(ABC):
 
     @property
     def running(self) -> bool:
-        """Whether the process is alive, ready or not."""
+        """Tell whether the process is alive, ready or not."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> Self:
