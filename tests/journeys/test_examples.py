@@ -44,8 +44,10 @@ async def test_the_examples_are_accepted(server: Context, boss: Who, connect: Co
     await collect(server, boss, imports(["triangle"], ["ada", "bob", "eve", "kim"], each=2))
     async with working(server):
         frozen = [await post("/snapshots"), await post("/runs")]
+    again = [await post("/jobs/requeue"), await post("/quarantine/retry")]
 
     assert [one.status_code for one in (*first, *drawn, *frozen)] == [201] * 8
+    assert [one.status_code for one in again] == [200, 200]
     one, [imported] = [answer.json() for answer in drawn]
     assert one["stored"]
     assert imported["stored"]

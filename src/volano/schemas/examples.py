@@ -3,7 +3,9 @@
 from volano.schemas.accounts import MemberChange, NewInvite, NewKey, NewMember, NewSession
 from volano.schemas.common import Json
 from volano.schemas.data import DrawingImport, NewDrawing, NewSnapshot
+from volano.schemas.jobs import Requeue
 from volano.schemas.labeling import NewShape
+from volano.schemas.loop import QuarantineRetry
 from volano.schemas.registry import NewRun
 from volano.schemas.serving import Activation, PredictRequest, Rollback
 
@@ -42,5 +44,7 @@ EXAMPLES: dict[type, Json] = {
     NewShape: {"name": "triangle", "description": "Three corners", "difficulty": "easy"},
     NewSnapshot: {"name": "shapes-1", "filter": {"labels": ["triangle"], "min_quality": 0.2}},
     PredictRequest: {"input": {"canvas": CANVAS, "strokes": [STROKE]}},
+    QuarantineRetry: {"ids": [OTHER_ID]},
+    Requeue: {"signature": "e706a5d03fd62a8e"},
 }
 """What stands in them for other things (a snapshot, a version) is their name elsewhere in here."""
