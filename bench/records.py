@@ -30,7 +30,7 @@ from volano.accounts import service as accounts
 from volano.accounts.authentication import identify
 from volano.core.context import Context
 from volano.core.settings import Settings
-from volano.data import ingest, service, store
+from volano.data import ingest, service, store, tables
 from volano.hosting.services import PostgresServer
 from volano.migrations import migrate
 from volano.schemas.accounts import Who
@@ -82,12 +82,12 @@ FILTERS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What is asked, by what a reader calls it."""
 
-COLUMNS = tuple(column.name for column in store.records.columns if column.name != "workspace")
+COLUMNS = tuple(column.name for column in tables.records.columns if column.name != "workspace")
 
 
-def made_up(count: int) -> Iterator[list[Any]]:
+def made_up(count: int, seed: int = 1) -> Iterator[list[Any]]:
     """Rows of the index in the order of COLUMNS: 500 labels and 5,000 contributors, unevenly."""
-    rng = random.Random(1)
+    rng = random.Random(seed)
     labels = [f"shape-{int(500 * rng.random() ** 2):03}" for _ in range(10_007)]
     people = [f"player-{int(5000 * rng.random() ** 3):05}" for _ in range(20_011)]
     origins = rng.choices(ORIGINS, SHARES, k=30_011)
@@ -124,8 +124,10 @@ async def fill(ctx: Context, who: Who, count: int) -> dict[str, Any]:
     while some := list(islice(rows, TOGETHER)):
         began = time.perf_counter()
         async with ctx.db.begin(who.workspace) as tx:
-            await tx.append(store.records, COLUMNS, some, once=False)
+            await tx.append(tables.records, COLUMNS, some, once=False)
         seconds += time.perf_counter() - began
+    async with ctx.db.begin(who.workspace) as tx:
+        await store.recount(tx, repair=True)
     return {"rows_per_s": round(count / seconds)}
 
 
@@ -184,12 +186,12 @@ def ms(values: list[float], share: float) -> float:
 async def freeze(ctx: Context, who: Who) -> dict[str, Any]:
     """Freeze everything, twice: the second finds the same snapshot."""
     rows: list[dict[str, Any]] = []
-    async with watched(lambda: service.page(ctx, who, RecordFilter(), after=None, limit=1)) as idle:
+    async with watched(lambda: service.page(ctx, who, RecordFilter(), after="", limit=1)) as idle:
         await asyncio.sleep(1)
     print(json.dumps({"nothing": idle}), flush=True)
     for name in ("first", "again"):
         async with watched(
-            lambda: service.page(ctx, who, RecordFilter(), after=None, limit=1)
+            lambda: service.page(ctx, who, RecordFilter(), after="", limit=1)
         ) as found:
             snapshot = await service.freeze(ctx, who, NewSnapshot(name=name))
         rows.append(found | {"records": snapshot.records, "hash": snapshot.hash[:12]})
@@ -198,19 +200,45 @@ async def freeze(ctx: Context, who: Who) -> dict[str, Any]:
     return rows[0]
 
 
+async def shelve(ctx: Context, who: Who, count: int) -> dict[str, Any]:
+    """Put more records on the shelf as a compaction does; processor time of this process."""
+    given = [dict(zip(COLUMNS, row, strict=True)) for row in made_up(count, seed=2)]
+    began, cpu = time.perf_counter(), time.process_time()
+    async with ctx.db.begin(who.workspace) as tx:
+        await store.add_records(tx, given)
+    cpu = time.process_time() - cpu
+    return {"seconds": round(time.perf_counter() - began, 2), "cpu_us_a_row": cpu / count * 1e6}
+
+
 async def ask_all(ctx: Context, who: Who, seconds: float) -> dict[str, Any]:
-    """Every filter for so long: first pages."""
-    rows = {}
+    """Ask for the first page and the count of every filter for so long."""
+    rows: dict[str, Any] = {}
     for title, conditions in FILTERS.items():
         wanted = RecordFilter(**conditions)
-        took, items, until = [], 0, time.perf_counter() + seconds
-        while not took or (time.perf_counter() < until and len(took) < 200):
-            began = time.perf_counter()
-            items = len((await service.page(ctx, who, wanted, after=None, limit=100)).items)
-            took.append(time.perf_counter() - began)
-        rows[title] = {"p50": ms(took, 0.5), "p99": ms(took, 0.99), "n": len(took), "items": items}
-        print(f"{title:30} {rows[title]}", flush=True)
+        listing = await timed(
+            lambda wanted=wanted: service.page(ctx, who, wanted, after="", limit=100), seconds
+        )
+        counting = await timed(lambda wanted=wanted: service.count(ctx, who, wanted), seconds)
+        page, counted = listing.pop("answer"), counting.pop("answer")
+        listing |= {"items": len(page.items), "more": page.next is not None}
+        counting |= {"records": counted.records, "exact": counted.exact}
+        rows[title] = {"list": listing, "count": counting}
+        print(f"{title:30} {listing} {counting}", flush=True)
+    for what in ("list", "count"):
+        worst = max(rows, key=lambda title: rows[title][what]["p99"])
+        print(f"slowest to {what}: {worst}, p99 {rows[worst][what]['p99']} ms")
     return rows
+
+
+async def timed(ask: Callable[[], Awaitable[Any]], seconds: float) -> dict[str, Any]:
+    """Ask again and again; milliseconds."""
+    took: list[float] = []
+    until = time.perf_counter() + seconds
+    while not took or (time.perf_counter() < until and len(took) < 200):
+        began = time.perf_counter()
+        answer = await ask()
+        took.append(time.perf_counter() - began)
+    return {"p50": ms(took, 0.5), "p99": ms(took, 0.99), "n": len(took), "answer": answer}
 
 
 async def measure(settings: Settings, asked: argparse.Namespace) -> dict[str, Any]:
@@ -228,6 +256,8 @@ async def measure(settings: Settings, asked: argparse.Namespace) -> dict[str, An
             found["freeze"] = await freeze(ctx, who)
         if asked.filters:
             found["filters"] = await ask_all(ctx, who, asked.seconds)
+            found["shelve"] = await shelve(ctx, who, 50_000)
+            print(json.dumps(found["shelve"]), flush=True)
         return found
 
 

@@ -12,7 +12,7 @@ from tests.sdk.scripted import problem, value
 from volano.cli import versions
 from volano.schemas.accounts import KeyRefused
 from volano.schemas.common import NotAuthenticated, RoleTooLow
-from volano.schemas.data import ArchiveUnreadable, EmptySplit
+from volano.schemas.data import ArchiveUnreadable, EmptySplit, RecordCount
 from volano.schemas.errors import Broken, Missing
 from volano.schemas.evaluation import Difference, Interval
 from volano.schemas.harness import BadParam
@@ -101,6 +101,22 @@ def test_flags_and_times_reach_the_server(ask, script):
 
     (seen,) = [seen for seen in script.seen if seen.path.endswith("/export")]
     assert seen.query == "without_flag=off-canvas&received_before=2026-01-02T00%3A00%3A00Z"
+
+
+@pytest.mark.parametrize(
+    ("counted", "shown"),
+    [
+        (RecordCount(records=12345), "12,345\n"),
+        (RecordCount(records=20000, exact=False), "at least 20,000\n"),
+    ],
+)
+def test_a_count_says_whether_it_is_exact(ask, script, counted, shown):
+    script.on("GET", "/records/count", value(counted))
+    done = ask("data", "count", "--label", "circle", "--min-quality", "0.8")
+
+    assert done.out == shown
+    (seen,) = [seen for seen in script.seen if seen.path.endswith("/records/count")]
+    assert seen.query == "label=circle&min_quality=0.8"
 
 
 def test_an_export_is_lines_on_stdout_and_the_count_beside_them(ask):

@@ -21,7 +21,7 @@ async def given(server: Context, boss: Who) -> DrawingImport:
     await collect(server, boss, given)
 
     async def all_there() -> bool:
-        page = await service.page(server, boss, RecordFilter(), after=None, limit=100)
+        page = await service.page(server, boss, RecordFilter(), after="", limit=100)
         return len(page.items) == len(given.drawings)
 
     await work_until(server, all_there)
@@ -58,6 +58,18 @@ async def test_a_freeze_that_is_sent_again_freezes_nothing_new(
     assert [one["id"] for one in listed] == [answers[0].json()["id"]]
 
 
+@pytest.mark.parametrize(
+    "query", ["", "label=square", "label=none", "contributor=a*&contributor=bob&min_quality=0"]
+)
+async def test_a_count_is_that_of_the_listing_with_the_same_query(
+    given: DrawingImport, http: httpx.AsyncClient, query: str
+) -> None:
+    listed = (await http.get(f"/records?{query}")).json()["items"]
+    counted = await http.get(f"/records/count?{query}")
+    assert counted.status_code == 200
+    assert counted.json() == {"records": len(listed), "exact": True}
+
+
 async def test_flags_and_times_filter_too(given: DrawingImport, http: httpx.AsyncClient) -> None:
     everything = (await http.get("/records")).json()["items"]
     flags = {flag for record in everything for flag in record["flags"]}
@@ -73,7 +85,10 @@ async def test_flags_and_times_filter_too(given: DrawingImport, http: httpx.Asyn
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/records?after=no-uuid", 422),
+        ("/records?after=no-cursor", 422),
+        ("/records?after=WyJubyB1dWlkIl0", 422),
+        ("/records/count?min_quality=2", 422),
+        ("/records/count?limit=1", 422),
         ("/records?limit=0", 422),
         ("/records?min_quality=2", 422),
         ("/records/no-uuid", 404),

@@ -17,7 +17,7 @@ from volano.core.blobs import Blobs
 from volano.core.context import Context
 from volano.core.segments import compact, inbox, merge
 from volano.core.segments.parquet import Segments
-from volano.data import service, staging, store
+from volano.data import service, staging, tables
 from volano.data.formats import drawings
 from volano.data.freezing import PART
 from volano.labeling import service as labeling
@@ -40,7 +40,7 @@ EVERYTHING = RecordFilter()
 
 
 async def _shelved(ctx: Context, who: Who) -> list[Record]:
-    return (await service.page(ctx, who, EVERYTHING, after=None, limit=1000)).items
+    return (await service.page(ctx, who, EVERYTHING, after="", limit=1000)).items
 
 
 async def _fill(ctx: Context, boss: Who, *people: str, each: int = 1) -> list[Record]:
@@ -137,7 +137,7 @@ async def test_every_condition_of_a_filter_holds(server: Context, boss: Who) -> 
     found = []
     for facts, _ in FILTERS:
         wanted = msgspec.convert(facts, RecordFilter)
-        page = await service.page(server, boss, wanted, after=None, limit=100)
+        page = await service.page(server, boss, wanted, after="", limit=100)
         found.append((facts, len(page.items)))
     assert found == FILTERS
 
@@ -374,7 +374,7 @@ async def test_contributors_named_to_test_are_those_that_a_filter_finds(
     await collect(server, boss, imports(["square", "circle"], ["team[1]", "team1", "ada"]))
     snapshot = await _freeze(server, boss, split={"test_contributors": ["team[1]"]})
     wanted = RecordFilter(contributors=["team[1]"])
-    found = await service.page(server, boss, wanted, after=None, limit=100)
+    found = await service.page(server, boss, wanted, after="", limit=100)
     lines = await service.snapshot_records(server, boss, snapshot.id, after=None, limit=100)
     assert {one.contributor for one in found.items} == {"team[1]"}
     assert {one.contributor for one in lines.items if one.split == "test"} == {"team[1]"}
@@ -386,7 +386,7 @@ async def test_a_large_snapshot_is_made_in_parts_and_its_lines_are_in_order(
     """More lines than one part has, of the index alone: their payloads are nowhere."""
     ids = sorted(str(uuid.UUID(int=n * 2**100 + n)) for n in range(2 * PART + 1))
     moment = datetime(2026, 3, 1, tzinfo=UTC)
-    columns = [one.name for one in store.records.columns if one.name != "workspace"]
+    columns = [one.name for one in tables.records.columns if one.name != "workspace"]
     facts = {"kind": "drawing", "device": "pen", "flags": "", "origin": "", "quality": 0.5}
     facts |= {"strokes": 1, "points": 2, "duration_ms": 1.0, "segment": "seg_1"}
     facts |= {"captured_at": moment, "received_at": moment}
@@ -397,7 +397,7 @@ async def test_a_large_snapshot_is_made_in_parts_and_its_lines_are_in_order(
         for n, id in enumerate(ids)
     ]
     async with server.db.begin(boss.workspace) as tx:
-        await tx.append(store.records, columns, [[row[name] for name in columns] for row in rows])
+        await tx.append(tables.records, columns, [[row[name] for name in columns] for row in rows])
     snapshot = await service.freeze(server, boss, NewSnapshot(name="large"))
     assert snapshot.records == len(ids)
     assert snapshot.contributors == 7

@@ -25,11 +25,12 @@ from volano.core.jobs.tables import jobs, queues
 from volano.core.segments import compact, inbox, merge
 from volano.core.settings import Settings
 from volano.data import service as data
+from volano.data.tables import record_groups
 from volano.loop import upkeep
 from volano.registry import service as registry
 from volano.schemas.accounts import Who
 from volano.schemas.blobs import Orphans
-from volano.schemas.data import NewSnapshot, Snapshot
+from volano.schemas.data import NewSnapshot, RecordFilter, Snapshot
 
 PEOPLE = ["ada", "bob", "eve", "kim"]
 NONE = Orphans(blobs=0, bytes=0)
@@ -214,6 +215,25 @@ async def test_damage_is_found_and_told(server: Context, boss: Who) -> None:
     assert line.startswith(f"{boss.workspace}/segments {segment.id}: There is no blob")
     assert [one.topic for one in found.dead[boss.workspace]] == ["no.such.topic"]
     assert found.miscounted == [f"{boss.workspace}/default"]
+
+
+async def test_counters_of_records_that_are_wrong_are_told_and_set_right(
+    server: Context, boss: Who
+) -> None:
+    await collect(server, boss, imports(["square"], ["ada", "bob"]))
+    everything = RecordFilter()
+
+    async def all_there() -> bool:
+        return (await data.count(server, boss, everything)).records == 2
+
+    await work_until(server, all_there)
+    async with server.db.begin(boss.workspace) as tx:
+        table = record_groups
+        await tx.run(tx.update(table).values(records=table.c.records + 5))
+    assert (await upkeep.examine(server)).miscounted == [f"{boss.workspace}/record_groups"]
+    await upkeep.examine(server, fix=True)
+    assert (await upkeep.examine(server)).miscounted == []
+    assert await all_there()
 
 
 async def test_damage_in_one_workspace_does_not_hide_that_in_another(

@@ -94,3 +94,54 @@ async def test_a_revision_that_fails_leaves_nothing(empty_url: str) -> None:
     with pytest.raises(ZeroDivisionError):
         await within(empty_url, half)
     assert await answer(empty_url, tables) == set()
+
+
+async def test_records_that_are_there_already_are_counted(empty_url: str) -> None:
+    await migrate(empty_url)
+    await downgrade(empty_url, "0015")
+    rows = [
+        ("ws_1", 1, "circle", "ada", "", "|off-canvas|", 0.5799999999999999, 59_999),
+        ("ws_1", 2, "circle", "ada", "", "|off-canvas|", 0.58, 60_000),
+        ("ws_1", 3, "star", "bob", "pilot", "", None, 60_001),
+        ("ws_2", 4, "star", "bob", "pilot", "", 1.0, 0),
+    ]
+
+    def fill(connection: sa.Connection) -> None:
+        for workspace, number, label, contributor, origin, flags, quality, received in rows:
+            row = {
+                "workspace": workspace,
+                "id": bytes([number] * 16),
+                "content": b"",
+                "row": number,
+            }
+            row |= {"label": label, "contributor": contributor, "origin": origin, "flags": flags}
+            row |= {"quality": quality, "received_at": received, "captured_at": received}
+            row |= {"kind": "drawing", "device": "pen", "segment": "seg_1"}
+            row |= {"strokes": 1, "points": 2, "duration_ms": 1.0}
+            names = ", ".join(f'"{name}"' for name in row)
+            places = ", ".join(f":{name}" for name in row)
+            connection.execute(sa.text(f"INSERT INTO records ({names}) VALUES ({places})"), row)
+
+    await within(empty_url, fill)
+    await migrate(empty_url)
+
+    def counted(connection: sa.Connection) -> list[list[tuple[Any, ...]]]:
+        tables = ("record_groups", "record_contributors", "record_buckets")
+        found = (connection.execute(sa.text(f"SELECT * FROM {table}")) for table in tables)
+        return [sorted(map(tuple, rows)) for rows in found]
+
+    groups, contributors, buckets = await answer(empty_url, counted)
+    assert groups == [
+        ("ws_1", "circle", "", "|off-canvas|", 2),
+        ("ws_1", "star", "pilot", "", 1),
+        ("ws_2", "star", "pilot", "", 1),
+    ]
+    assert contributors == [("ws_1", "ada", 2), ("ws_1", "bob", 1), ("ws_2", "bob", 1)]
+    assert buckets == [
+        ("ws_1", "quality", 579, 1),
+        ("ws_1", "quality", 580, 1),
+        ("ws_1", "received", 0, 1),
+        ("ws_1", "received", 1, 2),
+        ("ws_2", "quality", 1000, 1),
+        ("ws_2", "received", 0, 1),
+    ]

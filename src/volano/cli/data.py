@@ -11,7 +11,7 @@ from volano.cli.render import Columns, Look
 from volano.cli.terminal import Here, Limit, note
 
 if TYPE_CHECKING:
-    from volano.schemas.data import Drawing, QualityPart, Record
+    from volano.schemas.data import Drawing, QualityPart, Record, RecordCount
     from volano.sdk.data import Which
 
 app = App(name="data", help="Records: import, list, look at, export.")
@@ -79,6 +79,17 @@ def ls(
 
 
 @app.command
+def count(*, terminal: Here, which: Filter = EVERYTHING) -> None:
+    """Count records: exactly, or "at least" where it would take long to look at all of them.
+
+    Example:
+        volano data count --label circle
+        volano data count --origin omniglot --min-quality 0.8
+    """
+    terminal.show(terminal.client.records.count(**_which(which)), _counted)
+
+
+@app.command
 def show(id: Annotated[str, note("Id of a record.")], /, *, terminal: Here) -> None:
     """Show one drawing: the strokes, and what is known about it.
 
@@ -111,6 +122,10 @@ def _which(given: Filter) -> "Which":
         "min_quality": given.min_quality,
         "received_before": given.until,
     }
+
+
+def _counted(found: "RecordCount", look: Look) -> str:
+    return f"{'' if found.exact else 'at least '}{found.records:,}"
 
 
 def _view(drawing: "Drawing", look: Look) -> str:

@@ -21,67 +21,55 @@ from volano.schemas.common import CursorRefused, Id, Page, Uuid
 records = Routes("/records", tag="data")
 snapshots = Routes("/snapshots", tag="data")
 
-Words = Annotated[tuple[schemas.Pattern, ...], Meta(max_length=100)]
-
 _IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}
 
-
-Moment = Annotated[datetime, Meta(tz=True)]
-Quality = Annotated[float, Meta(ge=0, le=1)]
+Words = Annotated[tuple[schemas.Pattern, ...], Meta(max_length=100)]
 
 
-def _filter(
-    label: Words,
-    origin: Words,
-    contributor: Words,
-    without_flag: Words,
-    min_quality: float | None,
-    received_before: datetime | None,
-) -> schemas.RecordFilter:
-    return schemas.RecordFilter(
-        labels=list(label),
-        origins=list(origin),
-        contributors=list(contributor),
-        without_flags=list(without_flag),
-        min_quality=min_quality,
-        received_before=received_before,
-    )
+class RecordQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which records: every parameter given must hold, of a repeated one any."""
+
+    label: Words = ()
+    origin: Words = ()
+    contributor: Words = ()
+    without_flag: Words = ()
+    min_quality: Annotated[float, Meta(ge=0, le=1)] | None = None
+    received_before: Annotated[datetime, Meta(tz=True)] | None = None
+
+    def filter(self) -> schemas.RecordFilter:
+        """Return the filter that it asks for."""
+        return schemas.RecordFilter(
+            labels=list(self.label),
+            origins=list(self.origin),
+            contributors=list(self.contributor),
+            without_flags=list(self.without_flag),
+            min_quality=self.min_quality,
+            received_before=self.received_before,
+        )
 
 
-@records.get(allow="read")
+@records.get(allow="read", errors=(CursorRefused,))
 async def list_records(
-    ctx: Context,
-    who: Who,
-    *,
-    label: Words = (),
-    origin: Words = (),
-    contributor: Words = (),
-    without_flag: Words = (),
-    min_quality: Quality | None = None,
-    received_before: Moment | None = None,
-    after: Uuid | None = None,
-    limit: Limit = 100,
+    ctx: Context, who: Who, *, query: RecordQuery, after: After = "", limit: Limit = 100
 ) -> Page[schemas.Record]:
-    """List records by id; a drawing is among them some seconds after its receipt."""
-    wanted = _filter(label, origin, contributor, without_flag, min_quality, received_before)
-    return await service.page(ctx, who, wanted, after=after, limit=limit)
+    """List records on the shelf, by id; a drawing gets there some seconds after its receipt.
+
+    A page looks at a bounded number of records: it may hold fewer than `limit`, even none, and
+    still have a `next` to go on with.
+    """
+    return await service.page(ctx, who, query.filter(), after=after, limit=limit)
+
+
+@records.get("/count", allow="read")
+async def count_records(ctx: Context, who: Who, *, query: RecordQuery) -> schemas.RecordCount:
+    """Count the records on the shelf that a listing with the same parameters has."""
+    return await service.count(ctx, who, query.filter())
 
 
 @records.get("/export", allow="export", produces="application/jsonl")
-async def export(
-    ctx: Context,
-    who: Who,
-    *,
-    label: Words = (),
-    origin: Words = (),
-    contributor: Words = (),
-    without_flag: Words = (),
-    min_quality: Quality | None = None,
-    received_before: Moment | None = None,
-) -> ByteStream:
-    """Export every record of the filter with its strokes, one JSON document a line."""
-    wanted = _filter(label, origin, contributor, without_flag, min_quality, received_before)
-    return ByteStream(_lines(ctx, who, wanted), "application/jsonl")
+async def export(ctx: Context, who: Who, *, query: RecordQuery) -> ByteStream:
+    """Send every record of the filter with its strokes, one JSON document a line."""
+    return ByteStream(_lines(ctx, who, query.filter()), "application/jsonl")
 
 
 async def _lines(ctx: Context, who: Who, wanted: schemas.RecordFilter) -> AsyncIterator[bytes]:

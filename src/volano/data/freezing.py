@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +18,7 @@ import pyarrow.parquet as pq
 from volano.core.segments import parquet
 from volano.data import snapshot
 from volano.data.splits import Divider, Division
+from volano.schemas import data as schemas
 from volano.schemas.data import SPLITS, Split, SplitRule
 
 PART = 4096
@@ -108,3 +113,27 @@ class Draft:
         self._sink.write_batch(lines)
         self.records += len(rows)
         self.parts += 1
+
+
+def check(facts: dict[str, Any], rule: SplitRule) -> None:
+    """Refuse what cannot be meant: no records, nobody to test where somebody is named, no training.
+
+    Raises: NothingMatches, NobodyTests, EmptySplit.
+    """
+    by_split = facts["by_split"]
+    if not facts["records"]:
+        raise schemas.NothingMatches
+    if rule.test_contributors and not by_split["test"]:
+        raise schemas.NobodyTests(patterns=", ".join(map(repr, rule.test_contributors)))
+    if not by_split["train"]:
+        raise schemas.EmptySplit(split="train", contributors=facts["contributors"])
+
+
+@asynccontextmanager
+async def scratch() -> AsyncIterator[Path]:
+    """Give a folder that is gone afterwards; both in a thread: large files take their time."""
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="volano-"))
+    try:
+        yield folder
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

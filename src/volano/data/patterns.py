@@ -26,3 +26,11 @@ def literal(text: str) -> str:
 def beginning(pattern: str) -> str:
     """Return what every name that fits begins with; the pattern itself if it is a plain name."""
     return pattern.partition("*")[0].partition("?")[0]
+
+
+def behind(start: str) -> str:
+    """Return the least text, by its characters' numbers, that is after all that begin so."""
+    kept = start.rstrip("\U0010ffff")
+    # The numbers of surrogates, which are no characters, are skipped.
+    following = chr(ord(kept[-1]) + 1) if kept[-1] != "\ud7ff" else "\ue000"
+    return kept[:-1] + following

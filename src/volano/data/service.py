@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -25,8 +24,7 @@ from volano.core.segments import compact, inbox
 from volano.core.segments.inbox import Inbox, Row
 from volano.core.segments.parquet import Place, Segments
 from volano.core.threads import to_its_end
-from volano.data import ingest, snapshot, staging, store
-from volano.data.freezing import PART, Draft
+from volano.data import freezing, ingest, snapshot, staging, store, tables
 from volano.data.ingest import Head
 from volano.schemas import data as schemas
 from volano.schemas.accounts import Who
@@ -60,7 +58,7 @@ class State:
 def open_state(db: Database, segments: Segments, settings: Settings) -> State:
     """Return the state of a process that has taken nothing in yet."""
     group, queue = settings.inbox_group, settings.inbox_queue
-    return State(Inbox(db, STREAM, store.records, group=group, queue=queue), segments)
+    return State(Inbox(db, STREAM, tables.records, group=group, queue=queue), segments)
 
 
 async def compact_records(ctx: Context, job: Job, score: ingest.Score, moved: ingest.Moved) -> int:
@@ -92,13 +90,33 @@ async def waiting_heads(tx: Tx, contributor: str) -> list[Head]:
 
 
 async def page(
-    ctx: Context, who: Who, wanted: schemas.RecordFilter, *, after: str | None, limit: int
+    ctx: Context, who: Who, wanted: schemas.RecordFilter, *, after: str, limit: int
 ) -> Page[schemas.Record]:
-    """List the next stored records that fit the filter, by id."""
+    """List the next records on the shelf that fit the filter, by id.
+
+    A page may hold fewer than `limit` and still have a `next`: it looks at some 10,000 records at
+    most, so that also a filter that fits hardly any is answered at once.
+
+    Raises: CursorRefused.
+    """
     async with ctx.db.read(who.workspace) as tx:
-        rows = await store.page(tx, wanted, after=after, limit=limit + 1)
-    items = [_record(row) for row in rows[:limit]]
-    return Page(items=items, next=items[-1].id if len(rows) > limit else None)
+        reading = await store.reading(tx, wanted)
+        (first,) = store.BY_ID.values(after) if after else (None,)
+        rows, last = await store.page(tx, reading, after=first, limit=limit)
+    following = None if last is None else store.BY_ID.cursor([last])
+    return Page(items=[_record(row) for row in rows], next=following)
+
+
+async def count(ctx: Context, who: Who, wanted: schemas.RecordFilter) -> schemas.RecordCount:
+    """Count the records on the shelf that fit the filter."""
+    async with ctx.db.read(who.workspace) as tx:
+        return await store.count(tx, wanted)
+
+
+async def recount(ctx: Context, workspace: str, *, repair: bool) -> list[str]:
+    """Count a workspace's records again; return the names of the counters that are wrong."""
+    async with ctx.db.begin(workspace) if repair else ctx.db.read(workspace) as tx:
+        return await store.recount(tx, repair=repair)
 
 
 async def record(ctx: Context, who: Who, id: str) -> schemas.Record:
@@ -149,14 +167,14 @@ async def contents(
     after: str | None = None
     while True:
         async with ctx.db.read(who.workspace) as tx:
-            rows = await store.page(tx, wanted, after=after, limit=_EXPORTED)
+            reading = await store.reading(tx, wanted)
+            rows, after = await store.page(tx, reading, after=after, limit=_EXPORTED)
             starts = await compact.places(tx, list({row.segment for row in rows}))
-        placed = [(_record(row), _within(starts[row.segment], row)) for row in rows]
+        placed = [(_record(row), _place(starts[row.segment], row)) for row in rows]
         for one in await _contents(ctx, who.workspace, placed):
             yield one
-        if len(rows) < _EXPORTED:
+        if after is None:
             return
-        after = rows[-1].id
 
 
 async def _contents(
@@ -186,13 +204,13 @@ async def _found(
             waiting = (await inbox.find(tx, STREAM, [id])).get(id)
         else:
             first = (await compact.places(tx, [row.segment]))[row.segment]
-            return _record(row), _within(first, row), b""
+            return _record(row), _place(first, row), b""
     if waiting is None:
         raise Missing(noun="record", id=id)
     return ingest.waiting_record(waiting), None, waiting.payload
 
 
-def _within(first: Place, row: sa.Row[Any]) -> Place:
+def _place(first: Place, row: sa.Row[Any]) -> Place:
     """Return the place of a record in the segment whose first row stands there."""
     return replace(first, row=first.row + row.row)
 
@@ -225,17 +243,17 @@ async def freeze(ctx: Context, who: Who, new: schemas.NewSnapshot) -> schemas.Sn
     Raises: NothingMatches, NobodyTests, EmptySplit (nothing trains), StillMoving.
     """
     await compact.flush(ctx, who.workspace, STREAM, COMPACT)
-    async with _scratch() as folder:
-        with Draft(folder, new.split) as draft:
+    async with freezing.scratch() as folder:
+        with freezing.Draft(folder, new.split) as draft:
             async with ctx.db.read(who.workspace) as tx:
-                async for rows in store.lines(tx, new.filter, page=PART):
+                async for rows in store.pages(tx, new.filter, limit=freezing.PART):
                     await to_its_end(draft.add, rows)
             await to_its_end(draft.divide)
             # Part by part, so that a request that is given up ends soon.
             for number in range(draft.parts):
                 await to_its_end(draft.write_part, number)
             facts = await to_its_end(draft.facts)
-        _check_splits(facts, new.split)
+        freezing.check(facts, new.split)
         manifest = await ctx.blobs.put_file(who.workspace, draft.manifest)
     row = facts | {
         "name": new.name,
@@ -247,30 +265,6 @@ async def freeze(ctx: Context, who: Who, new: schemas.NewSnapshot) -> schemas.Sn
     }
     async with ctx.db.begin(who.workspace) as tx:
         return _snapshot(await store.add_snapshot(tx, row))
-
-
-def _check_splits(facts: dict[str, Any], rule: schemas.SplitRule) -> None:
-    """Refuse what cannot be meant: no records, nobody to test where somebody is named, no training.
-
-    Raises: NothingMatches, NobodyTests, EmptySplit.
-    """
-    by_split = facts["by_split"]
-    if not facts["records"]:
-        raise schemas.NothingMatches
-    if rule.test_contributors and not by_split["test"]:
-        raise schemas.NobodyTests(patterns=", ".join(map(repr, rule.test_contributors)))
-    if not by_split["train"]:
-        raise schemas.EmptySplit(split="train", contributors=facts["contributors"])
-
-
-@asynccontextmanager
-async def _scratch() -> AsyncIterator[Path]:
-    """Give a folder that is gone afterwards; both in a thread: large files take their time."""
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="volano-"))
-    try:
-        yield folder
-    finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def frozen(ctx: Context, who: Who, id_or_name: str) -> schemas.Snapshot:

@@ -10,6 +10,7 @@ from volano.accounts import service as accounts
 from volano.core.blobs import references
 from volano.core.jobs.ledger import clock, integrity, recount
 from volano.core.segments import inbox, quarantine
+from volano.data import service as data
 from volano.schemas.accounts import Who
 from volano.schemas.blobs import BlobCorrupt, BlobMissing, Orphans
 from volano.schemas.common import Page, Uuid
@@ -147,11 +148,14 @@ async def examine(ctx: Context, *, fix: bool = False, requeue: bool = False) -> 
     With `fix`, orphans are deleted and counters set right; with `requeue`, dead jobs are to be
     tried again. Nothing else is changed.
     """
-    database, miscounted = await integrity(ctx.db), await recount(ctx.db, repair=fix)
+    database, wrong = await integrity(ctx.db), await recount(ctx.db, repair=fix)
+    miscounted = [f"{workspace}/{queue}" for workspace, queue in wrong]
     unreadable, unknown, dead, unread, blobs, size = [], [], {}, {}, 0, 0
     requeued = 0
     for workspace in await accounts.workspaces(ctx):
         unreadable += [line async for line in _unreadable(ctx, workspace)]
+        wrong_here = await data.recount(ctx, workspace, repair=fix)
+        miscounted += [f"{workspace}/{counter}" for counter in wrong_here]
         async with ctx.db.read(workspace) as tx:
             unknown += [f"{workspace}/{row}" for row in await references.unknown(tx)]
             if letters := await ctx.jobs.dead(tx):
@@ -172,7 +176,7 @@ async def examine(ctx: Context, *, fix: bool = False, requeue: bool = False) -> 
         dead=dead,
         requeued=requeued,
         quarantined=unread,
-        miscounted=[f"{workspace}/{queue}" for workspace, queue in miscounted],
+        miscounted=miscounted,
         orphans=Orphans(blobs=blobs, bytes=size),
         fixed=fix,
     )

@@ -271,6 +271,18 @@ class RecordFilter(Input, frozen=True, kw_only=True):
     received_before: Annotated[datetime, Meta(tz=True)] | None = None
 
 
+class RecordCount(Struct, frozen=True, kw_only=True):
+    """How many records fit a filter.
+
+    Exact for labels, origins and flags in any combination, and for contributors, quality or time
+    of receipt alone. Of other combinations some 10,000 records are looked at.
+    """
+
+    records: int
+    exact: bool = True
+    """False: there are at least so many, and it would take long to find out how many more."""
+
+
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 

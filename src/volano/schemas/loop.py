@@ -99,7 +99,7 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     quarantined: dict[str, int]
     """Rows that cannot be read, by workspace/stream."""
     miscounted: list[str]
-    """Queues, as workspace/queue, whose counters are not what counting gives."""
+    """Queues and tables of counters, as workspace/name, that are not what counting gives."""
     orphans: Orphans
     """Blobs that nothing refers to and that are old enough to go."""
     fixed: bool

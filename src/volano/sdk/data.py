@@ -15,6 +15,7 @@ from volano.schemas.data import (
     NewDrawing,
     NewSnapshot,
     Record,
+    RecordCount,
     RecordFilter,
     Snapshot,
     SnapshotRecord,
@@ -87,6 +88,10 @@ class Records:
     def ls(self, *, page: int | None = None, **which: Unpack[Which]) -> Iterator[Record]:
         """Yield the records that fit, fetched `page` at a time."""
         return self._transport.pages("/records", Record, {**which, "limit": page})
+
+    def count(self, **which: Unpack[Which]) -> RecordCount:
+        """Count the records that fit: exactly, or at least."""
+        return self._transport.call("GET", "/records/count", RecordCount, query={**which})
 
     def show(self, id: Id) -> Record:
         """Return one record, without its strokes."""

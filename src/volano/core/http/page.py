@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from volano.core.db import Instant, Uuid16
-from volano.schemas.common import CursorRefused, Page
+from volano.schemas.common import CursorRefused, Page, Uuid
 
 T = TypeVar("T")
 
@@ -39,7 +39,9 @@ class Keyset:
         Raises: CursorRefused (`after` is not of this listing).
         """
         if after:
-            row, last = sa.tuple_(*self.columns), sa.tuple_(*self._last(after))
+            pairs = zip(self.columns, self.values(after), strict=True)
+            row = sa.tuple_(*self.columns)
+            last = sa.tuple_(*(sa.bindparam(None, value, c.type) for c, value in pairs))
             statement = statement.where(row < last if self.descending else row > last)
         order = [c.desc() if self.descending else c.asc() for c in self.columns]
         return statement.order_by(*order).limit(limit + 1)
@@ -49,20 +51,25 @@ class Keyset:
     ) -> Page[T]:
         """Make a page of the rows of `slice`."""
         shown = rows[:limit]
-        following = self._cursor(shown[-1]) if len(rows) > limit else None
+        if len(rows) <= limit:
+            return Page(items=[shape(row) for row in shown])
+        last = shown[-1]._mapping
+        following = self.cursor([last[column.name] for column in self.columns])
         return Page(items=[shape(row) for row in shown], next=following)
 
-    def _cursor(self, row: sa.Row[Any]) -> str:
-        values = [row._mapping[column.name] for column in self.columns]
+    def cursor(self, values: Sequence[Any]) -> str:
+        """Return the cursor of the row with these values of the columns."""
         return base64.urlsafe_b64encode(msgspec.json.encode(values)).rstrip(b"=").decode()
 
-    def _last(self, cursor: str) -> list[sa.BindParameter[Any]]:
-        """Read the last row of the page before from its cursor."""
+    def values(self, cursor: str) -> list[Any]:
+        """Return the values of the columns in the row of a cursor.
+
+        Raises: CursorRefused (it is not of this listing).
+        """
         try:
             text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
             values = msgspec.json.decode(text, type=list[Any])
-            pairs = list(zip(self.columns, values, strict=True))
-            return [sa.bindparam(None, _value(c, value), c.type) for c, value in pairs]
+            return [_value(c, value) for c, value in zip(self.columns, values, strict=True)]
         except (msgspec.MsgspecError, ValueError):
             raise CursorRefused(after=cursor) from None
 
@@ -70,5 +77,6 @@ class Keyset:
 def _value(column: sa.Column[Any], value: Any) -> Any:
     if isinstance(column.type, Instant):
         return msgspec.convert(value, datetime)
-    kind = str if isinstance(column.type, Uuid16) else column.type.python_type
-    return msgspec.convert(value, kind)
+    if isinstance(column.type, Uuid16):
+        return msgspec.convert(value, Uuid)
+    return msgspec.convert(value, column.type.python_type)

@@ -1,0 +1,63 @@
+"""How records are counted: which conditions a filter has, and what changes when records come."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+
+from volano.schemas.data import RecordFilter
+
+GROUPED = frozenset({"labels", "origins", "without_flags"})
+"""The conditions by which records are counted together."""
+
+QUALITY_BUCKETS = 1000.0
+MINUTE_MS = 60_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Changes(NamedTuple):
+    """How many records there are more: the last value of a row, behind what they have in common."""
+
+    groups: list[tuple[str, str, str, int]]
+    """By label, origin and flags."""
+    contributors: list[tuple[str, int]]
+    buckets: list[tuple[str, int, int]]
+    """By thousandth of quality, by minute of receipt."""
+
+
+def changes(rows: Sequence[Mapping[str, Any]]) -> Changes:
+    """Return what some rows of the index add to the counters, in a fixed order."""
+    groups = Counter((row["label"], row["origin"], row["flags"]) for row in rows)
+    people = Counter(row["contributor"] for row in rows)
+    buckets = Counter(("received", minute(ms_until(row["received_at"]))) for row in rows)
+    scored = (row["quality"] for row in rows if row["quality"] is not None)
+    buckets.update(("quality", bucket(quality)) for quality in scored)
+    return Changes(
+        [(*key, count) for key, count in sorted(groups.items())],
+        sorted(people.items()),
+        [(*key, count) for key, count in sorted(buckets.items())],
+    )
+
+
+def given(wanted: RecordFilter) -> frozenset[str]:
+    """Return the names of the conditions that a filter has."""
+    values = msgspec.structs.asdict(wanted).items()
+    return frozenset(name for name, value in values if value is not None and value != [])
+
+
+def bucket(quality: float) -> int:
+    """Return the thousandth in which a quality is counted; SQL multiplies to the same number."""
+    return int(quality * QUALITY_BUCKETS)
+
+
+def minute(ms: int) -> int:
+    """Return the minute in which a receipt is counted."""
+    return ms // MINUTE_MS
+
+
+def ms_until(moment: datetime) -> int:
+    """Return the first whole millisecond that is not before a moment."""
+    return -((_EPOCH - moment) // timedelta(milliseconds=1))
