@@ -95,9 +95,8 @@ class Site:
     async def credentials(self) -> dict[Role, list[str]]:
         """A key of every role in `home`, and a session for contributors."""
         admin = await identify(self.ctx, self.home)
-        async with self.ctx.db.begin(admin.workspace):
-            found = {role: [await self._hired(admin, role)] for role in ROLES}
-            invite = await service.create_invite(self.ctx, admin, NewInvite())
+        found = {role: [await self._hired(admin, role)] for role in ROLES}
+        invite = await service.create_invite(self.ctx, admin, NewInvite())
         session = await service.start_session(self.ctx, NewSession(invite=str(invite.code)))
         found["contributor"].append(session.token)
         return found

@@ -111,7 +111,7 @@ class _Inside(Database):
 
     @asynccontextmanager
     async def read(self, workspace: str | Everywhere) -> AsyncIterator[Tx]:
-        """See what the outer transaction has written, where it is of the same workspace."""
+        """Read what the outer transaction has written, where it is of the same workspace."""
         if workspace == self._outer.workspace:
             yield self._outer
             return
