@@ -143,7 +143,7 @@ def test_ctrl_c_while_it_starts_ends_everything_without_a_traceback(folder, envi
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
             told += process.stderr.read()
         assert process.returncode in (0, 130)
-        assert "Traceback" not in told
+        assert "Traceback" not in told, told
 
 
 def test_an_api_and_a_worker_share_a_folder(start, volano):

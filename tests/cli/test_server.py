@@ -125,7 +125,7 @@ def test_long_drawings_are_imported_in_as_many_requests_as_they_need(here, comma
 
 
 def test_equal_snapshots_have_equal_hashes(command, imported):
-    words = ["--origin", "omniglot", "--test-contributors", "greek-0[12]", "greek-10", "--json"]
+    words = ["--origin", "omniglot", "--json", "--test-contributors", "*-01", "*-02", "greek-10"]
     one = json.loads(command("snapshots", "create", "letters", *words))
     two = json.loads(command("snapshots", "create", "others", *words))
 

@@ -208,7 +208,9 @@ class _Server:
         # -P: modules are never taken from the working folder, which is full of the user's own.
         program = [sys.executable, "-P", "-m", "volano.cli.local_server"]
         command = [*program, role, str(ready_write), str(os.getpid())]
-        with _deaf_to_interrupts():
+        # A blocked signal stays blocked in the program: Ctrl-C would end it with a traceback while
+        # it imports modules. Here it is only put off.
+        with _interrupts_blocked():
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, pass_fds=(ready_write, *locks)
             )
@@ -250,16 +252,12 @@ class _Server:
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Let a program that is started meanwhile ignore Ctrl-C until it has a handler of its own.
-
-    While it still imports modules it would end with a traceback; this process tells it to stop.
-    """
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _interrupts_blocked() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -281,6 +279,9 @@ def _serve(role: Role, ready: int, parent: int) -> int:
 
     Return the exit code.
     """
+    # Ctrl-C is for the parent, which stops this process, until there is a handler for it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     text = sys.stdin.buffer.read()
     if not text:
         return 0

@@ -63,7 +63,7 @@ def create(
 ) -> None:
     """Freeze records into a snapshot, divided by contributor.
 
-    Nobody's drawings are in two splits; with `--split-by record` only equal drawings are not.
+    No contributor is in two splits; with `--split-by record`, no two equal drawings are.
     Equal filters on equal data give the same hash.
 
     Example:

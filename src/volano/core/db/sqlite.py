@@ -10,7 +10,7 @@ import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,7 +111,8 @@ class _Connection:
         answer: asyncio.Future[T] = loop.create_future()
 
         def tell(running: Future[T]) -> None:
-            loop.call_soon_threadsafe(_settle, answer, running)
+            with suppress(RuntimeError):  # Ctrl-C has closed the loop, and nobody waits any more
+                loop.call_soon_threadsafe(_settle, answer, running)
 
         # Cheaper than run_in_executor and the shield it would need: 60 us a call, not 80.
         self._thread.submit(call, *args).add_done_callback(tell)
