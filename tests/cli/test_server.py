@@ -16,6 +16,8 @@ from tests.cli.conftest import PROGRAM
 pytestmark = pytest.mark.slow
 
 SHAPES, DRAWERS = 3, 10
+OMNIGLOT = ("--origin", "omniglot")
+"""Other tests leave other records."""
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def imported(here: Path, command: Callable[..., str]) -> list[dict[str, object]]
     records: list[dict[str, object]] = []
     while len(records) < SHAPES * DRAWERS and time.monotonic() < until:
         time.sleep(0.2)
-        records = json.loads(command("data", "ls", "--limit", "0", "--json"))
+        records = json.loads(command("data", "ls", *OMNIGLOT, "--limit", "0", "--json"))
     assert len(records) == SHAPES * DRAWERS
     return records
 
@@ -125,7 +127,7 @@ def test_long_drawings_are_imported_in_as_many_requests_as_they_need(here, comma
 
 
 def test_equal_snapshots_have_equal_hashes(command, imported):
-    words = ["--origin", "omniglot", "--json", "--test-contributors", "*-01", "*-02", "greek-10"]
+    words = [*OMNIGLOT, "--json", "--test-contributors", "*-01", "*-02", "greek-10"]
     one = json.loads(command("snapshots", "create", "letters", *words))
     two = json.loads(command("snapshots", "create", "others", *words))
 
@@ -135,7 +137,7 @@ def test_equal_snapshots_have_equal_hashes(command, imported):
 
 
 def test_a_snapshot_is_fetched_for_training_without_the_server(here, command, imported):
-    command("snapshots", "create", "fetched")
+    command("snapshots", "create", "fetched", *OMNIGLOT)
     command("snapshots", "pull", "fetched", "staged")
 
     kept = json.loads((here / "staged" / "snapshot.json").read_text())
@@ -145,7 +147,7 @@ def test_a_snapshot_is_fetched_for_training_without_the_server(here, command, im
 
 
 def test_a_trained_version_answers_and_explains_itself(command, imported):
-    snapshot = json.loads(command("snapshots", "create", "shapes", "--json"))
+    snapshot = json.loads(command("snapshots", "create", "shapes", *OMNIGLOT, "--json"))
     words = ["train", "--snapshot", snapshot["id"], "--seconds", "60", "--epochs=2", "--json"]
     run = json.loads(command(*words))
     assert run["state"] == "finished"
@@ -167,7 +169,7 @@ def test_a_trained_version_answers_and_explains_itself(command, imported):
 
 
 def test_a_run_can_be_cancelled(command, imported):
-    snapshot = json.loads(command("snapshots", "create", "cancelled", "--json"))
+    snapshot = json.loads(command("snapshots", "create", "cancelled", *OMNIGLOT, "--json"))
     words = ["train", "--snapshot", snapshot["id"], "--seconds", "600", "--detach", "--json"]
     run = json.loads(command(*words))
     command("runs", "cancel", run["id"])
@@ -195,7 +197,7 @@ def test_a_key_works_until_it_is_revoked(here, command):
 
 
 def test_a_wrong_parameter_is_refused_with_what_there_is(command, imported):
-    snapshot = json.loads(command("snapshots", "create", "refused", "--json"))
+    snapshot = json.loads(command("snapshots", "create", "refused", *OMNIGLOT, "--json"))
     said = command("train", "--snapshot", snapshot["id"], "--learning_rat=3", code=1)
 
     assert "learning_rate" in said
