@@ -16,7 +16,7 @@ async def test_jobs_rows_and_runs_are_figures(server: Context, boss: Who, connec
     async with server.db.begin("home") as tx:
         await server.jobs.send(tx, "run.requested", {})
 
-    lines = (await _read(await connect("viewer"), "/metrics")).splitlines()
+    lines = (await _read(await connect("reviewer"), "/metrics")).splitlines()
 
     assert 'volano_inbox_rows{stream="records"} 8' in lines
     assert 'volano_rows_total{stream="records"} 8' in lines
@@ -27,7 +27,7 @@ async def test_the_first_page_says_whether_a_worker_is_there(
     server: Context, boss: Who, connect: Connect
 ) -> None:
     await collect(server, boss, imports(["circle"], ["ada"], each=1))
-    client = await connect("viewer")
+    client = await connect("reviewer")
 
     async def there() -> bool:
         return "api · worker" in await _read(client, "/")

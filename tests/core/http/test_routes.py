@@ -235,6 +235,7 @@ async def test_a_body_is_refused_with_the_path_of_what_does_not_fit(
     [
         (b"", 400, "unreadable-body"),
         (b"{", 400, "unreadable-body"),
+        (b'{"name":"%","size', 400, "unreadable-body"),
         (b'{"name":"a"} x', 400, "unreadable-body"),
         (b'{"name":"\xff"}', 400, "unreadable-body"),
         (b'{"name":"\\ud800"}', 400, "unreadable-body"),

@@ -296,7 +296,11 @@ def _json_reader(shape: Any) -> Read:
         try:
             value = decoder.decode(body)
         except msgspec.ValidationError as error:
-            raise refusal(error, "body", lambda: msgspec.json.decode(body)) from None
+            try:
+                raise refusal(error, "body", lambda: msgspec.json.decode(body)) from None
+            except (msgspec.DecodeError, UnicodeDecodeError) as worse:
+                # What comes after the value that does not fit is not even JSON.
+                raise UnreadableBody(reason=str(worse)) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             # Editors on Windows begin a file with it; looked for only where reading has failed.
             if body.startswith(_BOM):
