@@ -69,7 +69,7 @@ def test_json_and_json_lines_are_what_they_say(ask, words):
 
     document = json.loads(whole.out)
     expected = document if isinstance(document, list) else [document]
-    assert expected == [json.loads(line) for line in lines.out.splitlines()]
+    assert [json.loads(line) for line in lines.out.splitlines()] == expected
     assert (whole.code, lines.code) == (0, 0)
 
 
@@ -184,7 +184,7 @@ def test_the_exit_code_of_a_failed_run_says_whose_turn_it_is(ask, script, run, c
     script.on("GET", "/runs/run_1", value(run))
     done = ask("runs", "watch", "run_1")
 
-    assert code == done.code
+    assert done.code == code
     assert said in done.err
     assert "next: volano runs log run_1" in done.err
 

@@ -29,9 +29,18 @@ def test_a_size_has_at_most_three_digits_before_its_point(count: float):
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (433, "433 B"), (999, "999 B"), (999.7, "1.0 kB"), (1000, "1.0 kB"),
-     (999_949, "999.9 kB"), (999_950, "1.0 MB"), (1.2e6, "1.2 MB"), (5e14, "500.0 TB")],
-)  # fmt: skip
+    [
+        (0, "0 B"),
+        (433, "433 B"),
+        (999, "999 B"),
+        (999.7, "1.0 kB"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (1.2e6, "1.2 MB"),
+        (5e14, "500.0 TB"),
+    ],
+)
 def test_sizes_at_the_edges_of_their_units(count: float, text: str):
     assert render.size(count) == text
 

@@ -29,6 +29,18 @@ def test_a_long_folder_has_one_short_stand_in_that_takes_a_socket(tmp_path: Path
         name.unlink()
 
 
+@pytest.mark.parametrize("name", ["a,b", "a b", "a%41", "x?1", "é", "\udcff", 'a"b', "a:b", "a@b"])
+def test_a_folder_that_an_address_would_take_apart_has_a_stand_in(
+    tmp_path: Path, name: str
+) -> None:
+    folder = socket_folder(tmp_path / name, longest_name=10)
+
+    assert folder != tmp_path / name
+    assert folder == socket_folder(tmp_path / name, longest_name=10)
+    assert not set(str(folder)) & set(',?%:@ "')
+    folder.rmdir()
+
+
 def test_a_folder_of_somebody_else_is_refused(
     tmp_path: Path, absent: Callable[[str], NoReturn]
 ) -> None:

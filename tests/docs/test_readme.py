@@ -42,9 +42,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def run(arguments: list[str], folder: Path, text: str | None = None) -> str:
     """What a program prints, run in the folder as a person would."""
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, input=text, capture_output=True, text=True,
-        env={**os.environ, "NO_COLOR": "1"}, timeout=240,
-    )  # fmt: skip
+        [sys.executable, *arguments],
+        cwd=folder,
+        input=text,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1"},
+        timeout=240,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 

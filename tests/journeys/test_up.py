@@ -40,7 +40,8 @@ def test_one_command_turns_the_wheel_on_real_servers_and_runs_no_file_beside_it(
     folder: Path,
 ) -> None:
     plant(folder)
-    done = up(folder, "--real")
+    # No path may be taken apart, by a URL, a list of folders or a pattern, on its way to a server.
+    done = up(folder, "--real", "--home", "a,b %41?x=1#é")
 
     assert done.returncode == 0, done.stderr
     assert "PostgreSQL and S3 answer" in done.stderr
@@ -48,6 +49,7 @@ def test_one_command_turns_the_wheel_on_real_servers_and_runs_no_file_beside_it(
     assert "first answer: a square" in done.stderr
     assert done.stderr.count("vol_") == 2, "the key is shown once, and once in the line to copy"
     assert list(folder.glob("* was run")) == []
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["a,b %41?x=1#é"]
 
 
 def test_python_m_volano_runs_no_file_beside_it(folder: Path) -> None:

@@ -31,13 +31,12 @@ def test_arguments_win_over_the_environment_and_that_over_files(environ, folder)
     config.write("http://saved", "saved-key", config.user_file(environ))
     given = environ | {"VOLANO_URL": "http://given", "VOLANO_KEY": "given-key"}
 
-    assert Profile(url="http://saved", key="saved-key") == config.read(
-        environ=environ, folder=folder
-    )
-    assert Profile(url="http://given", key="given-key") == config.read(environ=given, folder=folder)
-    assert Profile(url="http://said", key="said-key") == config.read(
-        "http://said", "said-key", environ=given, folder=folder
-    )
+    saved = config.read(environ=environ, folder=folder)
+    told = config.read(environ=given, folder=folder)
+    said = config.read("http://said", "said-key", environ=given, folder=folder)
+    assert saved == Profile(url="http://saved", key="saved-key")
+    assert told == Profile(url="http://given", key="given-key")
+    assert said == Profile(url="http://said", key="said-key")
 
 
 def test_a_key_is_never_sent_to_another_server_than_its_own(environ, folder):
@@ -52,7 +51,8 @@ def test_every_server_keeps_its_own_key(environ, folder):
     config.write("http://one", "key-one", path)
     config.write("http://two", "key-two", path)
 
-    assert Profile(url="http://two", key="key-two") == config.read(environ=environ, folder=folder)
+    found = config.read(environ=environ, folder=folder)
+    assert found == Profile(url="http://two", key="key-two")
     assert config.read("http://one/", environ=environ, folder=folder).key == "key-one"
 
 

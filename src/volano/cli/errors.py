@@ -53,7 +53,9 @@ def unusable(error: OSError, path: object = None) -> FileUnusable:
 
 def block(error: VolanoError, ink: Ink) -> str:
     """Return the failure in a few lines, the last one a command where one helps."""
-    lines = [ink("red", "error: ") + shown(error.message)]
+    first, *more = error.message.splitlines() or [""]
+    lines = [ink("red", "error: ") + shown(first)]
+    lines += [f"       {shown(line)}" for line in more]
     if error.advice:
         lines.append("       " + shown(error.advice))
     if at := error.facts.get("at"):

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
@@ -10,14 +11,21 @@ LONGEST_ADDRESS = 100
 """Bytes; Linux takes 107 and macOS 103."""
 
 
+_PLAIN = re.compile(r"[\w./~+-]*", re.ASCII)
+"""Paths that no list of addresses and no URL takes apart, whoever reads it."""
+
+
 def socket_folder(wanted: Path, *, longest_name: int, owner: int | None = None) -> Path:
-    """Return `wanted`, or a short folder of its own in the temp folder if `wanted` is too long.
+    """Return `wanted`, or a short folder of its own in the temp folder if it is not fit.
+
+    It is fit if it is short enough, and plain enough for every parser of addresses.
 
     The folder is there then and only `owner` (a user id, else ours) may enter it.
     Every process that asks for the same `wanted` gets the same folder.
     """
     path = wanted.absolute()
-    if len(os.fsencode(path)) + 1 + longest_name > LONGEST_ADDRESS:
+    is_plain = _PLAIN.fullmatch(str(path)) is not None
+    if not is_plain or len(os.fsencode(path)) + 1 + longest_name > LONGEST_ADDRESS:
         digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
         path = Path(tempfile.gettempdir(), f"volano-{os.geteuid()}-{digest}")
     _make_private(path, os.geteuid() if owner is None else owner)

@@ -67,7 +67,8 @@ class S3Server(LocalServer):
 
     def _command(self) -> tuple[Sequence[str | Path], Mapping[str, str]]:
         argv: list[str | Path] = [weed_program(), f"-logdir={self.folder}", "mini"]
-        argv += [f"-dir={self.data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+        # Below the working folder: of a whole path, a comma would make two.
+        argv += [f"-dir={self.data.name}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
         argv += [f"-{listener}={port}" for listener, port in self._ports.items()]
         argv += ["-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
         argv += ["-master.telemetry=false", f"-bucket={self.bucket}"]

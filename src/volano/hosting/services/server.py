@@ -134,7 +134,7 @@ class LocalServer(ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd="/",
+                cwd=self.folder,
                 start_new_session=True,
             )
 
