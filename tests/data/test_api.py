@@ -7,9 +7,11 @@ import pytest
 
 from tests.stages import Connect, collect, imports, work_until
 from volano.core.context import Context
+from volano.data import api as data_api
 from volano.data import service
 from volano.schemas.accounts import Who
 from volano.schemas.data import DrawingImport, RecordFilter
+from volano.sdk.data import FREEZING_S
 
 PEOPLE = ["ada", "bob", "eve", "kim", "max"]
 
@@ -38,7 +40,7 @@ async def test_records_come_in_pages_by_id(given: DrawingImport, http: httpx.Asy
     first = (await http.get("/records?limit=3")).json()
     rest = (await http.get(f"/records?limit=3&after={first['next']}")).json()
     found = [record["id"] for record in first["items"] + rest["items"]]
-    assert sorted(one.drawing.id for one in given.drawings) == found
+    assert found == sorted(one.drawing.id for one in given.drawings)
     assert rest["next"] is None
 
 
@@ -158,3 +160,8 @@ async def test_a_snapshot_is_frozen_listed_and_looked_into(
 async def test_what_cannot_be_frozen_says_why(http: httpx.AsyncClient) -> None:
     answer = await http.post("/snapshots", json={"name": "none", "filter": {"labels": ["none"]}})
     assert (answer.status_code, answer.json()["code"]) == (422, "nothing-matches")
+
+
+def test_a_client_waits_as_long_as_a_server_lets_a_freeze_take() -> None:
+    (freeze,) = [one for one in data_api.snapshots.operations if one.method == "POST"]
+    assert freeze.limits.deadline_ms == 1000 * FREEZING_S

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from volano.core.db import Database
-from volano.data.patterns import beginning, like, matches
+from volano.data.patterns import beginning, behind, like, matches
 
 _TEXTS = st.text(st.sampled_from("ab*?[]!-%_\\.^$|(){}+ é李\n"), max_size=6)
 
@@ -45,6 +45,19 @@ def test_what_fits_begins_as_the_pattern_does(name: str, pattern: str) -> None:
         assert name.startswith(beginning(pattern))
     if "*" not in pattern and "?" not in pattern:
         assert matches(name, [pattern]) == (name == pattern)
+
+
+_STARTS = st.text(st.sampled_from("az\ud7ff\ue000\uffff\U00010000\U0010ffff"), min_size=1)
+
+
+@given(_STARTS.filter(lambda start: start.strip("\U0010ffff")), _STARTS, _STARTS)
+def test_what_begins_with_a_text_is_all_that_is_between_it_and_the_text_behind(
+    start: str, rest: str, other: str
+) -> None:
+    """In the order of bytes, which is that of the databases' columns."""
+    first, end = start.encode(), behind(start).encode()
+    assert first <= (start + rest).encode() < end
+    assert (first <= other.encode() < end) == other.startswith(start)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

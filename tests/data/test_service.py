@@ -69,12 +69,13 @@ async def test_a_record_reads_the_same_before_and_after_it_is_shelved(
     await collect(server, boss, given)
     id, sent = given.drawings[0].drawing.id, drawings.encode(given.drawings[0].drawing).payload
     before, payload = await service.payload(server, boss, id)
-    assert (sent, None) == (payload, before.quality)
+    assert payload == sent
+    assert before.quality is None
     await work_until(server, lambda: _shelved(server, boss))
     after, payload = await service.payload(server, boss, id)
-    assert sent == payload
+    assert payload == sent
     assert after.quality is not None
-    assert before == msgspec.structs.replace(after, quality=None)
+    assert msgspec.structs.replace(after, quality=None) == before
 
 
 async def test_a_shelved_drawing_is_one_ranged_read(server: Context, boss: Who) -> None:
@@ -147,7 +148,7 @@ async def test_everything_stored_of_a_filter_comes_once(server: Context, boss: W
     wanted = RecordFilter(contributors=["bob"])
     found = [one async for one in service.contents(server, boss, wanted)]
     expected = [record for record in records if record.contributor == "bob"]
-    assert expected == [one.record for one in found]
+    assert [one.record for one in found] == expected
     for one in found:
         assert one.quality is not None
         assert one.record.quality == pytest.approx(one.quality.score)
@@ -273,7 +274,7 @@ async def test_snapshots_are_listed_newest_first_in_pages(server: Context, boss:
         found += page.items
         if not (after := page.next or ""):
             break
-    assert made[::-1] == found
+    assert found == made[::-1]
 
 
 async def test_snapshots_of_one_moment_are_all_listed(server: Context, boss: Who) -> None:
@@ -289,7 +290,7 @@ async def test_snapshots_of_one_moment_are_all_listed(server: Context, boss: Who
         found |= {one.id for one in page.items}
         if not (after := page.next or ""):
             break
-    assert {one.id for one in made} == found
+    assert found == {one.id for one in made}
 
 
 async def test_a_name_leads_to_its_newest_snapshot(server: Context, boss: Who) -> None:
@@ -460,17 +461,18 @@ async def test_a_staged_snapshot_is_what_was_frozen(
     snapshot = await _freeze(server, boss)
     await service.stage(server, boss.workspace, snapshot.id, tmp_path)
     told = msgspec.json.decode((tmp_path / "snapshot.json").read_bytes(), type=Snapshot)
-    assert snapshot == told
+    assert told == snapshot
     lines = await service.snapshot_records(server, boss, snapshot.id, after=None, limit=1000)
     for split, count in snapshot.by_split.items():
         rows = pq.read_table(tmp_path / f"{split}.parquet").to_pylist()
-        expected = [(one.id, one.label, one.contributor) for one in lines.items
-                    if one.split == split]  # fmt: skip
+        of_it = [one for one in lines.items if one.split == split]
+        expected = [(one.id, one.label, one.contributor) for one in of_it]
         found = [(row["record_id"], row["label"], row["contributor"]) for row in rows]
-        assert (count, sorted(expected)) == (len(rows), sorted(found))
+        assert len(rows) == count
+        assert sorted(found) == sorted(expected)
         for row in rows:
             _, payload = await service.payload(server, boss, row["record_id"])
-            assert payload == row["payload"]
+            assert row["payload"] == payload
 
 
 async def test_a_merge_changes_nothing_that_is_read_or_staged(
@@ -492,8 +494,8 @@ async def test_a_merge_changes_nothing_that_is_read_or_staged(
             return len(await compact.every(tx, service.STREAM)) == 1
 
     await work_until(server, merged)
-    assert read == {id: await service.payload(server, boss, id) for id in read}
-    assert staged == await _staged(server, boss, snapshot.id, tmp_path / "after")
+    assert {id: await service.payload(server, boss, id) for id in read} == read
+    assert await _staged(server, boss, snapshot.id, tmp_path / "after") == staged
 
 
 async def _staged(ctx: Context, who: Who, id: str, folder: Path) -> list[object]:
@@ -518,6 +520,7 @@ async def test_a_drawing_that_game_players_send_is_a_record_too(server: Context,
     sent = drawing("square")
     await labeling.submit(server, boss, sent)
     record = await service.record(server, boss, sent.id)
-    assert ("", boss.contributor, "mouse", 25) == (
-        record.origin, record.contributor, record.device, record.points,
-    )  # fmt: skip
+    assert record.origin == ""
+    assert record.contributor == boss.contributor
+    assert record.device == "mouse"
+    assert record.points == 25

@@ -40,9 +40,11 @@ def _payloads(rows: int) -> list[bytes]:
 
 
 PLACED = st.lists(
-    st.tuples(st.uuids(), st.integers(0, 9), st.integers(0, 99)), min_size=1, max_size=60,
+    st.tuples(st.uuids(), st.integers(0, 9), st.integers(0, 99)),
+    min_size=1,
+    max_size=60,
     unique_by=lambda placed: placed[0],
-)  # fmt: skip
+)
 
 
 @given(PLACED, st.sets(st.integers(1, 9)))
@@ -87,7 +89,7 @@ def test_every_line_lands_in_its_split_with_its_own_payload(
     for split in SPLITS:
         expected = [f"record {n}" for n, name in enumerate(splits) if name == split]
         found = _staged(folder, split)
-        assert expected == [row["record_id"] for row in found]
+        assert [row["record_id"] for row in found] == expected
         assert all(row["payload"] == f"payload {_number(row)}".encode() for row in found)
 
 
