@@ -8,6 +8,7 @@ import signal
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -198,6 +199,36 @@ async def test_a_task_may_begin_again_while_the_next_in_line_has_not_woken(
 
     await asyncio.gather(*(some(name) for name in "abc"))
     assert len(stored(path)) == 15
+
+
+@pytest.mark.parametrize(
+    ("code", "is_refused"),
+    [
+        (sqlite3.SQLITE_IOERR, True),
+        (sqlite3.SQLITE_IOERR_FSYNC, True),
+        (sqlite3.SQLITE_IOERR_WRITE, True),
+        (sqlite3.SQLITE_FULL, False),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, False),
+        (sqlite3.SQLITE_CONSTRAINT_UNIQUE, False),
+    ],
+)
+async def test_nothing_is_written_after_a_commit_that_the_disk_failed(
+    path: Path, shelf: Database, code: int, is_refused: bool
+) -> None:
+    await add(shelf, "before")
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    error = sqlite3.OperationalError("as SQLite tells it")
+    error.sqlite_errorcode = code
+    failed.set_exception(error)
+    backend: Any = shelf._backend
+    backend._note_failure(failed)
+    if is_refused:
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable, match="the disk failed"):
+                await add(shelf, "after")
+    else:
+        await add(shelf, "after")
+    assert stored(path) == {"before"} if is_refused else {"before", "after"}
 
 
 def _write_many(path: str, name: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from volano.core.jobs.completion import Completions, Member
 from volano.core.jobs.lease import Lease
 from volano.core.jobs.ledger import recount
 from volano.core.jobs.tables import jobs
-from volano.schemas.common import DatabaseContended
+from volano.schemas.common import DatabaseContended, DatabaseUnavailable
 from volano.schemas.jobs import LeaseLost
 
 
@@ -196,6 +197,28 @@ async def test_a_database_that_is_away_is_told_to_every_job_of_the_group(sqlite_
     await asyncio.gather(*(write(db, completions.join(lease)) for lease in leases))
     assert await listed(db) == {lease.id for lease in leases}
     await db.close()
+
+
+async def test_a_writer_that_stays_busy_is_told_to_every_job_of_the_group(sqlite_url: str) -> None:
+    db = await Database.open(sqlite_url, patience_s=0.2)
+    leases = await claimed(db, 3)
+    completions = Completions(db)
+    async with db.begin("ws_a"):
+        outcomes = await asyncio.gather(
+            *(write(db, completions.join(lease)) for lease in leases), return_exceptions=True
+        )
+    assert [type(outcome) for outcome in outcomes] == [DatabaseUnavailable] * 3
+    await asyncio.gather(*(write(db, completions.join(lease)) for lease in leases))
+    assert await listed(db) == {lease.id for lease in leases}
+    await db.close()
+
+
+async def test_a_lease_is_its_worker_s_alone(db: Database) -> None:
+    (lease,) = await claimed(db, 1)
+    with pytest.raises(LeaseLost):
+        await write(db, Completions(db).join(replace(lease, worker="another")))
+    assert await in_state(db, "running") == {lease.id}
+    assert await listed(db) == set()
 
 
 @pytest.mark.parametrize("is_kept", [True, False])

@@ -95,6 +95,22 @@ async def test_a_workspace_that_worked_alone_comes_back_without_debt(db: Databas
     assert abs(Counter(await served(db, 40))["alone"] - 20) <= 1
 
 
+async def test_one_dear_job_at_a_time_gets_no_more_than_an_equal_share_of_the_cost(
+    db: Database,
+) -> None:
+    """It is idle before each: what it received beyond its share must not be forgotten then."""
+    await send(db, "backlog", 150)
+    await send(db, "dear", 1, cost=10.0)
+    cost = Counter[str]()
+    for _ in range(110):
+        (lease,) = await claim(db)
+        await finish(db, lease)
+        cost[lease.workspace] += 10 if lease.workspace == "dear" else 1
+        if lease.workspace == "dear":
+            await send(db, "dear", 1, cost=10.0)
+    assert abs(cost["dear"] - cost["backlog"]) <= 10
+
+
 async def test_one_claim_for_many_slots_goes_to_many_workspaces(db: Database) -> None:
     await share(db, "three", weight=3.0)
     for workspace in ("three", "one", "late"):

@@ -29,7 +29,7 @@ from volano.core.db import EVERYWHERE, Database
 from volano.core.jobs import lease as leases
 from volano.core.jobs.lease import Lease
 from volano.core.jobs.ledger import clock, recount
-from volano.core.jobs.retry import Verdict
+from volano.core.jobs.retry import Decision
 from volano.core.jobs.tables import jobs, queues
 from volano.schemas.jobs import LeaseLost
 
@@ -42,12 +42,12 @@ async def complete(db: Database, lease: Lease) -> None:
 
 async def fail(db: Database, lease: Lease) -> None:
     async with db.begin(lease.workspace) as tx:
-        await leases.fail(tx, lease, Verdict(False, 0), WHY)
+        await leases.fail(tx, lease, Decision(False, 0), WHY)
 
 
 async def bury(db: Database, lease: Lease) -> None:
     async with db.begin(lease.workspace) as tx:
-        await leases.fail(tx, lease, Verdict(False, None), WHY)
+        await leases.fail(tx, lease, Decision(False, None), WHY)
 
 
 async def give_back(db: Database, lease: Lease) -> None:
@@ -91,6 +91,68 @@ async def test_a_heartbeat_extends_only_the_worker_s_own_leases(db: Database) ->
     assert [(r.id, r.attempt, bool(r.cancel_requested)) for r in rows] == [(mine.id, 1, False)]
     await sweep(db)
     assert (await state(db, mine.id), await state(db, other.id)) == ("running", "queued")
+
+
+async def clock_ms(db: Database) -> int:
+    async with db.read(EVERYWHERE) as tx:
+        return round((await clock(tx)).timestamp() * 1000)
+
+
+async def stored_ms(db: Database, lease: Lease, column: str) -> int:
+    async with db.read(EVERYWHERE) as tx:
+        kept = sa.type_coerce(jobs.c[column], sa.BigInteger)
+        return int(await tx.scalar(sa.select(kept).where(jobs.c.id == lease.id)))
+
+
+async def test_a_lease_is_as_long_as_was_asked_for_by_the_database_s_clock(db: Database) -> None:
+    await send(db)
+    before = await clock_ms(db)
+    (lease,) = await claim(db)  # for 60 s
+    assert before + 60_000 <= await stored_ms(db, lease, "lease_until")
+    assert await stored_ms(db, lease, "lease_until") <= await clock_ms(db) + 60_000
+    before = await clock_ms(db)
+    async with db.begin(EVERYWHERE) as tx:
+        await leases.beat(tx, "w", ["thing.made"], 7_000)
+    assert before + 7_000 <= await stored_ms(db, lease, "lease_until")
+    assert await stored_ms(db, lease, "lease_until") <= await clock_ms(db) + 7_000
+
+
+async def test_a_failed_job_is_due_after_the_delay_in_milliseconds(db: Database) -> None:
+    await send(db)
+    (lease,) = await claim(db)
+    before = await clock_ms(db)
+    async with db.begin(lease.workspace) as tx:
+        await leases.fail(tx, lease, Decision(False, 90_000), WHY)
+    assert before + 90_000 <= await stored_ms(db, lease, "run_at")
+    assert await stored_ms(db, lease, "run_at") <= await clock_ms(db) + 90_000
+
+
+@pytest.mark.parametrize(("until_ms", "after"), [(30_000, "running"), (-1, "queued")])
+async def test_only_a_lease_that_is_over_is_taken_away(
+    db: Database, until_ms: int, after: str
+) -> None:
+    job = await send(db)
+    await claim(db)
+    now = await clock_ms(db)
+    async with db.begin(EVERYWHERE) as tx:
+        await tx.run(sa.update(jobs).values(lease_until=now + until_ms))
+    await sweep(db)
+    assert await state(db, job) == after
+    assert await recount(db) == []
+
+
+@pytest.mark.parametrize(("due_ms", "after"), [(30_000, "scheduled"), (0, "queued")])
+async def test_a_delayed_job_is_queued_when_its_time_has_come(
+    db: Database, due_ms: int, after: str
+) -> None:
+    async with db.begin("ws_a") as tx:
+        job = await LEDGER.send(tx, "t", {}, run_at=await clock(tx) + timedelta(hours=1))
+    now = await clock_ms(db)
+    async with db.begin(EVERYWHERE) as tx:
+        await tx.run(sa.update(jobs).values(run_at=now + due_ms))
+    await sweep(db)
+    assert await state(db, job) == after
+    assert await recount(db) == []
 
 
 class LedgerMachine(RuleBasedStateMachine):

@@ -10,8 +10,8 @@ from volano.core.db import EVERYWHERE, Database
 from volano.core.jobs import lease as leases
 from volano.core.jobs import reaper
 from volano.core.jobs.ledger import census, clock, heard_s, recount
-from volano.core.jobs.retry import Verdict
-from volano.core.jobs.tables import jobs, schedules
+from volano.core.jobs.retry import Decision
+from volano.core.jobs.tables import duties, jobs, schedules
 from volano.schemas.errors import Broken
 from volano.schemas.jobs import BadCron, JobMissing
 
@@ -96,7 +96,7 @@ async def dies(db: Database, job: str, *, after_s: float, ago_s: float) -> None:
     assert lease.id == job
     async with db.begin(WS) as tx:
         why = {"signature": "s", "class": "user", "type": "E", "message": ""}
-        await leases.fail(tx, lease, Verdict(False, None), why)
+        await leases.fail(tx, lease, Decision(False, None), why)
         died = round((await clock(tx)).timestamp() * 1000 - ago_s * 1000)
         times = {"finished_at": died, "created_at": died - round(after_s * 1000)}
         await tx.run(tx.update(jobs).where(jobs.c.id == job).values(**times))
@@ -211,6 +211,21 @@ async def test_a_sweep_is_one_workers_duty_at_a_time(db: Database) -> None:
     assert len(await claim(db)) == 1
 
 
+@pytest.mark.parametrize(("ago_s", "is_done"), [(29, False), (31, True)])
+async def test_a_duty_is_done_again_after_so_many_seconds(
+    db: Database, ago_s: int, is_done: bool
+) -> None:
+    await sweep(db)
+    async with db.begin(EVERYWHERE) as tx:
+        ago = sa.type_coerce(duties.c.done_at, sa.BigInteger) - ago_s * 1000
+        await tx.run(sa.update(duties).values(done_at=ago))
+    await send(db)
+    await claim(db)
+    await expire(db)
+    await reaper.sweep(db, LEDGER, every_s=30)
+    assert len(await claim(db)) == is_done
+
+
 async def test_a_schedule_sends_once_for_each_time(db: Database) -> None:
     async with db.begin(WS) as tx:
         await LEDGER.schedule(tx, "nightly", "0 3 * * *", "thing.judged", {"all": True})
@@ -273,6 +288,9 @@ async def test_a_sign_of_life_of_a_worker_is_heard(db: Database) -> None:
         assert await heard_s(tx) is None
     await sweep(db)
     async with db.read(EVERYWHERE) as tx:
-        heard = await heard_s(tx)
-    assert heard is not None
-    assert 0 <= heard < 60
+        assert 0 <= (await heard_s(tx) or 0) < 60
+    async with db.begin(EVERYWHERE) as tx:
+        ago = sa.type_coerce(duties.c.done_at, sa.BigInteger) - 3_600_000
+        await tx.run(sa.update(duties).values(done_at=ago))
+    async with db.read(EVERYWHERE) as tx:
+        assert 3600 <= (await heard_s(tx) or 0) < 3660

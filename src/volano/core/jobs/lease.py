@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from volano.core.db import JsonValue, Tx, now_ms
 from volano.core.jobs import fair
-from volano.core.jobs.retry import Verdict
+from volano.core.jobs.retry import Decision
 from volano.core.jobs.tables import (
     CANCELLED,
     DEAD,
@@ -133,14 +133,14 @@ async def cancel(tx: Tx, lease: Lease) -> None:
     await release(tx, lease)
 
 
-async def fail(tx: Tx, lease: Lease, verdict: Verdict, why: dict[str, Any]) -> None:
+async def fail(tx: Tx, lease: Lease, decision: Decision, why: dict[str, Any]) -> None:
     """Try again later, or never. Raises: LeaseLost."""
-    counts = {"user": int(not verdict.is_system), "system": int(verdict.is_system)}
-    if verdict.delay_ms is None:
+    counts = {"user": int(not decision.is_system), "system": int(decision.is_system)}
+    if decision.delay_ms is None:
         sign = why["signature"]
         await _fenced(tx, lease, _BURY, delay_ms=0, why=why, sign=sign, **counts)
     else:
-        await _fenced(tx, lease, _AGAIN, delay_ms=verdict.delay_ms, why=why, **counts)
+        await _fenced(tx, lease, _AGAIN, delay_ms=decision.delay_ms, why=why, **counts)
     await release(tx, lease)
 
 

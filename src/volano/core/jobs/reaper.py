@@ -39,16 +39,17 @@ _LOST = {
 async def sweep(db: Database, ledger: Ledger, *, every_s: float) -> None:
     """Do what is due, unless another worker did so less than `every_s` ago."""
     async with db.begin(EVERYWHERE) as tx:
-        if await _turn(tx, "sweep", every_s):
-            await _expired(tx, ledger)
-            await _due(tx, ledger)
-            await _scheduled(tx, ledger)
+        if await _has_turn(tx, "sweep", every_s):
+            await _requeue_lost(tx, ledger)
+            due = in_state(SCHEDULED), jobs.c.run_at <= now_ms()
+            await _announce(tx, ledger, await _change(tx, *due, state=QUEUED))
+            await _fire_schedules(tx, ledger)
     async with db.begin(EVERYWHERE) as tx:
-        if await _turn(tx, "forget", 600.0):
-            await _forget(tx)
+        if await _has_turn(tx, "forget", 600.0):
+            await _delete_expired(tx)
 
 
-async def _turn(tx: Tx, name: str, every_s: float) -> bool:
+async def _has_turn(tx: Tx, name: str, every_s: float) -> bool:
     """Take the duty: one worker moves its time, the others see that it moved."""
     insert = tx.insert(duties).values(name=name, done_at=now_ms())
     claim = insert.on_conflict_do_update(
@@ -59,59 +60,45 @@ async def _turn(tx: Tx, name: str, every_s: float) -> bool:
     return await tx.one(claim.returning(duties.c.name)) is not None
 
 
-async def _expired(tx: Tx, ledger: Ledger) -> None:
+async def _requeue_lost(tx: Tx, ledger: Ledger) -> None:
     """Queue again the jobs whose worker gave no sign of life, unless that happened too often."""
-    late = sa.select(jobs.c.workspace, jobs.c.id).where(
-        in_state(RUNNING), jobs.c.lease_until < now_ms()
-    )
-    rows = await _changed(
+    is_last = jobs.c.system_failures + 1 >= SYSTEM_ATTEMPTS
+    rows = await _change(
         tx,
-        late,
-        state=sa.case(
-            (jobs.c.cancel_requested, CANCELLED),
-            (jobs.c.system_failures + 1 >= SYSTEM_ATTEMPTS, DEAD),
-            else_=QUEUED,
-        ),
-        finished_at=sa.case(
-            (jobs.c.cancel_requested, now_ms()),
-            (jobs.c.system_failures + 1 >= SYSTEM_ATTEMPTS, now_ms()),
-        ),
+        in_state(RUNNING),
+        jobs.c.lease_until < now_ms(),
+        state=sa.case((jobs.c.cancel_requested, CANCELLED), (is_last, DEAD), else_=QUEUED),
+        finished_at=sa.case((sa.or_(jobs.c.cancel_requested, is_last), now_ms())),
         system_failures=jobs.c.system_failures + 1,
         failure=_LOST,
         signature=_LOST["signature"],
         lease_until=None,
     )
     await fair.shift(tx, {at: (0, -count) for at, count in tally(rows)})
-    await _ready(tx, ledger, [row for row in rows if row.state == QUEUED])
+    await _announce(tx, ledger, [row for row in rows if row.state == QUEUED])
 
 
-async def _due(tx: Tx, ledger: Ledger) -> None:
-    """Queue the jobs whose time has come."""
-    due = sa.select(jobs.c.workspace, jobs.c.id).where(
-        in_state(SCHEDULED), jobs.c.run_at <= now_ms()
-    )
-    await _ready(tx, ledger, await _changed(tx, due, state=QUEUED))
-
-
-async def _ready(tx: Tx, ledger: Ledger, rows: list[sa.Row[Any]]) -> None:
+async def _announce(tx: Tx, ledger: Ledger, rows: list[sa.Row[Any]]) -> None:
+    """Count jobs that are queued now, and wake the workers for them."""
     for (workspace, queue), count in tally(rows):
         await fair.add(tx, workspace, queue, count)
         tx.after_commit(functools.partial(ledger.ring, WORK, queue))
 
 
-async def _changed(tx: Tx, which: sa.Select[Any], **values: Any) -> list[sa.Row[Any]]:
-    """Change these jobs, less those that somebody is changing now; what they have become."""
-    free = which.limit(_BATCH).with_for_update(skip_locked=True).cte("free")
+async def _change(tx: Tx, *which: sa.ColumnElement[bool], **values: Any) -> list[sa.Row[Any]]:
+    """Change jobs, but for those that somebody is changing now; return what they have become."""
+    free = sa.select(jobs.c.workspace, jobs.c.id).where(*which).limit(_BATCH)
+    rows = free.with_for_update(skip_locked=True).cte("free")
     change = (
         sa.update(jobs)
-        .where(sa.tuple_(jobs.c.workspace, jobs.c.id).in_(sa.select(free)))
+        .where(jobs.c.workspace == rows.c.workspace, jobs.c.id == rows.c.id)
         .values(**values)
         .returning(jobs.c.workspace, jobs.c.queue, jobs.c.state)
     )
     return list(await tx.all(change))
 
 
-async def _scheduled(tx: Tx, ledger: Ledger) -> None:
+async def _fire_schedules(tx: Tx, ledger: Ledger) -> None:
     """Fire the schedules that are due; one that was due several times fires once."""
     now = await clock(tx)
     due = tx.select(schedules).where(schedules.c.next_at <= now).limit(_BATCH)
@@ -124,8 +111,8 @@ async def _scheduled(tx: Tx, ledger: Ledger) -> None:
         await tx.run(tx.update(schedules).where(mine).values(next_at=next_at))
 
 
-async def _forget(tx: Tx) -> None:
-    """Remove jobs that ended long ago."""
+async def _delete_expired(tx: Tx) -> None:
+    """Delete jobs that ended long ago."""
     now = await clock(tx)
     for states, kept in (((DONE, CANCELLED), KEPT), ((DEAD,), 4 * KEPT)):
         ended = sa.select(jobs.c.workspace, jobs.c.id).where(

@@ -20,7 +20,7 @@ _SYSTEM = (Unavailable, NoHandler, OSError)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Decision:
     """`delay_ms` until the next attempt; None: there is none."""
 
     is_system: bool
@@ -36,14 +36,14 @@ class Failures:
     max_attempts: int
 
 
-def judge(error: BaseException, failures: Failures, rng: random.Random) -> Verdict:
-    """Judge one more failure; our own trouble does not use up the user's attempts."""
+def decide(error: BaseException, failures: Failures, rng: random.Random) -> Decision:
+    """Decide what follows from one more failure; our own trouble uses up none of the user's."""
     if isinstance(error, _SYSTEM):
         tries = failures.system + 1
-        return Verdict(True, _delay(tries, rng, 2_000, 4, tries >= SYSTEM_ATTEMPTS))
+        return Decision(True, _delay(tries, rng, 2_000, 4, tries >= SYSTEM_ATTEMPTS))
     tries = failures.user + 1
     is_over = isinstance(error, _FINAL) or tries >= failures.max_attempts
-    return Verdict(False, _delay(tries, rng, 1_000, 2, is_over))
+    return Decision(False, _delay(tries, rng, 1_000, 2, is_over))
 
 
 def _delay(tries: int, rng: random.Random, first_ms: int, growth: int, is_over: bool) -> int | None:
@@ -56,9 +56,9 @@ def _delay(tries: int, rng: random.Random, first_ms: int, growth: int, is_over: 
     return round(rng.uniform(0, min(first_ms * growth ** (tries - 1), 600_000)))
 
 
-def describe(error: BaseException, verdict: Verdict, attempt: int) -> dict[str, Any]:
+def describe(error: BaseException, decision: Decision, attempt: int) -> dict[str, Any]:
     """Return what the ledger keeps of a failure; equal signatures are failures of one cause."""
-    kind = "system" if verdict.is_system else "user"
+    kind = "system" if decision.is_system else "user"
     return {
         "class": kind,
         "type": type(error).__qualname__,

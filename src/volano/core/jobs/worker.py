@@ -233,11 +233,11 @@ class Worker:
                 log.error("job.failed_after_finish", job=job.id, topic=job.topic, exc_info=error)
                 return None
             if not job.cancelled:
-                verdict = retry.judge(error, running.failures, self._rng)
-                why = retry.describe(error, verdict, job.attempt)
-                facts = why | {"delay_ms": verdict.delay_ms}
+                decision = retry.decide(error, running.failures, self._rng)
+                why = retry.describe(error, decision, job.attempt)
+                facts = why | {"delay_ms": decision.delay_ms}
                 log.warning("job.failed", job=job.id, topic=job.topic, **facts)
-                return functools.partial(leases.fail, verdict=verdict, why=why)
+                return functools.partial(leases.fail, decision=decision, why=why)
         return leases.cancel if job.cancelled and not job.is_finished else None
 
     async def _listen(self) -> None:
