@@ -11,7 +11,7 @@ from tests.cli import canned
 from tests.sdk.scripted import problem, value
 from volano.cli import versions
 from volano.schemas.accounts import KeyRefused
-from volano.schemas.common import NotAuthenticated, RoleTooLow
+from volano.schemas.common import InvalidValues, NotAuthenticated, RoleTooLow
 from volano.schemas.data import ArchiveUnreadable, EmptySplit, RecordCount
 from volano.schemas.errors import Broken, Missing
 from volano.schemas.evaluation import Difference, Interval
@@ -385,3 +385,30 @@ def test_a_name_without_its_kind_is_told_which_kinds_have_names(ask, script):
     assert "'shapes' is not the id of a prediction, version, run, snapshot or record." in done.err
     assert "`volano explain endpoint shapes`" in done.err
     assert script.seen == []
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [("body.name", "error: name: too long.\n"), ("body", "error: too long.\n")],
+)
+def test_a_refused_value_is_said_without_the_words_of_the_protocol(ask, script, at, said):
+    script.on("POST", "/shapes", problem(InvalidValues(at=at, reason="too long")))
+
+    done = ask("shapes", "add", "circle")
+
+    assert (done.code, done.err) == (1, said)
+    told = ask("shapes", "add", "circle", "--json").err
+    assert json.loads(told)["facts"] == {"at": at, "reason": "too long"}
+
+
+@pytest.mark.parametrize("words", ["runs show", "keys revoke", "explain endpoint"])
+def test_an_empty_word_is_refused_as_one(ask, script, words):
+    done = ask(*words.split(), "")
+
+    assert done.code == 1
+    assert "error: " in done.err
+    assert [seen for seen in script.seen if seen.path.count("//")] == []
+
+
+def test_a_limit_may_be_as_large_as_somebody_likes(ask):
+    assert ask("data", "ls", "--limit", "9" * 30).code == 0

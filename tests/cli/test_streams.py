@@ -42,6 +42,14 @@ def test_a_closed_input_is_an_empty_one(shell):
     assert "error: standard input is not a drawing: 0 drawings, not 1 to 32." in done.err
 
 
+@pytest.mark.parametrize("command", ["predict drawing", "login"])
+def test_an_input_that_cannot_be_read_is_said_in_words(shell, command):
+    done = shell(f"volano {command} 0>file")
+
+    assert done.code == 1
+    assert "error: The file standard input cannot be used: Bad file descriptor." in done.err
+
+
 @pytest.mark.parametrize("command", ["data ls", "data ls --json", "data export", "--help"])
 def test_a_result_that_cannot_be_written_is_a_failure_in_one_line(shell, command):
     full = shell(f"volano {command} >/dev/full")
@@ -92,6 +100,14 @@ def test_a_closed_stream_gives_its_number_to_no_file(shell, folder):
     shell("volano doctor --home home >&- 2>&- <&-")
 
     assert (folder / "home" / "volano.db").read_bytes()[:15] == b"SQLite format 3"
+
+
+def test_a_server_starts_whatever_is_closed(shell, folder):
+    for closed in ("<&- >&-", "<&- >&- 2>&-"):
+        done = shell(f"volano up --empty --once --home home --port 0 {closed}")
+        assert done.code == 0
+    kept = (folder / "home" / "client.json").read_text()
+    assert "vol_" in kept
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp437"])

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.sdk.conftest import QUICK
-from tests.sdk.scripted import Answer, page, problem, value
+from tests.sdk.scripted import Answer, Script, page, problem, value
 from volano.schemas.common import (
     DeadlinePassed,
     Overloaded,
@@ -20,6 +20,7 @@ from volano.sdk.client import Client
 from volano.sdk.transport import (
     AnswerUnreadable,
     Backoff,
+    NothingGiven,
     NotVolano,
     ServerUnreachable,
     Transport,
@@ -243,6 +244,22 @@ def test_the_key_is_sent_and_none_where_there_is_none(script, client):
 
 def test_what_a_person_typed_stays_within_its_segment_of_the_path():
     assert path("runs", "../keys?a=1#b") == "/runs/..%2Fkeys%3Fa%3D1%23b"
+    assert path("runs", "..", "cancel") == "/runs/%2E%2E/cancel"
+    assert path("runs", ".") == "/runs/%2E"
+    assert path("runs", "a..b", "\udcff") == "/runs/a..b/%FF"
+
+
+def test_an_empty_name_is_refused_before_it_is_another_path(client: Client, script: Script):
+    with pytest.raises(NothingGiven):
+        client.keys.revoke("")
+    assert script.seen == []
+
+
+def test_a_folder_above_is_no_other_path_for_the_server(client: Client, script: Script):
+    script.on("GET", "/runs/%2E%2E", problem(Missing(noun="run", id="..")))
+
+    with pytest.raises(Missing):
+        client.runs.show("..")
 
 
 def test_closing_ends_a_wait_in_another_thread():

@@ -7,7 +7,8 @@ from cyclopts import App
 
 from volano.cli import render
 from volano.cli.render import Columns, Look
-from volano.cli.terminal import Here, Limit, Terminal, decoded, note
+from volano.cli.streams import read_input
+from volano.cli.terminal import Here, Limit, Terminal, note
 from volano.sdk import config
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ def _added(terminal: Terminal, member: "Member") -> None:
 def _ask(terminal: Terminal, prompt: str) -> str:
     """Return the line that is typed unseen or comes through a pipe; an empty text for none."""
     if not sys.stdin.isatty():
-        return decoded(sys.stdin.buffer.read()).strip().partition("\n")[0]
+        return read_input().strip().partition("\n")[0]
     import getpass
 
     try:

@@ -53,12 +53,14 @@ def unusable(error: OSError, path: object = None) -> FileUnusable:
 
 def block(error: VolanoError, ink: Ink) -> str:
     """Return the failure in a few lines, the last one a command where one helps."""
-    first, *more = error.message.splitlines() or [""]
+    message, advice, at = error.message, error.advice, error.facts.get("at", "")
+    if error.code == "invalid-values":  # said of a body; here an option is meant
+        message = ": ".join(filter(None, (at.partition(".")[2], f"{error.facts['reason']}.")))
+        advice = at = ""
+    first, *more = [*message.splitlines(), *advice.splitlines()] or [""]
     lines = [ink("red", "error: ") + shown(first)]
     lines += [f"       {shown(line)}" for line in more]
-    if error.advice:
-        lines.append("       " + shown(error.advice))
-    if at := error.facts.get("at"):
+    if at:
         lines.append(f"       at {shown(str(at))}")
     if isinstance(error, Broken) and error.facts.get("request_id"):
         lines.append(f"       request id {shown(str(error.facts['request_id']))}")

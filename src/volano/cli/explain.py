@@ -57,7 +57,7 @@ def explain(
     """
     if id is None and not _ID.fullmatch(thing):
         raise NoSuchId(id=thing)
-    kind, id = _meant(terminal.client, thing, id) if id else (None, thing)
+    kind, id = (None, thing) if id is None else _meant(terminal.client, thing, id)
     terminal.show(terminal.client.explain(id, kind), view)
 
 

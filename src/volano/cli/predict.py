@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from volano.cli import render
 from volano.cli.render import Look
-from volano.cli.terminal import Here, Terminal, decoded, note
+from volano.cli.streams import decoded, read_input
+from volano.cli.terminal import Here, Terminal, note
 from volano.schemas.errors import Invalid
 
 if TYPE_CHECKING:
@@ -66,22 +67,19 @@ def _inputs(terminal: Terminal, source: str) -> "list[DrawingInput]":
     if _UUID.fullmatch(source) and not Path(source).exists():
         drawing = terminal.client.records.drawing(source)
         return [DrawingInput(canvas=drawing.canvas, strokes=drawing.strokes)]
-    name = "standard input" if source == "-" else source
-    found = parse(_read(terminal, source), name)
+    if source != "-":
+        name, text = source, decoded(Path(source).read_bytes())
+    else:
+        if sys.stdin.isatty():
+            terminal.say("Reading a drawing as JSON from standard input; Ctrl-D ends it.")
+        name, text = "standard input", read_input()
+    found = parse(text, name)
     if not 1 <= len(found) <= _MOST:
         raise NotADrawing(source=name, reason=f"{len(found)} drawings, not 1 to {_MOST}")
     return found
 
 
-def _read(terminal: Terminal, source: str) -> bytes:
-    if source != "-":
-        return Path(source).read_bytes()
-    if sys.stdin.isatty():
-        terminal.say("Reading a drawing as JSON from standard input; Ctrl-D ends it.")
-    return sys.stdin.buffer.read()
-
-
-def parse(text: bytes, source: str) -> "list[DrawingInput]":
+def parse(text: str, source: str) -> "list[DrawingInput]":
     """Return the drawings in a document: one, a list, a request to predict, or one on each line.
 
     Raises: NotADrawing.
@@ -91,7 +89,7 @@ def parse(text: bytes, source: str) -> "list[DrawingInput]":
     from volano.schemas.serving import DrawingInput
 
     try:
-        documents = _documents(decoded(text).strip())
+        documents = _documents(text.strip())
         return msgspec.convert([_bare(one) for one in documents], list[DrawingInput])
     except (msgspec.MsgspecError, RecursionError, UnicodeEncodeError) as error:
         raise NotADrawing(source=source, reason=str(error)) from None

@@ -1,8 +1,11 @@
 """The standard streams as a shell may hand them over: closed, full, or of another encoding."""
 
 import io
+import json
 import os
 import sys
+
+from volano.cli import errors
 
 
 def prepare() -> None:
@@ -16,6 +19,7 @@ def prepare() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.set_inheritable(number, True)
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
     # Not to be written: a result that nobody can get is a failure.
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
@@ -32,3 +36,19 @@ def finish() -> None:
             stream.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def read_input() -> str:
+    """Return the text that comes by standard input.
+
+    Raises: FileUnusable.
+    """
+    try:
+        return decoded(sys.stdin.buffer.read())
+    except OSError as error:  # it may be open for writing only
+        raise errors.unusable(error, "standard input") from None
+
+
+def decoded(content: bytes) -> str:
+    """Return a text file's content, whether its editor wrote UTF-8, with a mark, or UTF-16."""
+    return content.decode(json.detect_encoding(content), "replace")

@@ -1,6 +1,5 @@
 """Where a command's words go, and the server that it talks to."""
 
-import json
 import os
 import shutil
 import sys
@@ -67,7 +66,7 @@ class Terminal:
     def rows(self, rows: Iterable[T], columns: Columns[T], *, limit: int = 0, none: str) -> None:
         """Print a listing; `none` is said instead of an empty table. A limit of 0 is no limit."""
         found = iter(rows)
-        shown = list(islice(found, limit)) if limit else list(found)
+        shown = list(islice(found, min(limit, sys.maxsize) or None))
         if self.format != "table":
             return self.document(shown)
         if not shown:
@@ -162,11 +161,6 @@ class Terminal:
 def _is_dumb() -> bool:
     """Return whether the terminal obeys no control sequences."""
     return config.environment().get("TERM", "") in ("", "dumb")
-
-
-def decoded(content: bytes) -> str:
-    """Return a text file's content, whether its editor wrote UTF-8, with a mark, or UTF-16."""
-    return content.decode(json.detect_encoding(content), "replace")
 
 
 Here = Annotated[Terminal, Parameter(parse=False)]

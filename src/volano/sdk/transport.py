@@ -74,6 +74,12 @@ class NotText(Invalid):
     remedy = "Give names and ids in UTF-8."
 
 
+class NothingGiven(Invalid):
+    """An id or a name is empty."""
+
+    remedy = "Has a variable of the shell no value?"
+
+
 class AnswerUnreadable(errors.Broken):
     """The answer to {method} {path} cannot be read: {reason}."""
 
@@ -296,8 +302,19 @@ class Transport:
 
 
 def path(*segments: str) -> str:
-    """Return a path of the API; what people typed stays within its segment."""
-    return "".join("/" + quote(segment, safe="", errors="surrogateescape") for segment in segments)
+    """Return a path of the API; what people typed stays within its segment.
+
+    Raises: NothingGiven (an empty segment, which would be another path).
+    """
+    if "" in segments:
+        raise NothingGiven
+    return "".join("/" + _quoted(segment) for segment in segments)
+
+
+def _quoted(segment: str) -> str:
+    if segment in (".", ".."):  # which are no names in an address
+        return segment.replace(".", "%2E")
+    return quote(segment, safe="", errors="surrogateescape")
 
 
 def _status(failure: VolanoError) -> int:
