@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from volano.schemas.labeling import Outcome
 
 _SHOWN = 20
+_SHOWN_FOREIGN = 5
 _CELLS = 30
 
 
@@ -141,8 +142,9 @@ def _report(terminal: Terminal, found: Imported) -> None:
     known = f", {found.duplicates:,} were there already" if found.duplicates else ""
     terminal.confirm(f"{render.plural(found.stored, 'drawing')} stored{known}")
     if found.foreign:
-        few = ", ".join(found.foreign[:_SHOWN])
-        more = f" and {len(found.foreign) - _SHOWN} more" if len(found.foreign) > _SHOWN else ""
+        few = ", ".join(found.foreign[:_SHOWN_FOREIGN])
+        hidden = len(found.foreign) - _SHOWN_FOREIGN
+        more = f" and {hidden} more" if hidden > 0 else ""
         others = render.plural(len(found.foreign), "other file")
         terminal.warn(f"{others} left out: {few}{more}")
     if found.left_out:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -127,15 +127,17 @@ async def record(ctx: Context, who: Who, id: str) -> schemas.Record:
     return (await _found(ctx, who.workspace, id))[0]
 
 
-async def label_of(ctx: Context, workspace: str, id: str) -> str | None:
-    """Return what a record's contributor was asked for; None where quarantine keeps the record.
-
-    Raises: Missing.
-    """
-    try:
-        return (await _found(ctx, workspace, id))[0].label
-    except schemas.Quarantined:
-        return None
+async def labels(ctx: Context, workspace: str, ids: Collection[str]) -> dict[str, str]:
+    """Return the labels of records by id, also while they wait; none for those in quarantine."""
+    if not ids:
+        return {}
+    async with ctx.db.read(workspace) as tx:
+        found = await store.labels(tx, ids)
+        waiting = await inbox.find(tx, STREAM, [id for id in ids if id not in found])
+    for id, row in waiting.items():
+        if row.reason is None:
+            found[id] = ingest.decode_head(row.head).label
+    return found
 
 
 async def payload(ctx: Context, who: Who, id: str) -> tuple[schemas.Record, bytes]:

@@ -35,6 +35,12 @@ async def record(tx: Tx, id: str) -> sa.Row[Any] | None:
     return await tx.one(tx.select(records).where(records.c.id == id))
 
 
+async def labels(tx: Tx, ids: Collection[str]) -> dict[str, str]:
+    """Return the labels of those of these records that are on the shelf, by id."""
+    query = tx.select(records.c.id, records.c.label).where(records.c.id.in_(ids))
+    return {row.id: row.label for row in await tx.all(query)}
+
+
 async def add_records(tx: Tx, rows: list[dict[str, Any]]) -> None:
     """Put rows on the shelf and count them."""
     # The counters first: on SQLite each costs more the more its transaction has written.

@@ -178,17 +178,18 @@ async def _take(ctx: Context, workspace: str, given: Given) -> list[Outcome | Vo
         if drawing.shape not in known:
             rows[at] = UnknownShape(shape=drawing.shape)
     admitted = [row for row in rows if isinstance(row, Row)]
-    stored = iter(await ctx.part(data.State).inbox.append(workspace, admitted))
+    stored = await ctx.part(data.State).inbox.append(workspace, admitted)
+    again = [row.key for row, there in zip(admitted, stored, strict=True) if there.duplicate]
+    labels = await data.labels(ctx, workspace, again)
+    answers = iter(stored)
     told: list[Outcome | VolanoError] = []
     for row in rows:
         if isinstance(row, VolanoError):
             told.append(row)
             continue
-        there, head = next(stored), decode_head(row.head)
-        same = there.content == row.content
-        if same and there.duplicate:
-            same = await data.label_of(ctx, workspace, row.key) in (head.label, None)
-        if same:
+        there, head = next(answers), decode_head(row.head)
+        same_label = labels.get(row.key, head.label) == head.label
+        if there.content == row.content and same_label:
             duplicate, flags = there.duplicate, head.flags
             told.append(Outcome(id=row.key, stored=True, duplicate=duplicate, flags=flags))
         else:
