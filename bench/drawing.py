@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from volano.data.formats import drawings, render, strokes
-from volano.labeling import quality
-from volano.schemas.data import NewDrawing
+from volano.data.formats import drawings, quality, render, strokes
+from volano.schemas.drawings import NewDrawing
 from volano.sdk import synthetic
 
 POINTS = 150

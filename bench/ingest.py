@@ -21,7 +21,7 @@ from bench.server import Served, served
 from volano.data.formats import drawings
 from volano.labeling.service import BINARY_MEDIA_TYPE, PackedDrawing
 from volano.schemas.common import uuid7
-from volano.schemas.data import NewDrawing
+from volano.schemas.drawings import NewDrawing
 from volano.sdk import synthetic
 
 CONNECTIONS = 64

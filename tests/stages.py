@@ -33,7 +33,7 @@ from volano.labeling import service as labeling
 from volano.migrations.tables import all_tables
 from volano.schemas.accounts import NewInvite, NewKey, NewMember, NewSession, Role, Who
 from volano.schemas.common import uuid7
-from volano.schemas.data import (
+from volano.schemas.drawings import (
     Canvas,
     DrawingImport,
     ImportedDrawing,

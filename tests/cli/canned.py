@@ -6,18 +6,8 @@ import msgspec
 
 from tests.sdk.scripted import Answer, Script, page, value
 from volano.schemas.accounts import Invite, Key, Member, Who
-from volano.schemas.data import (
-    Canvas,
-    Drawing,
-    Point,
-    Quality,
-    QualityPart,
-    Record,
-    RecordFilter,
-    Snapshot,
-    SplitRule,
-    Stroke,
-)
+from volano.schemas.data import Quality, QualityPart, Record, RecordFilter, Snapshot, SplitRule
+from volano.schemas.drawings import Canvas, Drawing, Point, Stroke
 from volano.schemas.evaluation import (
     Averages,
     ClassFigures,

@@ -12,7 +12,8 @@ from tests.sdk.scripted import problem, value
 from volano.cli import versions
 from volano.schemas.accounts import KeyRefused
 from volano.schemas.common import InvalidValues, NotAuthenticated, RoleTooLow
-from volano.schemas.data import ArchiveUnreadable, EmptySplit, RecordCount
+from volano.schemas.data import EmptySplit, RecordCount
+from volano.schemas.drawings import ArchiveUnreadable
 from volano.schemas.errors import Broken, Missing
 from volano.schemas.evaluation import Difference, Interval
 from volano.schemas.harness import BadParam

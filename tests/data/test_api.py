@@ -10,7 +10,8 @@ from volano.core.context import Context
 from volano.data import api as data_api
 from volano.data import service
 from volano.schemas.accounts import Who
-from volano.schemas.data import DrawingImport, RecordFilter
+from volano.schemas.data import RecordFilter
+from volano.schemas.drawings import DrawingImport
 from volano.sdk.data import FREEZING_S
 
 PEOPLE = ["ada", "bob", "eve", "kim", "max"]

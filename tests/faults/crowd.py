@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from volano.schemas.common import uuid7
-from volano.schemas.data import NewDrawing
+from volano.schemas.drawings import NewDrawing
 from volano.sdk import synthetic
 
 GIVERS = [f"giver-{number}" for number in range(8)]

@@ -8,7 +8,7 @@ from volano.core.context import Context
 from volano.data.formats.drawings import encode
 from volano.labeling.service import BINARY_MEDIA_TYPE
 from volano.schemas.accounts import Who
-from volano.schemas.data import NewDrawing
+from volano.schemas.drawings import NewDrawing
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from volano.data.ingest import decode_head
 from volano.labeling import service
 from volano.labeling.service import Contributor, Incoming, IntakeBatcher, PackedDrawing
 from volano.schemas.common import UnreadableBody
-from volano.schemas.data import BadDrawingId, NewDrawing, Point, Stroke
+from volano.schemas.drawings import BadDrawingId, NewDrawing, Point, Stroke
 from volano.schemas.errors import VolanoError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

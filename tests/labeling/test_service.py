@@ -16,7 +16,8 @@ from volano.data.store import records
 from volano.labeling import service, store
 from volano.schemas.accounts import NameTaken, Who
 from volano.schemas.common import uuid7
-from volano.schemas.data import Point, Quality, Quarantined, Stroke
+from volano.schemas.data import Quality, Quarantined
+from volano.schemas.drawings import Point, Stroke
 from volano.schemas.labeling import DrawingIdReused, NewShape, Shape, UnknownShape
 
 

@@ -6,7 +6,7 @@ import pytest
 from tests.sdk.scripted import Answer, Script, page, problem, value
 from volano.schemas.accounts import NameTaken
 from volano.schemas.common import BodyTooLarge, InvalidValues, uuid7
-from volano.schemas.data import Canvas, ImportedDrawing, NewDrawing, Point, Stroke
+from volano.schemas.drawings import Canvas, ImportedDrawing, NewDrawing, Point, Stroke
 from volano.schemas.labeling import Outcome
 from volano.sdk.client import Client
 from volano.sdk.imports import BATCH_BYTES, send

@@ -8,8 +8,7 @@ from collections import Counter
 import pytest
 
 from volano.data.formats import drawings as wire
-from volano.data.formats import strokes
-from volano.labeling import quality
+from volano.data.formats import quality, strokes
 from volano.sdk import synthetic
 
 SHAPES = synthetic.SHAPES

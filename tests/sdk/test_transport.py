@@ -14,7 +14,7 @@ from volano.schemas.common import (
     StillRunning,
     StorageFull,
 )
-from volano.schemas.data import TooManyPoints
+from volano.schemas.drawings import TooManyPoints
 from volano.schemas.errors import PROBLEM_MEDIA_TYPE, Broken, Conflict, Invalid, Missing
 from volano.sdk.client import Client
 from volano.sdk.transport import (

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.serving.graphs import asked
 from volano.data.formats import line_segments
 from volano.data.formats import strokes as codec
-from volano.schemas.data import Canvas, Point, Stroke, TooManyPoints
+from volano.schemas.drawings import Canvas, Point, Stroke, TooManyPoints
 from volano.schemas.registry import Artefact
 from volano.schemas.serving import DrawingInput, InputUnusable
 from volano.serving import drawings

@@ -23,7 +23,7 @@ from volano.core.segments.inbox import Row
 from volano.registry import service as registry
 from volano.schemas.accounts import Who
 from volano.schemas.common import Overloaded, uuid7
-from volano.schemas.data import Canvas, Point, Stroke
+from volano.schemas.drawings import Canvas, Point, Stroke
 from volano.schemas.errors import Missing
 from volano.schemas.registry import ArtefactRefused, Version
 from volano.schemas.serving import (

@@ -11,7 +11,8 @@ from volano.cli.render import Columns, Look
 from volano.cli.terminal import Here, Limit, note
 
 if TYPE_CHECKING:
-    from volano.schemas.data import Drawing, QualityPart, Record, RecordCount
+    from volano.schemas.data import QualityPart, Record, RecordCount
+    from volano.schemas.drawings import Drawing
     from volano.sdk.data import Which
 
 app = App(name="data", help="Records: import, list, look at, export.")

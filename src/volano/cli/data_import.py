@@ -12,7 +12,7 @@ from volano.cli.terminal import Here, Terminal, note, path
 
 if TYPE_CHECKING:
     from volano.data.formats.omniglot import Skipped
-    from volano.schemas.data import ImportedDrawing
+    from volano.schemas.drawings import ImportedDrawing
     from volano.schemas.labeling import Outcome
 
 _SHOWN = 20
@@ -103,7 +103,7 @@ def import_file(terminal: Terminal, file: Path, origin: str) -> Imported:
 def _drawings(archive: BinaryIO, origin: str, found: Imported) -> "Iterator[ImportedDrawing]":
     """Yield the drawings of the archive; note what is none."""
     from volano.data.formats import omniglot
-    from volano.schemas.data import ImportedDrawing
+    from volano.schemas.drawings import ImportedDrawing
 
     for one in omniglot.read(archive, origin):
         if isinstance(one, omniglot.Found):

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from volano.schemas.accounts import NameTaken
-from volano.schemas.data import Canvas, Point, Stroke
+from volano.schemas.drawings import Canvas, Point, Stroke
 from volano.schemas.serving import DrawingInput
 from volano.sdk import imports, synthetic
 

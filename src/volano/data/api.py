@@ -17,6 +17,7 @@ from volano.data.ingest import Content
 from volano.schemas import data as schemas
 from volano.schemas.accounts import Who
 from volano.schemas.common import CursorRefused, Id, Page, Uuid
+from volano.schemas.drawings import BadImageSize, Drawing
 
 records = Routes("/records", tag="data")
 snapshots = Routes("/snapshots", tag="data")
@@ -84,12 +85,12 @@ async def show_record(ctx: Context, who: Who, id: Id) -> schemas.Record:
 
 
 @records.get("/{id}/drawing", allow="read")
-async def show_drawing(ctx: Context, who: Who, id: Id) -> schemas.Drawing:
+async def show_drawing(ctx: Context, who: Who, id: Id) -> Drawing:
     """Show one drawing with its strokes, and why its quality is what it is."""
     return _drawing(await service.content(ctx, who, id))
 
 
-@records.get("/{id}/image", allow="read", produces="image/png", errors=(schemas.BadImageSize,))
+@records.get("/{id}/image", allow="read", produces="image/png", errors=(BadImageSize,))
 async def show_image(
     ctx: Context, who: Who, id: Id, *, format: Literal["png", "svg"] = "png", size: int = 256
 ) -> Response:
@@ -103,9 +104,9 @@ async def show_image(
     return Response(png, 200, _IMMUTABLE, "image/png")
 
 
-def _drawing(one: Content) -> schemas.Drawing:
+def _drawing(one: Content) -> Drawing:
     record, content = one.record, drawings.decode(one.payload)
-    return schemas.Drawing(
+    return Drawing(
         id=record.id,
         shape=record.label,
         canvas=content.canvas,

@@ -6,7 +6,7 @@ from volano.core.http.page import After, Limit
 from volano.labeling import service
 from volano.schemas.accounts import NameTaken, Who
 from volano.schemas.common import CursorRefused, Page
-from volano.schemas.data import DrawingBatch, DrawingImport, NewDrawing
+from volano.schemas.drawings import DrawingBatch, DrawingImport, NewDrawing
 from volano.schemas.labeling import (
     DrawingIdReused,
     NewShape,

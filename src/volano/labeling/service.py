@@ -16,12 +16,13 @@ from blake3 import blake3
 
 from volano.core.segments.inbox import Row
 from volano.data import service as data
-from volano.data.formats import drawings, strokes
+from volano.data.formats import drawings, quality, strokes
 from volano.data.ingest import Head, decode_head, encode_head
-from volano.labeling import quality, store
+from volano.labeling import store
 from volano.schemas.accounts import NameTaken, Who
 from volano.schemas.common import Page, UnreadableBody, utc_now
-from volano.schemas.data import DrawingImport, NewDrawing, Quality, UnknownRecordKind
+from volano.schemas.data import Quality, UnknownRecordKind
+from volano.schemas.drawings import DrawingImport, NewDrawing
 from volano.schemas.errors import VolanoError
 from volano.schemas.labeling import (
     DrawingIdReused,

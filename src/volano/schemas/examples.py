@@ -2,7 +2,8 @@
 
 from volano.schemas.accounts import MemberChange, NewInvite, NewKey, NewMember, NewSession
 from volano.schemas.common import Json
-from volano.schemas.data import DrawingImport, NewDrawing, NewSnapshot
+from volano.schemas.data import NewSnapshot
+from volano.schemas.drawings import DrawingImport, NewDrawing
 from volano.schemas.jobs import Requeue
 from volano.schemas.labeling import NewShape
 from volano.schemas.loop import QuarantineRetry

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from volano.schemas.common import Id, Input, Name, Struct
-from volano.schemas.data import Canvas, Device, Stroke
+from volano.schemas.drawings import Canvas, Device, Stroke
 from volano.schemas.errors import Conflict, Invalid, Unavailable
 
 

@@ -9,10 +9,6 @@ import msgspec
 
 from volano.schemas.common import Id, Name
 from volano.schemas.data import (
-    Drawing,
-    DrawingImport,
-    ImportedDrawing,
-    NewDrawing,
     NewSnapshot,
     Record,
     RecordCount,
@@ -22,6 +18,7 @@ from volano.schemas.data import (
     Split,
     SplitRule,
 )
+from volano.schemas.drawings import Drawing, DrawingImport, ImportedDrawing, NewDrawing
 from volano.schemas.labeling import Difficulty, NewShape, Outcome, Shape
 from volano.schemas.loop import QuarantinedRow, QuarantineRetry, Retried
 from volano.sdk.transport import Transport, path

@@ -13,7 +13,7 @@ import msgspec
 
 from volano.schemas.accounts import NameTaken
 from volano.schemas.common import InvalidValues
-from volano.schemas.data import ImportedDrawing
+from volano.schemas.drawings import ImportedDrawing
 from volano.schemas.errors import Invalid, TooMuch, VolanoError
 from volano.schemas.labeling import Outcome
 from volano.sdk.transport import NotVolano

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from volano.schemas.common import Id, Name
-from volano.schemas.data import Drawing, NewDrawing
+from volano.schemas.drawings import Drawing, NewDrawing
 from volano.schemas.serving import (
     Activation,
     DrawingInput,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 
-from volano.schemas.data import Canvas, ImportedDrawing, NewDrawing, Point, Stroke
+from volano.schemas.drawings import Canvas, ImportedDrawing, NewDrawing, Point, Stroke
 from volano.schemas.errors import Invalid
 
 Place = tuple[float, float]

@@ -15,7 +15,7 @@ from volano.data.formats import line_segments, packing
 from volano.data.formats import strokes as codec
 from volano.data.formats.packing import STEPS_PER_PX, Frame, Ints, Values
 from volano.data.formats.strokes import Strokes
-from volano.schemas.data import TooManyPoints
+from volano.schemas.drawings import TooManyPoints
 from volano.schemas.registry import Artefact
 from volano.schemas.serving import DrawingInput, InputUnusable
 from volano.serving.runtime import Floats, GraphInputs

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from volano.data.formats import drawings, strokes
 from volano.data.formats.drawings import DrawingLimits, Encoded
-from volano.schemas.data import (
+from volano.schemas.drawings import (
     BadCanvas,
     BadDrawingId,
     BadTimestamp,

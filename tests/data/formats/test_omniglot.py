@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from volano.data.formats import drawings, omniglot
 from volano.data.formats.omniglot import Caps, Found, Skipped
 from volano.schemas.common import Name
-from volano.schemas.data import ArchiveUnreadable, ImportedDrawing, NewDrawing
+from volano.schemas.drawings import ArchiveUnreadable, ImportedDrawing, NewDrawing
 
 GOOD = "START\n10,-20,0\n11,-21.5,8\nBREAK\n30,-40,100\nBREAK\n"
 

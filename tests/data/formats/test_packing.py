@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from volano.data.formats import packing
-from volano.schemas.data import CodecError, PayloadMalformed
+from volano.schemas.drawings import CodecError, PayloadMalformed
 
 numbers = st.integers(0, 300) | st.integers(0, 2**14 - 1) | st.integers(0, 2**32 - 1)
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from volano.data.formats import render, strokes
 from volano.data.formats.strokes import Strokes
-from volano.schemas.data import BadImageSize, CodecError
+from volano.schemas.drawings import BadImageSize, CodecError
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as npst
 
 from volano.data.formats import packing, strokes
 from volano.data.formats.strokes import Strokes
-from volano.schemas.data import (
+from volano.schemas.drawings import (
     DEFAULT_COLOR,
     DEFAULT_WIDTH_PX,
     CodecError,

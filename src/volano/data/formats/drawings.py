@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from volano.data.formats import packing, strokes
 from volano.data.formats.packing import LARGEST_TIME, STEPS_PER_PX, Frame, Ints, Values
-from volano.schemas.data import (
+from volano.schemas.drawings import (
     DEFAULT_COLOR,
     DEFAULT_WIDTH_PX,
     BadCanvas,

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from volano.schemas.data import ArchiveUnreadable, Canvas, NewDrawing, Point, Stroke
+from volano.schemas.drawings import ArchiveUnreadable, Canvas, NewDrawing, Point, Stroke
 
 _MEMBER = re.compile(
     r"(?:[^/]*/)*(?P<alphabet>[^/]{1,61})/(?P<character>character[0-9]{1,4})"

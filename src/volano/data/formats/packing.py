@@ -17,7 +17,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from volano.schemas.data import (
+from volano.schemas.drawings import (
     DEFAULT_COLOR,
     DEFAULT_WIDTH_PX,
     Device,

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from volano.data.formats import strokes
 from volano.data.formats.strokes import Strokes
-from volano.schemas.data import DEFAULT_COLOR, DEFAULT_WIDTH_PX, BadImageSize
+from volano.schemas.drawings import DEFAULT_COLOR, DEFAULT_WIDTH_PX, BadImageSize
 
 LEAST_PX, MOST_PX, MOST_SVG_PX = 16, 1024, 10_000
 PAPER = "#ffffff"

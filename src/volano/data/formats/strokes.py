@@ -34,7 +34,7 @@ from volano.data.formats.packing import (
     Ints,
 )
 from volano.data.formats.packing import STEPS_PER_PX as STEPS_PER_PX
-from volano.schemas.data import (
+from volano.schemas.drawings import (
     DEFAULT_COLOR,
     DEFAULT_WIDTH_PX,
     CodecError,

@@ -9,7 +9,7 @@ import pytest
 from tests.training.drawings import SHAPES, stage
 from volano.data.formats.line_segments import MAX_SEGMENTS, segments
 from volano.data.formats.strokes import decode
-from volano.schemas.data import CodecError
+from volano.schemas.drawings import CodecError
 from volano.schemas.harness import NoRecords
 from volano.training.recipes.drawing import staged
 from volano.training.recipes.drawing.staged import Drawings

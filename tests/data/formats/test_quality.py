@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from volano.data.formats import drawings, omniglot, strokes
+from volano.data.formats import drawings, omniglot, quality, strokes
 from volano.data.formats.strokes import Strokes
-from volano.labeling import quality
 
 SIDE = 100.0
 
