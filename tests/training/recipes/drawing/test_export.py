@@ -42,25 +42,28 @@ def some_drawings() -> list:
 @pytest.mark.parametrize("copies", [1, 3])
 @pytest.mark.parametrize("rows", [MAX_SEGMENTS, 300])
 def test_the_graph_answers_as_the_network_for_any_batch(exported, copies: int, rows: int) -> None:
+    from volano.training.networks import onnx_graph
     from volano.training.recipes.drawing import export
 
     recogniser, path = exported
     whole, count = batch(some_drawings() * copies, rows)
-    assert export.parity(recogniser, export.session(path), whole, count) <= 1e-5
+    assert export.parity(recogniser, onnx_graph.session(path), whole, count) <= 1e-5
 
 
 def test_the_graph_answers_as_the_network_on_real_drawings(exported, shared_data) -> None:
+    from volano.training.networks import onnx_graph
     from volano.training.recipes.drawing import export
 
     recogniser, path = exported
     whole, count = batch(omniglot_drawings(shared_data("strokes-omniglot-small1"), each=30))
-    assert export.parity(recogniser, export.session(path), whole, count) <= 1e-5
+    assert export.parity(recogniser, onnx_graph.session(path), whole, count) <= 1e-5
 
 
 def test_a_drawing_gets_the_same_answer_alone_and_in_a_batch(exported) -> None:
+    from volano.training.networks import onnx_graph
     from volano.training.recipes.drawing import export
 
-    graph = export.session(exported[1])
+    graph = onnx_graph.session(exported[1])
     whole, count = batch(some_drawings())
     together, _ = export.scores(graph, whole, count)
     pairs = zip(whole, count, strict=True)
@@ -76,10 +79,11 @@ def test_the_file_is_complete_in_itself(exported) -> None:
 def test_a_graph_that_answers_otherwise_is_refused(exported) -> None:
     import torch
 
+    from volano.training.networks import onnx_graph
     from volano.training.recipes.drawing import export
 
     recogniser, path = exported
-    graph = export.session(path)
+    graph = onnx_graph.session(path)
     recogniser.temperature.mul_(3)
     try:
         with pytest.raises(ArtefactRefused, match="differ by"):
@@ -93,9 +97,10 @@ def test_a_graph_that_answers_otherwise_is_refused(exported) -> None:
 
 
 def test_golden_drawings_get_the_answers_stored_with_them(exported) -> None:
+    from volano.training.networks import onnx_graph
     from volano.training.recipes.drawing import export
 
-    graph = export.session(exported[1])
+    graph = onnx_graph.session(exported[1])
     for one in export.golden(graph, *batch(some_drawings())):
         drawing = np.array(one.input, np.float32)
         found, _ = export.scores(graph, drawing[None], np.array([len(drawing)]))

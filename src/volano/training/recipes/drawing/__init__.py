@@ -2,5 +2,5 @@
 
 `recipe` reads from top to bottom; what it calls, in this order: `staged` (drawings from the staged
 files), `augment` (other drawings of the same things), `network` (two small networks, on what
-`raster` and `trace` make of the line segments), `optimiser` (AdamW), `export` (the ONNX graph).
+`raster` and `trace` make of the line segments), `export` (the ONNX graph).
 """

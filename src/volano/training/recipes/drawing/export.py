@@ -1,8 +1,7 @@
 """The trained recogniser as an ONNX file that is known to answer as the network does.
 
-The graph is written here node by node. `torch.onnx.export` would give the same one, after 8 to
-15 s of importing and tracing; this takes 0.1 s and folds the norms into the convolutions. What
-keeps the two forms together is `parity`, measured in every run on the run's own drawings.
+The graph is written here node by node: see `networks/onnx_graph.py`. What keeps the two forms
+together is `parity`, measured in every run on the run's own drawings.
 """
 
 from __future__ import annotations
@@ -11,18 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from torch import nn
 
 from volano.schemas.registry import ArtefactRefused, Golden
+from volano.training.networks.onnx_graph import Graph, layer_nodes
 from volano.training.recipes.drawing import raster, trace
-from volano.training.recipes.drawing.network import Convolution, Recogniser
+from volano.training.recipes.drawing.network import Recogniser
 
-OPSET, IR_VERSION = 18, 9
 OUTPUTS = ("probabilities", "logits")
 PARITY = 1e-4
 """Largest difference in probability between network and graph that is put down to rounding."""
@@ -50,34 +47,7 @@ def write(recogniser: Recogniser, path: Path) -> None:
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", classes])
         for name in OUTPUTS
     ]
-    whole = helper.make_graph(graph.nodes, "recogniser", inputs, outputs, graph.constants)
-    opset = helper.make_opsetid("", OPSET)
-    model = helper.make_model(whole, opset_imports=[opset], ir_version=IR_VERSION)
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, path)
-
-
-class Graph:
-    """ONNX nodes in the order in which they are called for; values are known by name."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-
-    def __call__(self, op: str, *inputs: Any, output: str = "", **attributes: Any) -> str:
-        """Apply `op` to values, named or given as numbers and arrays; the result's name."""
-        output = output or f"{op.lower()}_{len(self.nodes)}"
-        names = [value if isinstance(value, str) else self.constant(value) for value in inputs]
-        self.nodes.append(helper.make_node(op, names, [output], **attributes))
-        return output
-
-    def constant(self, value: Any) -> str:
-        """Name a number or an array; floating point becomes 32 bits, the rest int64."""
-        array = np.asarray(value)
-        array = array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
-        name = f"constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(array, name))
-        return name
+    graph.save(path, "recogniser", inputs, outputs)
 
 
 def _mask(graph: Graph) -> str:
@@ -105,7 +75,7 @@ def _picture_logits(graph: Graph, recogniser: Recogniser, ends: str, ink: str) -
     pictures = _pictures(graph, recogniser.raster, ends, ink)
     answers = graph("Concat", pictures, _turned(graph, pictures), axis=0)
     for layer in recogniser.network.picture:
-        answers = _layer(graph, layer, answers)
+        answers = layer_nodes(graph, layer, answers)
     return answers
 
 
@@ -177,15 +147,15 @@ def _trace_logits(graph: Graph, recogniser: Recogniser, upright: str) -> str:
     values = graph("Concat", upright, upside_down, axis=0)
     is_segment = graph("Slice", values, [0], [1], [1])  # the feature that is always one
     for layer in network.layers:
-        values = _layer(graph, layer, values)
+        values = layer_nodes(graph, layer, values)
         if isinstance(layer, nn.MaxPool2d):
-            is_segment = _layer(graph, layer, is_segment)
+            is_segment = layer_nodes(graph, layer, is_segment)
         else:
             values = graph("Mul", values, is_segment)
     number = graph("Max", graph("ReduceSum", is_segment, [2, 3], keepdims=0), 1.0)
     mean = graph("Div", graph("ReduceSum", values, [2, 3], keepdims=0), number)
     most = graph("ReduceMax", values, [2, 3], keepdims=0)
-    return _layer(graph, network.head, graph("Concat", mean, most, axis=1))
+    return layer_nodes(graph, network.head, graph("Concat", mean, most, axis=1))
 
 
 def _traces(graph: Graph, ends: str, directions: str, mask: str) -> str:
@@ -200,43 +170,6 @@ def _traces(graph: Graph, ends: str, directions: str, mask: str) -> str:
     return graph("Unsqueeze", graph("Transpose", columns, perm=[0, 2, 1]), [2])
 
 
-def _layer(graph: Graph, layer: nn.Module, values: str) -> str:
-    """Write one layer of the network as nodes."""
-    match layer:
-        case Convolution():
-            weight, bias, attributes = _folded(layer)
-            return graph("Relu", graph("Conv", values, weight, bias, **attributes))
-        case nn.MaxPool2d():
-            return graph("MaxPool", values, **_pooling(layer))
-        case nn.AdaptiveAvgPool2d():
-            return graph("GlobalAveragePool", values)
-        case nn.Flatten():
-            return graph("Flatten", values)
-        case nn.Linear():
-            weight, bias = (p.detach().numpy() for p in (layer.weight, layer.bias))
-            return graph("Gemm", values, weight, bias, transB=1)
-        case nn.Dropout():
-            return values
-    raise TypeError(f"no ONNX form of {layer} is written here")
-
-
-def _folded(layer: Convolution) -> tuple[Floats, Floats, dict[str, Any]]:
-    """Return weight, bias and attributes of the convolution that does the norm's work too."""
-    convolution, norm = layer[0], layer[1]
-    factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    weight = convolution.weight * factor[:, None, None, None]
-    bias = norm.bias - norm.running_mean * factor
-    attributes = {"pads": convolution.padding * 2, "strides": convolution.stride}
-    return weight.detach().numpy(), bias.detach().numpy(), attributes
-
-
-def _pooling(layer: nn.MaxPool2d) -> dict[str, Any]:
-    """Return the attributes of a pooling; its strides are its kernel."""
-    kernel = layer.kernel_size
-    size = kernel if isinstance(kernel, tuple) else (kernel, kernel)
-    return {"kernel_shape": size, "strides": size, "ceil_mode": int(layer.ceil_mode)}
-
-
 def _write_outputs(graph: Graph, both: str, recogniser: Recogniser) -> None:
     """Write `Recogniser.logits` and `forward` as nodes, from the answers to both ways up."""
     classes = recogniser.classes
@@ -247,13 +180,6 @@ def _write_outputs(graph: Graph, both: str, recogniser: Recogniser) -> None:
     logits = graph("Mul", graph("Add", upright, turned), 0.25, output="logits")
     cooled = graph("Div", logits, recogniser.temperature.numpy())
     graph("Softmax", cooled, axis=1, output="probabilities")
-
-
-def session(path: Path) -> Any:
-    """Load the graph on one thread, as a server runs it."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def scores(graph: Any, segments: Floats, count: Counts) -> tuple[Floats, Floats]:

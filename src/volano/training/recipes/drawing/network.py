@@ -3,25 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from volano.training.networks.layers import Convolution
 from volano.training.recipes.drawing import raster, trace
 from volano.training.recipes.drawing.raster import Raster, normalised
 
 Views = tuple[Tensor, Tensor, Tensor]
 """Pictures (B, CHANNELS, S, S), traces (B, FEATURES, 1, N) and a mask of what is no padding."""
-
-
-class Convolution(nn.Sequential):
-    """Convolution, batch normalisation, ReLU."""
-
-    def __init__(
-        self, ins: int, outs: int, *, kernel: tuple[int, int] = (3, 3), stride: int = 1
-    ) -> None:
-        padding = kernel[0] // 2, kernel[1] // 2
-        super().__init__(
-            nn.Conv2d(ins, outs, kernel, stride, padding, bias=False),
-            nn.BatchNorm2d(outs, momentum=0.5),  # the averaged weights smooth its statistics
-            nn.ReLU(inplace=True),
-        )
 
 
 class PictureNetwork(nn.Sequential):

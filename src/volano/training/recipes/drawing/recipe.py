@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,8 +22,16 @@ from volano.evaluation import calibrate, classify, coverage
 from volano.harness.model import Model, Param, Run
 from volano.harness.phases import peak_rss
 from volano.schemas.registry import Artefact
+from volano.training.networks.schedule import (
+    Rows,
+    Schedule,
+    batches,
+    update_average,
+    warmed_cosine,
+)
+from volano.training.networks.validation import Validation
 from volano.training.recipes.drawing.augment import Variation, augment
-from volano.training.recipes.drawing.staged import READ, Drawings, Rows, label_counts, size
+from volano.training.recipes.drawing.staged import READ, Drawings, label_counts, size
 
 if TYPE_CHECKING:
     import torch
@@ -33,10 +40,6 @@ if TYPE_CHECKING:
 
 GOLDEN = 4
 """Drawings that the artefact carries with the expected answer."""
-COLDEST = 0.4
-"""Least temperature: validation drawings that are all answered right would ask for none at all."""
-LOOKS = 40
-"""How often training stops to look at the validation drawings."""
 
 OUTPUTS = pa.schema(
     {
@@ -91,10 +94,11 @@ class Drawing(Model):
 
         Raises: NoRecords.
         """
+        from volano.training.networks import onnx_graph
         from volano.training.recipes.drawing import export
 
         artefact = msgspec.json.decode((run.artefact / "version.json").read_bytes(), type=Artefact)
-        graph = export.session(run.artefact / "model.onnx")
+        graph = onnx_graph.session(run.artefact / "model.onnx")
         counts = label_counts(run.data)
         # What it never saw stands behind what it can answer, with a probability of zero.
         classes = artefact.classes + sorted(set(counts["test"]) - set(artefact.classes))
@@ -122,8 +126,8 @@ class Drawing(Model):
     def _fit(self, run: Run, known: Drawings, classes: int) -> Recogniser:
         import torch
 
+        from volano.training.networks.optimiser import AdamW
         from volano.training.recipes.drawing.network import Recogniser
-        from volano.training.recipes.drawing.optimiser import AdamW
 
         torch.manual_seed(run.seed)
         torch.set_num_threads(min(self.threads, torch.get_num_threads()))
@@ -132,17 +136,20 @@ class Drawing(Model):
         average = copy.deepcopy(learner)
         optimiser = AdamW(learner.parameters(), self.weight_decay)
         learn, valid = known[: known.sizes[0]], known[known.sizes[0] :]
-        batches = _batches(rng, len(learn), self.batch)
-        schedule = Schedule(self, run, steps=self.epochs * max(1, len(learn) // self.batch))
-        validation = Validation(valid, self.patience)
+        rows = batches(rng, len(learn), self.batch)
+        steps = self.epochs * max(1, len(learn) // self.batch)
+        schedule = Schedule(run, seconds=self.seconds, reserve=self.reserve, steps=steps)
+        validation = Validation[Recogniser](
+            valid.truth, lambda network: _logits(network, valid), self.patience
+        )
         for step in itertools.count():
             share = schedule.share(step)
             if share >= 1 or validation.has_stalled:
                 break
-            loss = self._loss(rng, learner, known, next(batches))
+            loss = self._loss(rng, learner, known, next(rows))
             loss.backward()
             optimiser.step(self.learning_rate * warmed_cosine(share))
-            _update_average(
+            update_average(
                 average.network, learner.network, min(self.averaging, (1 + step) / (10 + step))
             )
             if not schedule.time_to_look(share):
@@ -151,7 +158,7 @@ class Drawing(Model):
             run.log(step, loss=loss.item(), peak_mb=peak_rss() / 1e6, **validation.measure(average))
             if share >= self.settled and not validation.is_settled:
                 validation.settle(average)
-                batches = _batches(rng, len(known), self.batch)
+                rows = batches(rng, len(known), self.batch)
         return validation.best(average)
 
     def _loss(
@@ -174,11 +181,12 @@ class Drawing(Model):
     def _export(
         self, run: Run, recogniser: Recogniser, classes: list[str], known: Drawings
     ) -> None:
+        from volano.training.networks import onnx_graph
         from volano.training.recipes.drawing import export
 
         path = run.artefact / "model.onnx"
         export.write(recogniser, path)
-        graph = export.session(path)
+        graph = onnx_graph.session(path)
         few = known.segments[-READ:], known.count[-READ:]
         artefact = Artefact(
             input_kind=self.input_kind,
@@ -191,102 +199,6 @@ class Drawing(Model):
             facts={"size_px": self.size_px, "bytes": path.stat().st_size},
         )
         (run.artefact / "version.json").write_bytes(msgspec.json.encode(artefact))
-
-
-class Schedule:
-    """How far training is: by the clock or by steps, whichever is further."""
-
-    def __init__(self, recipe: Drawing, run: Run, steps: int) -> None:
-        self._run, self._steps = run, steps
-        at_start = run.seconds_left()
-        self._seconds = min(recipe.seconds, at_start - min(recipe.reserve, at_start / 3))
-        self._end = at_start - self._seconds
-        self._looked = 0.0
-
-    def share(self, step: int) -> float:
-        """Return the share done, 1 at the end.
-
-        Raises: RunCancelled.
-        """
-        left = self._run.seconds_left() - self._end
-        return max(step / self._steps, 1 - left / self._seconds)
-
-    def time_to_look(self, share: float) -> bool:
-        """Return True LOOKS times in a training."""
-        if share < self._looked + 1 / LOOKS:
-            return False
-        self._looked = share
-        return True
-
-
-class Validation:
-    """What the validation drawings decide: when to stop, which weights, how sure to be."""
-
-    def __init__(self, valid: Drawings, patience: int) -> None:
-        self.valid, self.patience = valid, patience
-        self.is_settled = False
-        self._lowest, self._looks_without_gain = math.inf, 0
-        self._best: Recogniser | None = None
-
-    @property
-    def has_stalled(self) -> bool:
-        """True once better networks have stopped coming."""
-        return self._looks_without_gain >= self.patience
-
-    def measure(self, network: Recogniser) -> dict[str, float]:
-        """Measure loss and accuracy on the validation drawings; nothing once it is over."""
-        if self.is_settled:
-            return {}
-        logits, truth = _logits(network, self.valid), self.valid.truth
-        shares = calibrate.softmax(logits)[np.arange(len(truth)), truth]
-        loss = float(-np.log(np.maximum(shares, 1e-12)).mean())
-        self._looks_without_gain += 1
-        if loss < self._lowest:
-            self._lowest, self._looks_without_gain, self._best = loss, 0, copy.deepcopy(network)
-        accuracy = float((logits.argmax(axis=1) == truth).mean())
-        return {"valid_loss": loss, "valid_accuracy": accuracy}
-
-    def settle(self, network: Recogniser) -> None:
-        """Fit the temperature; from here on the validation drawings may be learned as well."""
-        logits = _logits(network, self.valid)
-        fitted = calibrate.fit_temperature(logits, self.valid.truth)
-        network.temperature.fill_(max(fitted, COLDEST))
-        self.is_settled, self._looks_without_gain = True, 0
-
-    def best(self, network: Recogniser) -> Recogniser:
-        """Return the network to keep: the last one where all was learned, else the best seen."""
-        if self.is_settled:
-            return network
-        best = self._best or network
-        self.settle(best)
-        return best
-
-
-def warmed_cosine(share: float) -> float:
-    """Return the factor of the learning rate: up over a twentieth, then a half cosine."""
-    return min(1.0, 0.02 + share / 0.05) * (0.001 + 0.5 * (1 + math.cos(math.pi * share)))
-
-
-def _batches(rng: np.random.Generator, total: int, size: int) -> Iterator[Rows]:
-    """Yield rows for step after step, for ever: each drawing once before any comes again."""
-    waiting = np.empty(0, np.int64)
-    while True:
-        while len(waiting) < size:
-            waiting = np.concatenate([waiting, rng.permutation(total)])
-        yield waiting[:size]
-        waiting = waiting[size:]
-
-
-def _update_average(average: torch.nn.Module, learner: torch.nn.Module, memory: float) -> None:
-    """Move the averaged weights, and the statistics of the norms, towards the learner's."""
-    import torch
-
-    with torch.no_grad():
-        for slow, fast in zip(
-            average.state_dict().values(), learner.state_dict().values(), strict=True
-        ):
-            if slow.is_floating_point():
-                slow.lerp_(fast, 1 - memory)
 
 
 def _logits(recogniser: Recogniser, drawings: Drawings) -> NDArray[np.float64]:

@@ -21,8 +21,6 @@ SPLITS = ("train", "valid", "test")
 READ = 1024
 """Drawings decoded at once."""
 
-Rows = NDArray[np.int64]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawings:

@@ -10,7 +10,7 @@ import pytest
 def test_it_steps_as_torch_does() -> None:
     import torch
 
-    from volano.training.recipes.drawing.optimiser import AdamW
+    from volano.training.networks.optimiser import AdamW
 
     torch.manual_seed(0)
     ours = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
@@ -36,7 +36,7 @@ def test_it_steps_as_torch_does() -> None:
 @pytest.mark.slow
 def test_it_does_without_the_compiler() -> None:
     script = (
-        "import sys, torch; from volano.training.recipes.drawing.optimiser import AdamW;"
+        "import sys, torch; from volano.training.networks.optimiser import AdamW;"
         "p = torch.nn.Parameter(torch.ones(2)); p.sum().backward();"
         "AdamW([p], 0.1).step(0.1); sys.exit('torch._dynamo' in sys.modules)"
     )

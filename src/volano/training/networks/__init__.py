@@ -1,0 +1,1 @@
+"""What recipes build their networks of: layers, optimiser, schedule, validation, ONNX nodes."""
