@@ -20,13 +20,15 @@ from volano.schemas.jobs import JobInfo, Requeued
 from volano.schemas.labeling import Shape
 from volano.schemas.loop import Explanation, Fact, Link, QuarantinedRow, Retried
 from volano.schemas.registry import (
-    Artefact,
+    ClassesSpec,
     Comparison,
+    DrawingSpec,
     Failure,
     File,
     Progress,
     Run,
     Series,
+    Signature,
     Version,
 )
 from volano.schemas.serving import Endpoint, Prediction, PredictResponse, Rollout
@@ -148,7 +150,11 @@ VERSION = Version(
     metrics={"accuracy": 0.9412, "macro_f1": 0.94},
     environment={"python": "3.11"},
     files=[File(name="model.onnx", blob="b3_model", bytes=912_345)],
-    artefact=Artefact(classes=["circle", "spiral"], temperature=1.2),
+    runner="onnx",
+    signature=Signature(input=DrawingSpec(), output=ClassesSpec(classes=["circle", "spiral"])),
+    temperature=1.2,
+    parity=0.0,
+    facts={},
     created_at=THEN,
     created_by="mem_1",
 )

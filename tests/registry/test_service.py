@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from tests.registry.versions import MODEL, begun, registered
+from tests.registry.versions import MODEL, begun, registered, version_file
 from tests.stages import Connect
 from volano.core.context import Context
 from volano.registry import service
@@ -198,9 +198,9 @@ async def test_a_version_without_a_graph_cannot_be_served(server: Context, boss:
 
 
 async def test_what_is_served_is_the_graph_with_its_facts(server: Context, boss: Who) -> None:
-    artefact = schemas.Artefact(classes=["a"], golden=[schemas.Golden(input=[1], scores=[1.0])])
-    version = await registered(server, boss, artefact=artefact)
-    assert (artefact, b"graph") == await service.servable(server, boss.workspace, version.id)
+    told = version_file("a", golden=[schemas.Golden(input=[1], scores=[1.0])])
+    version = await registered(server, boss, told=told)
+    assert await service.servable(server, boss.workspace, version.id) == (told, b"graph")
 
 
 async def test_the_runs_on_a_snapshot_are_found(server: Context, boss: Who) -> None:

@@ -14,6 +14,13 @@ from volano.schemas.common import new_id, utc_now
 MODEL = "shapes"
 
 
+def version_file(*classes: str, **facts: Any) -> schemas.VersionFile:
+    """What is told of a recogniser of these classes."""
+    answers = schemas.ClassesSpec(classes=list(classes or ("circle", "square")))
+    signature = schemas.Signature(input=schemas.DrawingSpec(), output=answers)
+    return schemas.VersionFile(signature=signature, **facts)
+
+
 async def begun(ctx: Context, who: Who, **facts: Any) -> schemas.Run:
     """A run at its first attempt."""
     given = schemas.Run(
@@ -41,20 +48,21 @@ async def registered(
     ctx: Context,
     who: Who,
     files: dict[str, bytes] | None = None,
-    artefact: schemas.Artefact | None = None,
+    told: schemas.VersionFile | None = None,
     *,
     metrics: dict[str, float] | None = None,
     **facts: Any,
 ) -> schemas.Version:
     """A version of these files, made by a run that is over."""
     run = await begun(ctx, who, **facts)
+    told = told or version_file()
+    given = {"version.json": msgspec.json.encode(told)} | (files or {"model.onnx": b"graph"})
     kept = [
         schemas.File(name=name, blob=await ctx.blobs.put(who.workspace, data), bytes=len(data))
-        for name, data in (files or {"model.onnx": b"graph"}).items()
+        for name, data in given.items()
     ]
     made = Made(source="src_1", metrics=metrics or {"accuracy": 0.5}, environment={"python": "3"})
-    shown = artefact or schemas.Artefact(classes=["circle", "square"])
     async with ctx.db.begin(who.workspace) as tx:
-        id = await service.register(tx, run, shown, kept, made)
+        id = await service.register(tx, run, told, kept, made)
         await service.end_run(tx, run.id, metrics=made.metrics, version=id)
     return await service.version(ctx, who, id)

@@ -1,5 +1,6 @@
 """Tiny graphs that answer as a recogniser does, so that serving is tested without training."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,14 @@ from tests.stages import drawing
 from volano.core.context import Context
 from volano.schemas.accounts import Who
 from volano.schemas.common import uuid7
-from volano.schemas.registry import Artefact, Golden, Version
+from volano.schemas.registry import (
+    ClassesSpec,
+    DrawingSpec,
+    Golden,
+    Signature,
+    Version,
+    VersionFile,
+)
 from volano.schemas.serving import DrawingInput, Prediction
 from volano.serving import drawings, loading, runtime
 from volano.serving.drawings import Drawing, padded
@@ -80,16 +88,21 @@ def graph(favourite: int = 0, *, slow: bool = False) -> bytes:
     return data
 
 
-def artefact(data: bytes, **changes: Any) -> Artefact:
-    """The facts of a graph, with its own answers as the golden ones."""
+def signature(*, classes: Sequence[str] = CLASSES, **changes: Any) -> Signature:
+    """What such a graph takes and answers."""
+    return Signature(input=DrawingSpec(**changes), output=ClassesSpec(classes=list(classes)))
+
+
+def told(data: bytes, **changes: Any) -> VersionFile:
+    """What is told of a graph, with its own answers as the golden ones."""
     answered = runtime.run(loading.open_session(data), padded([np.array(SEGMENTS, np.float32)]))
     golden = [Golden(input=SEGMENTS, scores=answered[0].tolist())]
-    return msgspec.structs.replace(Artefact(classes=CLASSES, golden=golden), **changes)
+    return msgspec.structs.replace(VersionFile(signature=signature(), golden=golden), **changes)
 
 
-def wrong(data: bytes) -> Artefact:
-    """The facts of another graph, whose answers this one does not give."""
-    return artefact(data, golden=[Golden(input=SEGMENTS, scores=[0.0, 0.0, 1.0])])
+def wrong(data: bytes) -> VersionFile:
+    """What is told of another graph, whose answers this one does not give."""
+    return told(data, golden=[Golden(input=SEGMENTS, scores=[0.0, 0.0, 1.0])])
 
 
 async def version(
@@ -97,7 +110,7 @@ async def version(
 ) -> Version:
     """A version that leans to one class."""
     data = graph(favourite, slow=slow)
-    return await registered(ctx, who, {"model.onnx": data}, artefact(data), **facts)
+    return await registered(ctx, who, {"model.onnx": data}, told(data), **facts)
 
 
 def asked(seed: int = 0) -> DrawingInput:

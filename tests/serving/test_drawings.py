@@ -10,11 +10,11 @@ from tests.serving.graphs import asked
 from volano.data.formats import line_segments
 from volano.data.formats import strokes as codec
 from volano.schemas.drawings import Canvas, Point, Stroke, TooManyPoints
-from volano.schemas.registry import Artefact
+from volano.schemas.registry import DrawingSpec
 from volano.schemas.serving import DrawingInput, InputUnusable
 from volano.serving import drawings
 
-ARTEFACT = Artefact(classes=["a", "b"])
+SPEC = DrawingSpec()
 
 coordinates = st.floats(-1e6, 1e6)
 points = st.builds(
@@ -40,7 +40,7 @@ def _packed(given: list[drawings.Drawing]) -> list[bytes]:
 @given(st.lists(inputs, min_size=1, max_size=4))
 def test_the_graph_sees_what_the_log_keeps(given: list[DrawingInput]) -> None:
     read = [drawings.read(one, 1000) for one in given]
-    fed = drawings.graph_inputs(read, ARTEFACT)
+    fed = drawings.graph_inputs(read, SPEC)
     for row, count, payload in zip(fed["segments"], fed["count"], _packed(read), strict=True):
         seen = line_segments.segments(codec.decode(payload))
         assert count == len(seen)

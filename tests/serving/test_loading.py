@@ -13,18 +13,18 @@ from volano.serving import loading
         {"golden": []},
         {"golden": [Golden(input=[[0.0, 1.0]], scores=[0.2, 0.3, 0.5])]},
         {"golden": [Golden(input="a text", scores=[0.2, 0.3, 0.5])]},
-        {"classes": ["one", "two"]},
-        {"tolerance": 0.0},
+        {"signature": graphs.signature(classes=["one", "two"])},
+        {"signature": graphs.signature(tolerance=0.0)},
+        {"signature": graphs.signature(max_segments=0)},
     ],
-    ids=lambda changes: next(iter(changes)),
 )
 def test_an_artefact_that_does_not_fit_its_graph_is_refused(changes: dict[str, object]) -> None:
     data = graphs.graph()
     with pytest.raises(ArtefactRefused):
-        loading.load("ver_1", data, graphs.artefact(data, **changes))
+        loading.load("ver_1", data, graphs.told(data, **changes))
 
 
 def test_bytes_that_are_no_graph_are_refused() -> None:
-    facts = graphs.artefact(graphs.graph())
+    facts = graphs.told(graphs.graph())
     with pytest.raises(ArtefactRefused, match="does not run here"):
         loading.load("ver_1", b"not a graph", facts)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.registry.versions import version_file
 from tests.serving import graphs
 from tests.stages import until
 from volano.core.metrics import Metrics
 from volano.schemas.common import Overloaded
-from volano.schemas.registry import Artefact
 from volano.serving import loading, runtime
 from volano.serving.drawings import padded
 from volano.serving.runtime import (
@@ -39,7 +39,7 @@ SOON_S, LATE_S = 1e-6, 3600.0
 @pytest.fixture(scope="module")
 def slow() -> LoadedVersion:
     data = graphs.graph(slow=True)
-    loaded = loading.load("ver_slow", data, graphs.artefact(data))
+    loaded = loading.load("ver_slow", data, graphs.told(data))
     assert loaded.cost.at_start_s >= INLINE_S
     return loaded
 
@@ -81,7 +81,7 @@ async def test_the_event_loop_goes_on_while_a_slow_version_computes(
 async def test_a_quick_version_answers_within_its_turn(executor: InferenceExecutor) -> None:
     data = graphs.graph()
     quick = LoadedVersion(
-        "ver_1", graphs.artefact(data), loading.open_session(data), CallCost(INLINE_S / 2)
+        "ver_1", graphs.told(data), loading.open_session(data), CallCost(INLINE_S / 2)
     )
     call = executor.run(quick, FEED, SOON_S)
     with pytest.raises(StopIteration) as ended:
@@ -125,7 +125,7 @@ async def test_what_waited_too_long_after_all_is_not_begun(
     """Its cost was thought to be next to nothing, so all were let in."""
     cheap = CallCost(INLINE_S)
     cheap.now_s = 1e-9
-    mistaken = LoadedVersion("ver_1", slow.artefact, slow.session, cheap)
+    mistaken = LoadedVersion("ver_1", slow.told, slow.session, cheap)
     real_s = slow.cost.now_s
     answered = await _all(executor, mistaken, 30, 3 * real_s)
     assert answered[0]
@@ -146,8 +146,8 @@ async def test_a_call_that_nobody_waits_for_gives_its_place_up(
 
 async def test_a_loop_that_runs_behind_lets_fewer_in_and_then_all_again(metrics: Metrics) -> None:
     data = graphs.graph()
-    quick = loading.load("ver_1", data, graphs.artefact(data))
-    quick = LoadedVersion(quick.version, quick.artefact, quick.session, CallCost(INLINE_S / 2))
+    quick = loading.load("ver_1", data, graphs.told(data))
+    quick = LoadedVersion(quick.version, quick.told, quick.session, CallCost(INLINE_S / 2))
     executor = InferenceExecutor(metrics, deadline_s=0.01)
     refused = await _refused(executor, quick, busy_s=0.03, requests=40)
     assert refused > 20
@@ -164,7 +164,7 @@ async def test_the_cost_of_a_call_is_shared_by_its_inputs(
     executor: InferenceExecutor, slow: LoadedVersion
 ) -> None:
     """The average comes down to what one of 32 inputs takes, not to what the call does."""
-    loaded = LoadedVersion(slow.version, slow.artefact, slow.session, CallCost(1.0))
+    loaded = LoadedVersion(slow.version, slow.told, slow.session, CallCost(1.0))
     many = padded([np.array(graphs.SEGMENTS, np.float32)] * 32)
     clock, seconds = time.monotonic, 0.0
     for _ in range(100):
@@ -178,7 +178,7 @@ async def test_a_request_is_let_in_up_to_four_fifths_of_its_deadline(
     executor: InferenceExecutor, slow: LoadedVersion
 ) -> None:
     """One call of 1 s runs in the only thread, so that the next one ends after 2 s."""
-    loaded = LoadedVersion(slow.version, slow.artefact, slow.session, CallCost(1.0))
+    loaded = LoadedVersion(slow.version, slow.told, slow.session, CallCost(1.0))
     running = asyncio.create_task(executor.run(loaded, FEED, LATE_S))
     await asyncio.sleep(0)
     executor.admit(loaded, 2.5)
@@ -204,7 +204,7 @@ async def _refused(
 
 
 def _active(sequence: int, version: str = "ver_1") -> ActiveVersion:
-    loaded = LoadedVersion(version, Artefact(classes=["a"]), None, CallCost(0.0))
+    loaded = LoadedVersion(version, version_file("a"), None, CallCost(0.0))
     return ActiveVersion(sequence, loaded)
 
 

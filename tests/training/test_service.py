@@ -22,6 +22,7 @@ from volano.core.jobs.ledger import RUN
 from volano.core.jobs.tables import jobs
 from volano.data import service as data
 from volano.registry import service as registry
+from volano.registry import version_file
 from volano.schemas.accounts import Who
 from volano.schemas.common import new_id, utc_now
 from volano.schemas.data import NewSnapshot, Snapshot, SplitRule
@@ -123,8 +124,9 @@ async def test_the_drawing_recipe_becomes_a_version(
     assert version.run == run.id
     assert version.snapshot == snapshot.id
     assert {"model.onnx", "version.json", "evaluation.json"} <= {one.name for one in version.files}
-    assert version.artefact.classes == ["circle", "square"]
-    assert version.artefact.golden
+    assert version.signature.classes == ["circle", "square"]
+    told = await registry.file(server, boss, version.id, "version.json")
+    assert version_file.read(told).golden
     assert 0 <= version.metrics["accuracy"] <= 1
     assert {"accuracy"} <= {one.metric for one in await registry.run_series(server, boss, run.id)}
 
@@ -238,7 +240,7 @@ async def test_a_class_that_was_never_seen_is_warned_of_from_the_run_to_the_endp
     assert warning.startswith("'triangle' is only in the test split")
     version = await registry.version(server, boss, run.version or "")
     assert version.warnings == [warning]
-    assert version.artefact.classes == ["circle", "square"]
+    assert version.signature.classes == ["circle", "square"]
     report = await registry.evaluation(server, boss, version.id)
     assert report.warnings == [warning]
     assert report.accuracy <= 4 / 6

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from volano.core.blobs import references
 from volano.core.db import EVERYWHERE, Tx
 from volano.registry import compare as comparing
-from volano.registry import series, store
+from volano.registry import series, store, version_file
 from volano.schemas import registry as schemas
 from volano.schemas.accounts import Who
 from volano.schemas.common import Page, new_id, utc_now
@@ -166,11 +166,13 @@ async def run_log(ctx: Context, who: Who, id: str) -> bytes:
 async def register(
     tx: Tx,
     run: schemas.Run,
-    artefact: schemas.Artefact,
+    told: schemas.VersionFile,
     files: Sequence[schemas.File],
     made: series.Made,
 ) -> str:
     """Register what a run made as the next version of its model, in the caller's transaction."""
+    # The golden inputs may be pictures: they stay in the file, which a server reads to load it.
+    told = msgspec.structs.replace(told, golden=[])
     row = {
         "id": new_id("ver"),
         "model": run.model,
@@ -182,7 +184,7 @@ async def register(
         "metrics": made.metrics,
         "warnings": list(made.warnings),
         "environment": made.environment,
-        "artefact": msgspec.to_builtins(artefact),
+        "artefact": msgspec.to_builtins(told),
         "created_at": utc_now(),
         "created_by": run.created_by,
     }
@@ -246,17 +248,18 @@ async def evaluation(ctx: Context, who: Who, id: str) -> ClassificationReport:
         raise schemas.EvaluationUnreadable(id=id, reason=str(error)) from None
 
 
-async def servable(ctx: Context, workspace: str, id: str) -> tuple[schemas.Artefact, bytes]:
-    """Return what a runtime needs of a version: the artefact's facts and the exported graph.
+async def servable(ctx: Context, workspace: str, id: str) -> tuple[schemas.VersionFile, bytes]:
+    """Return what a runtime needs of a version: what its `version.json` says, and its graph.
 
     Raises: Missing, ArtefactRefused.
     """
     async with ctx.db.read(workspace) as tx:
         found = await _version(tx, id)
-    graphs = [file.blob for file in found.files if file.name == GRAPH]
-    if not graphs:
-        raise schemas.ArtefactRefused(reason=f"{id} has no {GRAPH}")
-    return found.artefact, await ctx.blobs.get(workspace, graphs[0])
+    blobs = {file.name: file.blob for file in found.files}
+    if missing := [name for name in (version_file.NAME, GRAPH) if name not in blobs]:
+        raise schemas.ArtefactRefused(reason=f"{id} has no {missing[0]}")
+    told = version_file.read(await ctx.blobs.get(workspace, blobs[version_file.NAME]))
+    return told, await ctx.blobs.get(workspace, blobs[GRAPH])
 
 
 async def run_states(tx: Tx) -> dict[str, int]:
@@ -289,6 +292,13 @@ async def _version(tx: Tx, id: str) -> schemas.Version:
 
 
 def _shown(row: sa.Row[Any], files: Sequence[sa.Row[Any]]) -> schemas.Version:
-    shown = [msgspec.convert(file, schemas.File, from_attributes=True) for file in files]
-    facts = {str(column): value for column, value in row._mapping.items()}
-    return msgspec.convert(facts | {"files": shown}, schemas.Version)
+    told = version_file.from_row(row.artefact)
+    facts = {str(column): value for column, value in row._mapping.items()} | {
+        "files": [msgspec.convert(file, schemas.File, from_attributes=True) for file in files],
+        "runner": told.runner,
+        "signature": told.signature,
+        "temperature": told.temperature,
+        "parity": told.parity,
+        "facts": told.facts,
+    }
+    return msgspec.convert(facts, schemas.Version)

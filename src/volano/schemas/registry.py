@@ -1,4 +1,4 @@
-"""What was executed and what came out: runs, versions and the artefact of a version."""
+"""What was executed and what came out: runs, versions and the signature of a version."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -86,24 +86,94 @@ class Series(Struct, frozen=True, kw_only=True):
     """Seconds since the run's start."""
 
 
+class ParamSpec(Struct, frozen=True, kw_only=True):
+    """One setting of a model: what `Param` says of it, as data."""
+
+    name: str
+    type: Literal["int", "float", "bool", "str"]
+    default: Any
+    ge: float | None = None
+    le: float | None = None
+    choices: list[Any] = []
+    """The only values that it takes; empty: any."""
+    doc: str = ""
+
+
+class DrawingSpec(Struct, frozen=True, kw_only=True, tag_field="kind", tag="drawing"):
+    """A drawing, cut into straight segments: see data/formats/line_segments.py."""
+
+    max_segments: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 96
+    tolerance: Annotated[float, msgspec.Meta(gt=0)] = 1 / 32
+
+
+class ImageSpec(Struct, frozen=True, kw_only=True, tag_field="kind", tag="image"):
+    """A picture of this size in pixels: see data/formats/pixels.py."""
+
+    height: Annotated[int, msgspec.Meta(ge=1, le=4096)]
+    width: Annotated[int, msgspec.Meta(ge=1, le=4096)]
+    channels: Literal[1, 3] = 3
+    fit: Literal["stretch", "letterbox"] = "stretch"
+    """How a picture of another form is brought to this one."""
+
+
+class JsonSpec(Struct, frozen=True, kw_only=True, tag_field="kind", tag="json"):
+    """Any JSON value."""
+
+
+class ClassesSpec(Struct, frozen=True, kw_only=True, tag_field="kind", tag="classes"):
+    """A probability for each class."""
+
+    classes: Annotated[list[str], msgspec.Meta(min_length=1)]
+    """In the order of the graph's columns."""
+
+
+class BoxesSpec(Struct, frozen=True, kw_only=True, tag_field="kind", tag="boxes"):
+    """Boxes around what was found in a picture, each of one class."""
+
+    classes: Annotated[list[str], msgspec.Meta(min_length=1)]
+
+
+class ValueSpec(Struct, frozen=True, kw_only=True, tag_field="kind", tag="value"):
+    """One number."""
+
+    unit: str = ""
+
+
+InputSpec = DrawingSpec | ImageSpec | JsonSpec
+OutputSpec = ClassesSpec | BoxesSpec | ValueSpec | JsonSpec
+
+
+class Signature(Struct, frozen=True, kw_only=True):
+    """What a model is set up with, what it takes and what it answers."""
+
+    params: list[ParamSpec] = []
+    input: InputSpec
+    output: OutputSpec
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of its classes; none where it answers with something else."""
+        return self.output.classes if isinstance(self.output, ClassesSpec | BoxesSpec) else []
+
+
 class Golden(Struct, frozen=True, kw_only=True):
-    """One input with the answer that the exported graph must give for it."""
+    """One input with the answer that the exported graph must give for it.
+
+    A drawing is the list of its segments, a picture its canonical payload in base64.
+    """
 
     input: Any
     scores: list[float]
 
 
-class Artefact(Struct, frozen=True, kw_only=True):
-    """`version.json`: what a server needs to know to run `model.onnx` and to trust it."""
+class VersionFile(Struct, frozen=True, kw_only=True):
+    """`version.json`: what a server needs to know to run a version's files and to trust them."""
 
-    schema: int = 1
-    format: Literal["onnx"] = "onnx"
-    input_kind: str = "drawing"
-    classes: list[str]
+    schema: Literal[2] = 2
+    runner: Literal["onnx"] = "onnx"
+    """What runs it: `model.onnx` in onnxruntime."""
+    signature: Signature
     temperature: float = 1.0
-    max_segments: int = 96
-    tolerance: float = 1 / 32
-    """Preprocessing fact of the recipe: see data/formats/line_segments.py."""
     parity: float = 0.0
     """Largest difference between the trained network and the exported graph, in probability."""
     golden: list[Golden] = []
@@ -141,7 +211,13 @@ class Version(Struct, frozen=True, kw_only=True):
     """What its run warned of."""
     environment: dict[str, str]
     files: list[File]
-    artefact: Artefact
+    runner: str
+    signature: Signature
+    temperature: float
+    parity: float
+    """Largest difference between the trained network and the exported graph, in probability."""
+    facts: Json
+    """What its recipe says of it beside."""
     created_at: datetime
     created_by: str
 

@@ -16,7 +16,7 @@ from volano.data.formats import strokes as codec
 from volano.data.formats.packing import STEPS_PER_PX, Frame, Ints, Values
 from volano.data.formats.strokes import Strokes
 from volano.schemas.drawings import TooManyPoints
-from volano.schemas.registry import Artefact
+from volano.schemas.registry import DrawingSpec
 from volano.schemas.serving import DrawingInput, InputUnusable
 from volano.serving.runtime import Floats, GraphInputs
 
@@ -83,7 +83,7 @@ def _check(columns: Values) -> None:
         raise InputUnusable(reason="it takes longer than seven weeks")
 
 
-def graph_inputs(given: Sequence[Drawing], artefact: Artefact) -> GraphInputs:
+def graph_inputs(given: Sequence[Drawing], spec: DrawingSpec) -> GraphInputs:
     """Return `segments` (drawings, longest, 4) and `count` (drawings,) as the graph takes them."""
     cut = [
         line_segments.segments(
@@ -94,8 +94,8 @@ def graph_inputs(given: Sequence[Drawing], artefact: Artefact) -> GraphInputs:
                 width=one.frame.width,
                 height=one.frame.height,
             ),
-            tolerance=artefact.tolerance,
-            max_segments=artefact.max_segments,
+            tolerance=spec.tolerance,
+            max_segments=spec.max_segments,
         )
         for one in given
     ]

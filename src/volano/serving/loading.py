@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state
 
-from volano.schemas.registry import Artefact, ArtefactRefused
+from volano.schemas.registry import ArtefactRefused, DrawingSpec, VersionFile
 from volano.schemas.serving import GoldenMismatch
 from volano.serving import drawings
 from volano.serving.runtime import CallCost, Floats, GraphInputs, LoadedVersion, run
@@ -30,25 +30,28 @@ _UNFIT: tuple[type[Exception], ...] = (*_ORT_ERRORS, ValueError, TypeError, Inde
 """What a graph made elsewhere may raise while it is loaded: not ours to foresee, only to refuse."""
 
 
-def load(version: str, graph: bytes, artefact: Artefact) -> LoadedVersion:
+def load(version: str, graph: bytes, told: VersionFile) -> LoadedVersion:
     """Load a version, warm and check it; call it in a thread, for it takes some 10 to 200 ms.
 
     Raises: GoldenMismatch (it does not reproduce its own golden answers), ArtefactRefused (it has
     none, or cannot run here).
     """
-    if not artefact.golden:
+    if not told.golden:
         raise ArtefactRefused(reason="it has no golden answers to check itself by")
-    if artefact.tolerance <= 0 or artefact.max_segments < 1:
+    takes = told.signature.input
+    if not isinstance(takes, DrawingSpec):
+        raise ArtefactRefused(reason="only drawings are answered here")
+    if takes.tolerance <= 0 or takes.max_segments < 1:
         raise ArtefactRefused(reason="it does not say how to cut a drawing into segments")
     try:
         session = open_session(graph)
-        golden = [drawings.padded([np.array(g.input, np.float32)]) for g in artefact.golden]
+        golden = [drawings.padded([np.array(g.input, np.float32)]) for g in told.golden]
         answered = np.concatenate([run(session, inputs) for inputs in golden])
-        expected = np.array([g.scores for g in artefact.golden], np.float32)
+        expected = np.array([g.scores for g in told.golden], np.float32)
     except _UNFIT as error:
         raise ArtefactRefused(reason=f"its graph does not run here: {error}"[:500]) from error
-    _check(version, answered, expected, len(artefact.classes))
-    return LoadedVersion(version, artefact, session, CallCost(_cost_s(session, golden[0])))
+    _check(version, answered, expected, len(told.signature.classes))
+    return LoadedVersion(version, told, session, CallCost(_cost_s(session, golden[0])))
 
 
 def open_session(graph: bytes) -> Any:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from volano.core.metrics import Metrics
 from volano.core.process import cores
 from volano.schemas.common import Overloaded
-from volano.schemas.registry import Artefact
+from volano.schemas.registry import VersionFile
 
 Floats = NDArray[np.float32]
 GraphInputs = dict[str, NDArray[Any]]
@@ -67,7 +67,7 @@ class LoadedVersion:
     """A version that can answer."""
 
     version: str
-    artefact: Artefact
+    told: VersionFile
     session: Any
     """Of onnxruntime."""
     cost: CallCost

@@ -23,6 +23,7 @@ from volano.schemas.accounts import Who
 from volano.schemas.common import Page, is_uuid, utc_now, uuid7
 from volano.schemas.data import Quarantined
 from volano.schemas.errors import Missing, VolanoError
+from volano.schemas.registry import DrawingSpec
 from volano.serving import drawings, log, store
 from volano.serving.loading import load
 from volano.serving.log import Answer
@@ -64,9 +65,11 @@ async def predict(
     state = ctx.part(State)
     loaded = await _answering(ctx, who, name)
     given = [drawings.read(one, ctx.settings.drawing_max_points) for one in inputs]
-    fed = drawings.graph_inputs(given, loaded.artefact)
+    takes = loaded.told.signature.input
+    assert isinstance(takes, DrawingSpec), "nothing else is loaded"
+    fed = drawings.graph_inputs(given, takes)
     scores = await state.executor.run(loaded, fed, _deadline_s(ctx, deadline_ms))
-    made = [_prediction(loaded.artefact.classes, row) for row in scores.tolist()]
+    made = [_prediction(loaded.told.signature.classes, row) for row in scores.tolist()]
     now = utc_now()
     for prediction, drawing in zip(made, given, strict=True):
         state.log.add(who.workspace, Answer(name, loaded.version, now, prediction, drawing))
@@ -350,8 +353,8 @@ async def _load(ctx: Context, workspace: str, version: str) -> LoadedVersion:
     async with lock:
         if (there := state.routing.loaded(workspace, version)) is not None:
             return there  # somebody else has loaded it meanwhile
-        artefact, graph = await registry.servable(ctx, workspace, version)
-        return await asyncio.to_thread(load, version, graph, artefact)
+        told, graph = await registry.servable(ctx, workspace, version)
+        return await asyncio.to_thread(load, version, graph, told)
 
 
 def _changed(ctx: Context, address: Address, active: ActiveVersion) -> None:

@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import structlog
 
 from volano.core.compute import Exit, Handle, ProcessSpec
@@ -18,6 +17,7 @@ from volano.data import service as data
 from volano.harness import artefacts, events, source
 from volano.harness.run import NOTE_LIMIT, WARNINGS_LIMIT
 from volano.registry import service as registry
+from volano.registry import version_file
 from volano.registry.series import Made, Told, scalars
 from volano.schemas import registry as schemas
 from volano.schemas.accounts import Who
@@ -291,7 +291,7 @@ async def _end_finished(
 
     Raises: ArtefactRefused, ContractBroken.
     """
-    artefact, names = await asyncio.to_thread(_artefact, folder, ctx.settings.run_max_artefact)
+    told, names = await asyncio.to_thread(_version_file, folder, ctx.settings.run_max_artefact)
     files = [
         schemas.File(
             name=name,
@@ -301,12 +301,12 @@ async def _end_finished(
         for name in names
     ]
     async with job.finish(ctx) as tx:
-        version = await registry.register(tx, run, artefact, files, made)
+        version = await registry.register(tx, run, told, files, made)
         await registry.end_run(tx, run.id, metrics=made.metrics, version=version, log=output)
     log.info("run.finished", run=run.id, version=version)
 
 
-def _artefact(folder: Path, limit: int) -> tuple[schemas.Artefact, list[str]]:
+def _version_file(folder: Path, limit: int) -> tuple[schemas.VersionFile, list[str]]:
     """Read what `version.json` says, and the names of all files.
 
     Looked at here again: what the run's process tells of its files may be made up by the user's
@@ -316,10 +316,10 @@ def _artefact(folder: Path, limit: int) -> tuple[schemas.Artefact, list[str]]:
     """
     names = [file.name for file in artefacts.listed(folder, total_bytes=limit)]
     try:
-        content = events.without_zeros((folder / "version.json").read_bytes())
-        return msgspec.json.decode(content, type=schemas.Artefact), names
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise schemas.ArtefactRefused(reason=f"version.json: {error}") from None
+        content = (folder / version_file.NAME).read_bytes()
+    except OSError as error:
+        raise schemas.ArtefactRefused(reason=f"{version_file.NAME}: {error}") from None
+    return version_file.read(events.without_zeros(content)), names
 
 
 def _output(ended: Exit) -> bytes:

@@ -16,7 +16,7 @@ from volano.harness.model import RunCancelled
 from volano.harness.run import LocalRun
 from volano.schemas.evaluation import ClassificationReport
 from volano.schemas.harness import Failed, Finished, NoRecords, Points, Warned
-from volano.schemas.registry import Artefact
+from volano.schemas.registry import VersionFile
 from volano.training.recipes.drawing.recipe import Drawing
 
 SIZES = {"train": 60, "valid": 12, "test": 12}
@@ -60,7 +60,7 @@ def test_the_graph_gives_the_golden_answers(finished) -> None:
     import onnxruntime
 
     out, _, _ = finished
-    artefact = msgspec.json.decode((out / "version.json").read_bytes(), type=Artefact)
+    artefact = msgspec.json.decode((out / "version.json").read_bytes(), type=VersionFile)
     graph = onnxruntime.InferenceSession(out / "model.onnx")
     assert artefact.parity <= 1e-4
     assert artefact.golden
@@ -140,8 +140,8 @@ def test_a_class_only_in_test_is_not_answered_and_counts_as_mistakes(tmp_path: P
     (warning,) = [event.text for event in events if isinstance(event, Warned)]
     assert warning.startswith("'star' is only in the test split")
     assert "4 of the test count as mistakes" in warning
-    facts = msgspec.json.decode((tmp_path / "out" / "version.json").read_bytes(), type=Artefact)
-    assert facts.classes == ["circle", "cross"]
+    facts = msgspec.json.decode((tmp_path / "out" / "version.json").read_bytes(), type=VersionFile)
+    assert facts.signature.classes == ["circle", "cross"]
     assert end.figures["warnings"] == [warning]
     assert end.figures["classes"] == ["circle", "cross", "star"]
     assert end.figures["support"] == [4, 4, 4]

@@ -21,7 +21,7 @@ from volano.data.formats import line_segments as form
 from volano.evaluation import calibrate, classify, coverage
 from volano.harness.model import Model, Param, Run
 from volano.harness.phases import peak_rss
-from volano.schemas.registry import Artefact
+from volano.schemas.registry import ClassesSpec, DrawingSpec, Signature, VersionFile
 from volano.training.networks.schedule import (
     Rows,
     Schedule,
@@ -97,11 +97,12 @@ class Drawing(Model):
         from volano.training.networks import onnx_graph
         from volano.training.recipes.drawing import export
 
-        artefact = msgspec.json.decode((run.artefact / "version.json").read_bytes(), type=Artefact)
+        told = msgspec.json.decode((run.artefact / "version.json").read_bytes(), type=VersionFile)
         graph = onnx_graph.session(run.artefact / "model.onnx")
         counts = label_counts(run.data)
         # What it never saw stands behind what it can answer, with a probability of zero.
-        classes = artefact.classes + sorted(set(counts["test"]) - set(artefact.classes))
+        known = told.signature.classes
+        classes = known + sorted(set(counts["test"]) - set(known))
         total, truth, logits = size(run.data, "test"), [], []
         with pq.ParquetWriter(run.artefact / "test_outputs.parquet", OUTPUTS) as file:
             for part in Drawings.stream(run.data, "test", classes):
@@ -110,12 +111,12 @@ class Drawing(Model):
                 truth.append(part.truth)
                 logits.append(raw)
                 run.progress(sum(map(len, truth)), total, "testing")
-        never_seen = len(classes) - len(artefact.classes)
+        never_seen = len(classes) - len(known)
         report = classify.report(
             np.concatenate(truth),
             np.pad(calibrate.softmax(np.concatenate(logits)), ((0, 0), (0, never_seen))),
             classes,
-            temperature=artefact.temperature,
+            temperature=told.temperature,
         )
         report = msgspec.structs.replace(report, warnings=coverage.warnings(counts))
         (run.artefact / "evaluation.json").write_bytes(msgspec.json.encode(report))
@@ -188,17 +189,15 @@ class Drawing(Model):
         export.write(recogniser, path)
         graph = onnx_graph.session(path)
         few = known.segments[-READ:], known.count[-READ:]
-        artefact = Artefact(
-            input_kind=self.input_kind,
-            classes=classes,
+        takes = DrawingSpec(max_segments=form.MAX_SEGMENTS, tolerance=form.TOLERANCE)
+        told = VersionFile(
+            signature=Signature(input=takes, output=ClassesSpec(classes=classes)),
             temperature=recogniser.temperature.item(),
-            max_segments=form.MAX_SEGMENTS,
-            tolerance=form.TOLERANCE,
             parity=export.parity(recogniser, graph, *few),
             golden=export.golden(graph, few[0][:GOLDEN], few[1][:GOLDEN]),
             facts={"size_px": self.size_px, "bytes": path.stat().st_size},
         )
-        (run.artefact / "version.json").write_bytes(msgspec.json.encode(artefact))
+        (run.artefact / "version.json").write_bytes(msgspec.json.encode(told))
 
 
 def _logits(recogniser: Recogniser, drawings: Drawings) -> NDArray[np.float64]:
