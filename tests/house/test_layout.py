@@ -31,6 +31,7 @@ ENVIRONMENT_ALLOWED = {"core/settings.py", "sdk/config.py", "harness/child.py"}
 
 BROAD_EXCEPT_ALLOWED = {
     "core/http/app.py": "the boundary of a request",
+    "core/compute/fork_server.py": "the boundary of a call in a limited process",
     "core/jobs/worker.py": "the boundary of a job",
     "core/segments/compact.py": "the boundary of a row",
     "hosting/launcher.py": "the end of a process",

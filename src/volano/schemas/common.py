@@ -111,6 +111,12 @@ class CursorRefused(Invalid):
     remedy = "Send as `after` what `next` was in the page before, or nothing for the first page."
 
 
+class InputNotRead(Invalid):
+    """This input could not be read: {reason}."""
+
+    remedy = "It fails again as it is: save it anew with another program, or smaller."
+
+
 class UnsupportedMediaType(Invalid):
     """This operation does not read {media_type!r}."""
 

@@ -3,6 +3,7 @@
 from types import TracebackType
 from typing import Final, Self
 
+from volano.schemas import images
 from volano.schemas.accounts import Who
 from volano.schemas.common import Id
 from volano.schemas.errors import Missing
@@ -15,6 +16,9 @@ from volano.sdk.jobs import Jobs
 from volano.sdk.registry import Runs, Versions
 from volano.sdk.serving import Endpoints, Predictions
 from volano.sdk.transport import Backoff, Transport, path
+
+ERRORS: Final = (images,)
+"""Imported for their errors alone: what a server refuses is raised as its class."""
 
 _KINDS: Final[dict[str, tuple[Kind, ...]]] = {
     "run": ("run",),

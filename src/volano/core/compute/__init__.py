@@ -14,10 +14,11 @@ from volano.core.compute.port import (
     StartFailed,
     UnknownCompute,
 )  # fmt: skip
+from volano.core.compute.workers import WorkerPool
 
 __all__ = [
     "Compute", "Exit", "FolderInUse", "Handle", "LocalCompute", "ProcessSpec", "StartFailed",
-    "UnknownCompute", "open_compute",
+    "UnknownCompute", "WorkerPool", "open_compute",
 ]  # fmt: skip
 
 
