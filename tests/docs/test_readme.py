@@ -13,6 +13,7 @@ import pytest
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"<!-- test: .*? -->\n```(\w+)\n(.*?)```", re.DOTALL)
 BLOCKS = BLOCK.findall(README.read_text("utf-8"))
+PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 
 pytestmark = [
     pytest.mark.slow,
@@ -63,7 +64,14 @@ def test_the_commands_of_the_readme_work_in_their_order(project: Path) -> None:
 
 
 def test_the_python_of_the_readme_works(project: Path) -> None:
-    (code,) = [text for kind, text in BLOCKS if kind == "python"]
-    label, confidence = run(["-"], project, code).split()
+    ask, _ = PYTHON
+    label, confidence = run(["-"], project, ask).split()
     assert label in {"circle", "heart", "line", "square", "triangle"}
     assert 0 <= float(confidence) <= 1
+
+
+def test_own_drawings_are_stored_as_the_readme_says(project: Path) -> None:
+    _, send = PYTHON
+    id, became = run(["-"], project, send).split()
+    assert became == "stored"
+    assert "zigzag" in run(["-m", "volano", "data", "show", id], project)
