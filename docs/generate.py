@@ -16,13 +16,17 @@ HERE = Path(__file__).parent
 
 def settings() -> str:
     """Every setting of a server."""
-    rows = [f"| `{name}` | `{default}` | {doc} |" for name, default, doc in settings_table()]
+    rows = [
+        f"| `{name}` | {f'`{default}`' if default else ''} | {doc} |"
+        for name, default, doc in settings_table()
+    ]
     return "\n".join(
         [
             "# Settings",
             "",
-            "Each is an environment variable of the server; five URLs are the difference between a",
-            "laptop and a cluster, and `VOLANO_SECRET`, which all machines of one database share.",
+            "Each is an environment variable of the server. The difference between a laptop and a",
+            "cluster are four of them, `VOLANO_DB`, `VOLANO_BLOBS`, `VOLANO_BUS` and",
+            "`VOLANO_COMPUTE`, and `VOLANO_SECRET`, which all machines of one database share.",
             "`volano settings` prints the same table. What Kubernetes sets for a Service named",
             "`volano` (`VOLANO_SERVICE_HOST`, `VOLANO_PORT=tcp://…`) is ignored with a warning.",
             "",

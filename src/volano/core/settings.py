@@ -49,11 +49,11 @@ def _setting(
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
-    """Five URLs are the difference between a laptop and a cluster, and a secret that is shared by
-    the machines of one database; the rest are limits. Core holds the settings of all stages, as
+    """Four addresses are the difference between a laptop and a cluster, and a secret that is shared
+    by the machines of one database; the rest are limits. Core holds the settings of all stages, as
     names and bounds alone."""
 
-    home: str = _setting(".volano", "folder of the embedded database, blobs and logs")
+    home: str = _setting(".volano", "folder of the embedded database and blobs, of keys and runs")
     db: str = _setting(
         "",
         "sqlite:///… or postgresql://…; empty: SQLite in home",
