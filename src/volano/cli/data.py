@@ -68,7 +68,7 @@ def ls(
     which: Filter = EVERYTHING,
     limit: Limit = 50,
 ) -> None:
-    """List records.
+    """List records, by their ids. What was stored in the last seconds is listed soon.
 
     Example:
         volano data ls --label circle --min-quality 0.8
@@ -76,12 +76,19 @@ def ls(
     """
     page = min(limit, 1000) or 1000
     records = terminal.client.records.ls(page=page, **_which(which))
-    terminal.rows(records, COLUMNS, limit=limit, none="No record fits.")
+    terminal.rows(
+        records,
+        COLUMNS,
+        limit=limit,
+        none="No record fits; what was stored in the last seconds is listed soon.",
+    )
 
 
 @app.command
 def count(*, terminal: Here, which: Filter = EVERYTHING) -> None:
     """Count records: exactly, or "at least" where it would take long to look at all of them.
+
+    What was stored in the last seconds is counted soon.
 
     Example:
         volano data count --label circle
@@ -93,6 +100,8 @@ def count(*, terminal: Here, which: Filter = EVERYTHING) -> None:
 @app.command
 def show(id: Annotated[str, note("Id of a record.")], /, *, terminal: Here) -> None:
     """Show one drawing: the strokes, and what is known about it.
+
+    Its quality, from 0 to 1, is the product of the parts in the last table.
 
     Example:
         volano data show 019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10

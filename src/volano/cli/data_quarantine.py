@@ -53,6 +53,8 @@ def retry(
     retried = terminal.client.quarantine.retry(ids)
     if terminal.format != "table":
         return terminal.document(retried)
+    if not retried.rows:
+        return terminal.say("Nothing is in quarantine.")
     terminal.confirm(f"{render.plural(retried.rows, 'row')} will be read again")
     terminal.then("volano data quarantine ls")
     return None

@@ -131,8 +131,12 @@ def _line(fact: "Fact", relation: str, look: Look) -> str:
 
 
 def _detail(fact: "Fact", look: Look) -> str:
-    told = [f"{name.split('.')[-1]} {_said(value, look)}" for name, value in _told(fact)]
+    told = [f"{_word(name)} {_said(value, look)}" for name, value in _told(fact)]
     return look.ink("dim", ", ".join(told))
+
+
+def _word(name: str) -> str:
+    return name.rpartition(".")[2].replace("_", " ")
 
 
 def _told(fact: "Fact") -> list[tuple[str, object]]:

@@ -8,8 +8,8 @@ from volano.cli.misuse import Misuse
 from volano.cli.terminal import Format
 
 REMOTE: Final = [
-    ("    --url URL", "The server; else VOLANO_URL, else the last login's."),
-    ("    --key KEY", "The API key; else VOLANO_KEY, else the login's."),
+    ("    --url URL", "The server; else VOLANO_URL, .volano in or above this folder, your login."),
+    ("    --key KEY", "The API key; else VOLANO_KEY, else the one kept for that server."),
 ]
 HELP: Final = [
     ("-o, --output table|json|jsonl", "How results are written. [table]"),

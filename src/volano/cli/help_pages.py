@@ -132,7 +132,8 @@ def _text(argument: Argument) -> str:
         text += f" One of {choices.replace('|', ', ')}."
     if argument.required and not argument.field_info.is_positional:
         return f"{text} (required)"
-    if default is inspect.Parameter.empty or default is True or not default:
+    is_number = type(default) in (int, float)
+    if default is inspect.Parameter.empty or default is True or not (default or is_number):
         return text
     return f"{text} [{default:g}]" if isinstance(default, float) else f"{text} [{default}]"
 

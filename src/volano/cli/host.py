@@ -10,31 +10,42 @@ if TYPE_CHECKING:
     from volano.cli.render import Look
     from volano.schemas.loop import Diagnosis
 
+Home = Annotated[Path | None, path("Folder of all that the server keeps; else .volano.")]
+"""The type of the option that names a server by its folder."""
+
 
 def up(
     *,
     terminal: Here,
-    home: Annotated[Path | None, path("Folder of everything embedded; else .volano.")] = None,
-    host: Annotated[str | None, note("Address to listen on.")] = None,
-    port: Annotated[int | None, note("Port to listen on; 0 takes a free one.")] = None,
-    processes: Annotated[int | None, note("API processes.")] = None,
+    home: Home = None,
+    host: Annotated[
+        str | None, note("Address to listen on; else VOLANO_HOST, else 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None, note("Port to listen on; else VOLANO_PORT, else 8000; 0 takes a free one.")
+    ] = None,
+    processes: Annotated[int | None, note("API processes; else VOLANO_PROCESSES, else 1.")] = None,
     role: Annotated[
         Literal["all", "api", "worker"],
-        note("What to run here; a home takes one of each."),
+        note("What to run here; one folder takes one api and one worker."),
     ] = "all",
-    real: Annotated[bool, note("Start a real PostgreSQL and S3 for it, too.")] = False,
+    real: Annotated[
+        bool, note("Store in a PostgreSQL and an S3 server that are started with it.")
+    ] = False,
     once: Annotated[bool, note("Stop after the first turn: drawings, model, answer.")] = False,
     empty: Annotated[bool, note("Make no synthetic drawings and no first model.")] = False,
     new_secret: Annotated[
-        bool, note("Go on with this server's secret where another one made all keys.")
+        bool, note("Begin with another secret, because the old one is lost: no old key works then.")
     ] = False,
 ) -> int:
     """Start a server here; the first time it makes a workspace, drawings and a first model.
 
-    Everything lies in one folder (.volano); Ctrl-C drains and stops.
+    Everything lies in one folder (.volano). Ctrl-C lets open requests end, then stops; the same
+    command goes on where it was.
 
     Example:
-        volano up --port 8000
+        volano up
+        volano up --home /srv/volano --port 9000
     """
     from volano.cli import local_server
 
@@ -52,7 +63,7 @@ def up(
     return local_server.up(options, terminal)
 
 
-def migrate(*, terminal: Here, home: Annotated[Path | None, path("As in `up`.")] = None) -> None:
+def migrate(*, terminal: Here, home: Home = None) -> None:
     """Bring the database to the version of this program.
 
     Example:
@@ -66,7 +77,7 @@ def migrate(*, terminal: Here, home: Annotated[Path | None, path("As in `up`.")]
 def doctor(
     *,
     terminal: Here,
-    home: Annotated[Path | None, path("As in `up`.")] = None,
+    home: Home = None,
     fix: Annotated[bool, note("Delete orphans and set wrong counters right.")] = False,
     requeue: Annotated[bool, note("Let dead jobs be tried again.")] = False,
 ) -> int:

@@ -34,6 +34,9 @@ def ls(
 ) -> None:
     """List background work, newest first; dead jobs failed for good.
 
+    A topic says what for: `run.requested` is a training, `records.compact` moves drawings that were
+    stored lately to where they are listed, `blobs.sweep` deletes what nothing refers to.
+
     Example:
         volano jobs ls --state dead
     """
@@ -76,6 +79,8 @@ def requeue(
     requeued = terminal.client.jobs.requeue(ids, signature=signature)
     if terminal.format != "table":
         return terminal.document(requeued)
+    if not requeued.jobs:
+        return terminal.say("No job is dead.")
     terminal.confirm(f"{render.plural(requeued.jobs, 'job')} will be tried again")
     terminal.then("volano jobs ls")
     return None

@@ -36,7 +36,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "versions": ("versions:app", "Trained models: list, compare, activate."),
         "endpoints": ("endpoints:app", "Where versions answer: list, look at."),
         "predict": ("predict:predict", "Ask an endpoint what a drawing is."),
-        "explain": ("explain:explain", "What anything was made from, and what from it."),
+        "explain": ("explain:explain", "What anything was made from, and what was made from it."),
     },
     "Access": {
         "login": ("accounts:login", "Choose a server and keep its key."),

@@ -58,7 +58,7 @@ class UserStats(Struct, frozen=True, kw_only=True):
 class UnknownShape(Invalid):
     """There is no shape {shape!r} to draw."""
 
-    remedy = "GET /api/v1/shapes lists what is asked for; an admin adds more."
+    remedy = "`volano shapes ls` lists what is asked for, `volano shapes add NAME` adds more."
 
 
 class DrawingIdReused(Conflict):

@@ -120,7 +120,7 @@ class NothingActive(Unavailable):
 class NoEarlierVersion(Conflict):
     """The endpoint {endpoint!r} has no earlier version to roll back to."""
 
-    remedy = "Activate a version by its id instead."
+    remedy = "`volano versions ls` lists what can be activated instead."
 
 
 class NotAnswering(Conflict):

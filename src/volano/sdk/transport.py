@@ -54,7 +54,10 @@ _encode = msgspec.json.Encoder().encode
 class ServerUnreachable(Unavailable):
     """No Volano server answers at {url}: {reason}."""
 
-    remedy = "Is it running? `volano up` starts one here; `volano login URL` chooses another."
+    remedy = (
+        "Is it running? `volano up` starts one here. Commands find the server of the folder that"
+        " they are typed in; `volano login URL` chooses another."
+    )
 
 
 class NotVolano(Unavailable):

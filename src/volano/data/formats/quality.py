@@ -59,7 +59,8 @@ def _within_strokes(drawing: Strokes) -> tuple[Floats, Floats]:
 def _structure(drawing: Strokes) -> QualityPart:
     points, strokes = len(drawing.xy), len(drawing.starts) - 1
     value = _rise(points, 2, 8) * _rise(-strokes, -100, -50) * _rise(drawing.duration_ms, 100, 400)
-    reason = f"{points} points in {strokes} strokes over {drawing.duration_ms} ms"
+    lines = "1 stroke" if strokes == 1 else f"{strokes} strokes"
+    reason = f"{points} points in {lines} over {drawing.duration_ms} ms"
     return QualityPart(name="structure", value=value, reason=reason)
 
 

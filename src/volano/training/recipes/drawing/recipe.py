@@ -57,18 +57,31 @@ class Drawing(Model):
     input_kind = "drawing"
 
     size_px = Param(32, choices=(32, 64, 128), doc="side of the picture that the network sees")
-    width = Param(32, ge=4, le=128, doc="channels of the first layers")
+    width = Param(
+        32, ge=4, le=128, doc="channels of the first layers: twice as many, four times the work"
+    )
     seconds = Param(3600.0, ge=0.1, doc="of training, at most; the run may allow less")
     epochs = Param(200, ge=1, doc="times that each drawing is seen, if time allows")
     batch = Param(32, ge=2, le=4096, doc="drawings a step")
-    learning_rate = Param(4e-3, ge=1e-6, le=1.0, doc="at its height")
-    weight_decay = Param(0.05, ge=0.0, le=1.0, doc="of matrices, not of biases")
-    dropout = Param(0.3, ge=0.0, le=0.9, doc="before the last layer")
-    smoothing = Param(0.1, ge=0.0, le=0.5, doc="share of the truth given to other classes")
-    averaging = Param(0.995, ge=0.0, le=0.9999, doc="memory of the averaged weights, a step")
+    learning_rate = Param(4e-3, ge=1e-6, le=1.0, doc="how far a step goes, at its largest")
+    weight_decay = Param(0.05, ge=0.0, le=1.0, doc="how strongly weights are pulled to zero")
+    dropout = Param(
+        0.3, ge=0.0, le=0.9, doc="share of the features left out, before the last layer"
+    )
+    smoothing = Param(
+        0.1, ge=0.0, le=0.5, doc="label smoothing: share of the truth given to other classes"
+    )
+    averaging = Param(
+        0.995, ge=0.0, le=0.9999, doc="what the averaged weights keep of themselves in a step"
+    )
     strength = Param(1.0, ge=0.0, le=3.0, doc="how much the drawings are varied")
-    settled = Param(0.75, ge=0.1, le=1.0, doc="share after which it learns from valid as well")
-    patience = Param(12, ge=1, le=40, doc="looks, of 40, without a better loss")
+    settled = Param(
+        0.75,
+        ge=0.1,
+        le=1.0,
+        doc="share of the training after which it learns from the valid split, too",
+    )
+    patience = Param(12, ge=1, le=40, doc="stop after so many checks, of 40, without a better loss")
     reserve = Param(10.0, ge=0.0, doc="seconds kept for export and evaluation")
     threads = Param(2, ge=1, le=64, doc="cores to use; more than two gain little")
 
