@@ -10,13 +10,17 @@ import pytest
 from tests.cli import canned
 from tests.sdk.scripted import problem, value
 from volano.cli import versions
+from volano.cli.render import Look
+from volano.cli.run_card import figures
 from volano.schemas.accounts import KeyRefused
 from volano.schemas.common import InvalidValues, NotAuthenticated, RoleTooLow
 from volano.schemas.data import EmptySplit, RecordCount
 from volano.schemas.drawings import ArchiveUnreadable
 from volano.schemas.errors import Broken, Missing
-from volano.schemas.evaluation import Difference, Interval
+from volano.schemas.evaluation import Difference, Interval, NothingShared
 from volano.schemas.harness import BadParam
+from volano.schemas.jobs import Requeued
+from volano.schemas.loop import Retried
 from volano.schemas.serving import NoEarlierVersion
 
 LISTINGS = {
@@ -324,7 +328,11 @@ def test_a_file_that_is_not_there_is_named(ask):
         (EmptySplit(split="test", contributors=1), 1, "next:  volano snapshots create --help"),
         (BadParam(name="rate", value=3, reason="above 1"), 1, "`volano train --help` lists"),
         (RoleTooLow(role="contributor", permission="read", roles="admin"), 1, "Ask an admin"),
-        (NoEarlierVersion(endpoint="drawing"), 1, "Activate a version by its id instead."),
+        (
+            NoEarlierVersion(endpoint="drawing"),
+            1,
+            "`volano versions ls` lists what can be activated",
+        ),
         (Broken(), 3, "request id req_1"),
     ],
 )
@@ -377,6 +385,53 @@ def test_a_comparison_without_answers_of_records_is_the_table_alone(ask, script)
     done = ask("versions", "compare", canned.VERSION_ID, "ver_3")
     assert (done.code, done.err) == (0, "")
     assert "accurate" not in done.out
+
+
+def test_versions_that_share_no_test_are_not_called_better_or_worse(ask, script):
+    nothing = problem(NothingShared(first=canned.VERSION_ID, second="ver_2"))
+    script.on("GET", f"/versions/ver_2/against/{canned.VERSION_ID}", nothing)
+    done = ask("versions", "compare", canned.VERSION_ID, "ver_2")
+    assert done.code == 0
+    assert "warning: Nothing says which is more accurate" in done.err
+    assert "more accurate" not in done.out
+
+
+def test_an_answer_comes_with_the_command_that_explains_it(ask):
+    told = ask("predict", "drawing", canned.RECORD_ID)
+    assert f"next: volano explain {canned.PREDICTION_ID}" in told.err
+    document = ask("predict", "drawing", canned.RECORD_ID, "--json")
+    assert document.err == ""
+
+
+def test_nothing_to_try_again_is_said_without_a_tick(ask, script):
+    script.on("POST", "/jobs/requeue", value(Requeued(jobs=0)))
+    script.on("POST", "/quarantine/retry", value(Retried(rows=0)))
+    assert ask("jobs", "requeue", "--all").err == "No job is dead.\n"
+    assert ask("data", "quarantine", "retry").err == "Nothing is in quarantine.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["data", "import", "a.zip"], "error: --format is needed."),
+        (["snapshots", "show"], "error: ID is needed."),
+        (["data", "ls", "--limit"], "error: --limit needs a value."),
+        (["members", "role", "Ada"], "error: ROLE is needed."),
+    ],
+)
+def test_what_is_left_out_is_named_as_it_is_typed(ask, words, said):
+    done = ask(*words)
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_the_interval_of_an_accuracy_stands_beside_it():
+    ends = {"accuracy_interval_low": 0.9, "accuracy_interval_high": 0.96}
+    drawn = figures({"accuracy": 0.9412, **ends, "accuracy_interval_level": 0.95, "n": 80}, Look())
+    assert drawn.splitlines() == [
+        "accuracy  0.9412 (0.9000 to 0.9600 with 95% confidence)",
+        "n         80",
+    ]
 
 
 def test_a_name_without_its_kind_is_told_which_kinds_have_names(ask, script):

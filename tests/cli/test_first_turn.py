@@ -28,3 +28,14 @@ def test_a_restart_points_to_the_endpoint_that_a_new_server_makes(
 
     assert f"endpoint '{pointed}' answers" in said.getvalue()
     assert f"volano endpoints show {pointed}" in said.getvalue()
+
+
+def test_nothing_is_advised_where_the_server_ends_at_once(script: Script):
+    script.on("GET", "/endpoints", page(canned.ENDPOINT))
+    said = io.StringIO()
+
+    with Client(script.url, "vk_test") as client:
+        first_turn(client, Steps(Terminal(err=said)), key=None, advise=False)
+
+    assert "endpoint 'drawing' answers" in said.getvalue()
+    assert "next:" not in said.getvalue()

@@ -68,6 +68,16 @@ def test_migrating_names_the_database_without_its_password(volano, folder):
     assert done.err == again.err
 
 
+def test_a_server_elsewhere_says_how_commands_find_it_and_how_it_goes_on(program, folder):
+    done = program("up", "--empty", "--once", "--port", "0", "--home", "else where")
+
+    assert done.code == 0
+    assert f"export VOLANO_HOME='{folder}/else where'" in done.err
+    assert done.err.endswith("next: volano up --home 'else where'\n")
+    here = program("up", "--empty", "--once", "--port", "0")
+    assert "VOLANO_HOME" not in here.err
+
+
 def test_the_settings_are_listed_with_their_defaults(volano):
     done = volano("settings")
 

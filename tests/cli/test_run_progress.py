@@ -5,6 +5,8 @@ import signal
 import subprocess
 import time
 
+import msgspec
+
 from tests.cli import canned
 from tests.cli.conftest import PROGRAM
 from tests.sdk.scripted import value
@@ -28,6 +30,15 @@ def test_a_run_that_has_not_said_how_far_it_is_has_an_empty_bar():
     head, bar = frame(Moment("queued", Progress(), 0.5), {}, Ink())
 
     assert (head, bar.strip()) == ("queued  0.5 s", "")
+
+
+def test_a_run_that_is_over_is_in_no_phase_any_more(ask, script):
+    over = msgspec.structs.replace(
+        canned.FINISHED, progress=Progress(done=12, total=12, note="testing")
+    )
+    script.on("GET", "/runs/run_1", value(over))
+
+    assert "finished  100%  3 min 20 s" in ask("runs", "watch", "run_1").err
 
 
 def test_json_lines_are_the_run_each_time_that_it_has_changed(ask, script):

@@ -101,6 +101,7 @@ def test_a_refused_parameter_is_a_broken_contract(write_model):
 def test_a_loop_without_end_stops_with_its_line(write_model):
     failure = failure_of(write_model("while True:\n    pass"), seconds=0.2)
     assert failure.class_ == "user.timeout"
+    assert failure.remedy == "Allow it more seconds, or give it less to do."
     assert failure.frame in {"shapes.py:9 train", "shapes.py:10 train"}
 
 

@@ -66,6 +66,18 @@ def test_a_project_file_above_the_folder_wins_over_the_users_own(environ, folder
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="not root: cannot give a file to somebody else")
+def test_the_home_that_is_named_wins_over_the_folder_and_the_users_own(environ, folder, tmp_path):
+    config.write("http://mine", "my-key", config.user_file(environ))
+    config.write("http://project", "project-key", folder / config.PROJECT_FILE)
+    config.write("http://home", "home-key", tmp_path / "home" / "client.json")
+    named = environ | {"VOLANO_HOME": str(tmp_path / "home")}
+
+    found = config.read(environ=named, folder=folder)
+    assert found == Profile(url="http://home", key="home-key")
+    missing = environ | {"VOLANO_HOME": str(tmp_path / "nowhere")}
+    assert config.read(environ=missing, folder=folder).url == "http://project"
+
+
 def test_somebody_elses_project_file_is_not_followed(environ, folder):
     path = config.write("http://trap", "key", folder / config.PROJECT_FILE)
     os.chown(path, 12345, 12345)

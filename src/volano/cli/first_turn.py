@@ -32,14 +32,18 @@ WIDTH = 16
 SECONDS = 60.0
 
 
-def first_turn(client: Client, steps: Steps, *, key: str | None) -> None:
-    """Collect, freeze, train, activate, predict; nothing where an endpoint answers already."""
+def first_turn(client: Client, steps: Steps, *, key: str | None, advise: bool = True) -> None:
+    """Collect, freeze, train, activate, predict; nothing where an endpoint answers already.
+
+    Without `advise` nothing is said of what to do then: the server ends at once.
+    """
     answering = [endpoint.name for endpoint in client.endpoints.ls()]
     if answering:
         name = NAME if NAME in answering else answering[0]
         steps.done(f"endpoint {name!r} answers")
-        steps.terminal.say()
-        steps.terminal.then("volano status", f"volano endpoints show {name}")
+        if advise:
+            steps.terminal.say()
+            steps.terminal.then("volano status", f"volano endpoints show {name}")
         return
     _draw(client, steps)
     snapshot = client.snapshots.create(NAME)
@@ -47,7 +51,9 @@ def first_turn(client: Client, steps: Steps, *, key: str | None) -> None:
     version = _train(client, steps, snapshot.id)
     client.endpoints.activate(NAME, version)
     steps.done(f"{version} answers on endpoint {NAME!r}")
-    _ask(client, steps, key)
+    answer = _ask(client, steps)
+    if advise:
+        _advise(client, steps, key, answer)
 
 
 def _draw(client: Client, steps: Steps) -> None:
@@ -77,15 +83,20 @@ def _result(run: Run) -> str:
     return run.id if accuracy is None else f"{accuracy:.1%} of the test drawings right"
 
 
-def _ask(client: Client, steps: Steps, key: str | None) -> None:
+def _ask(client: Client, steps: Steps) -> str:
+    """Ask about a square; return the id of the answer."""
     asked = DrawingInput(canvas=Canvas(width=100, height=100), strokes=[_line(_SQUARE)])
     answer = client.endpoints.predict(NAME, asked)
     steps.done(f"first answer: a {answer.label} ({answer.confidence:.0%}), prediction {answer.id}")
+    return answer.id
+
+
+def _advise(client: Client, steps: Steps, key: str | None, answer: str) -> None:
     if key is not None:
         steps.terminal.say("\nAsk it yourself (a square):\n")
         steps.terminal.say(_curl(f"{client.url}/api/endpoints/{NAME}/predict", key))
     steps.terminal.say()
-    steps.terminal.then(f"volano explain {answer.id}", "volano turn strokes_background_small1.zip")
+    steps.terminal.then(f"volano explain {answer}", "volano turn strokes_background_small1.zip")
 
 
 _SQUARE = [(20, 20), (80, 20), (80, 80), (20, 80), (20, 20)]

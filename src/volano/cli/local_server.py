@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -77,9 +78,13 @@ def up(options: UpOptions, terminal: Terminal) -> int:
             steps.done(f"server at {url}")
             _keep_key(settings, steps, url, new_key)
         if options.role == "all" and not options.empty:
-            _turn_first(settings, steps, url, new_key)
+            _turn_first(settings, steps, url, new_key, advise=not options.once)
         steps.end()
         if options.once:
+            if options.home:
+                terminal.then(f"volano up --home {shlex.quote(str(options.home))}")
+            else:
+                terminal.then("volano up")
             server.stop()
         return server.wait()
 
@@ -170,6 +175,9 @@ def _keep_key(settings: Settings, steps: Steps, url: str, new: str | None) -> No
         steps.line(new)
     elif kept is not None and kept.url != url:
         config.write(url, kept.key, path)  # the same server, now on another port
+    if not config.is_found(path):
+        steps.line("Commands find it with:")
+        steps.line(f"export VOLANO_HOME={shlex.quote(str(settings.home_path))}")
 
 
 def _why_lost(settings: Settings, url: str, kept: config.Profile | None) -> str:
@@ -188,13 +196,15 @@ def _why_lost(settings: Settings, url: str, kept: config.Profile | None) -> str:
     return ""
 
 
-def _turn_first(settings: Settings, steps: Steps, url: str, new_key: str | None) -> None:
+def _turn_first(
+    settings: Settings, steps: Steps, url: str, new_key: str | None, *, advise: bool
+) -> None:
     """Turn the wheel for the first time, where a key is kept with which to do it."""
     from volano.cli.first_turn import first_turn
 
     if kept := config.kept(_client_file(settings)):
         with Client(url, kept.key) as client:
-            first_turn(client, steps, key=new_key)
+            first_turn(client, steps, key=new_key, advise=advise)
 
 
 class _Server:

@@ -42,7 +42,10 @@ def predict(
         volano data export --label circle | head -3 | volano predict shapes
     """
     inputs = _inputs(terminal, source)
-    terminal.show(terminal.client.endpoints.predict_all(endpoint, inputs), view)
+    response = terminal.client.endpoints.predict_all(endpoint, inputs)
+    terminal.show(response, view)
+    if terminal.format == "table":
+        terminal.then(f"volano explain {response.predictions[0].id}")
 
 
 def view(response: "PredictResponse", look: Look) -> str:

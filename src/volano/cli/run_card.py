@@ -1,6 +1,6 @@
 """A run as text: its card, its few words in a table, and what to say when it is over."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from volano.cli import errors, render
@@ -14,6 +14,8 @@ STATE_STYLES: Final = {
     "cancelled": "yellow",
     "running": "cyan",
 }
+
+INTERVAL: Final = ("low", "high", "level")
 
 
 def view(run: Run, look: Look) -> str:
@@ -33,8 +35,19 @@ def view(run: Run, look: Look) -> str:
         "created": run.created_at,
         "version": run.version,
     }
-    parts = [render.card(facts, look), render.card(run.metrics, look), warned(run.warnings, look)]
+    parts = [render.card(facts, look), figures(run.metrics, look), warned(run.warnings, look)]
     return "\n\n".join(part for part in parts if part)
+
+
+def figures(metrics: Mapping[str, float], look: Look) -> str:
+    """Draw the figures of a run or a version, the interval of the accuracy beside it."""
+    shown: dict[str, object] = dict(metrics)
+    low, high, level = (shown.pop(f"accuracy_interval_{end}", None) for end in INTERVAL)
+    if isinstance(low, float) and isinstance(high, float) and isinstance(level, float):
+        right = render.figure(metrics.get("accuracy", 0.0))
+        ends = f"{render.figure(low)} to {render.figure(high)}"
+        shown["accuracy"] = f"{right} ({ends} with {level:.0%} confidence)"
+    return render.card(shown, look)
 
 
 def warned(warnings: Sequence[str], look: Look) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from volano.cli import errors, render
 from volano.cli.progress import Live
 from volano.cli.render import Ink
@@ -90,4 +92,6 @@ def _moment(run: Run) -> Moment:
     begin, end = run.started_at or run.created_at, run.finished_at or datetime.now(UTC)
     waiting = Progress(note="waits for a worker")
     progress = waiting if run.state == "queued" else run.progress
+    if run.finished_at is not None:  # its last phase is over as well
+        progress = replace(progress, note="")
     return Moment(run.state, progress, max(0.0, (end - begin).total_seconds()))

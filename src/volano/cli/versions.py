@@ -1,7 +1,6 @@
 """`volano versions`: trained models, side by side and on an endpoint."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App
@@ -9,9 +8,10 @@ from cyclopts import App
 from volano.cli import render
 from volano.cli.misuse import Misuse
 from volano.cli.render import Columns, Look
-from volano.cli.run_card import warned
+from volano.cli.run_card import figures, warned
 from volano.cli.terminal import Here, Limit, Terminal, note
 from volano.schemas.errors import Invalid, Missing
+from volano.schemas.evaluation import NothingShared
 
 if TYPE_CHECKING:
     from volano.schemas.evaluation import ClassFigures, ClassificationReport, Confusion, Difference
@@ -96,14 +96,21 @@ def compare(
     more accurate on the records that both were tested on.
 
     Example:
-        volano versions compare ver_0198c5e0… ver_0198c61a…
+        volano versions compare ver_0198c5e07d317c4e9a503f1b6f7f2a10 ver_0198c61a2b4d7f03
     """
     if len(ids) < 2:
         raise Misuse("Give two versions or more; `volano versions ls` lists them.")
     terminal.show(terminal.client.versions.compare(ids), table)
     if terminal.format == "table":
-        with suppress(Missing, Invalid):  # not every recipe writes what it answered
+        try:
             terminal.print("\n" + better(terminal.client.versions.difference(ids[0], ids[-1])))
+        except NothingShared:
+            terminal.warn(
+                "Nothing says which is more accurate: the first and the last were not tested on one"
+                " record in common."
+            )
+        except (Missing, Invalid):  # not every recipe writes what it answered
+            pass
 
 
 @app.command
@@ -157,7 +164,7 @@ def view(version: "Version", look: Look) -> str:
         "trained by": version.created_by,
         "created": version.created_at,
     }
-    parts = [render.card(facts, look), render.card(version.metrics, look)]
+    parts = [render.card(facts, look), figures(version.metrics, look)]
     return "\n\n".join([*parts, *filter(None, [warned(version.warnings, look)])])
 
 
@@ -174,7 +181,11 @@ def by_class(report: "ClassificationReport", look: Look) -> str:
 def table(comparison: "Comparison", look: Look) -> str:
     """Draw metrics of versions side by side, then the parameters that differ."""
     heads = [f"{v.model} {v.number}" for v in comparison.versions]
-    metrics = [(name, *values, _delta(values)) for name, values in comparison.metrics.items()]
+    metrics = [
+        (name, *values, _delta(values))
+        for name, values in comparison.metrics.items()
+        if not name.startswith("accuracy_interval_")  # said in a sentence below
+    ]
     parts = [render.table(metrics, _columns(["METRIC", *heads, "DIFFERENCE"]), look)]
     if comparison.params:
         params = [(name, *values) for name, values in comparison.params.items()]
@@ -210,7 +221,10 @@ def _delta(values: Sequence[float | None]) -> str:
     first, last = values[0], values[-1]
     if first is None or last is None:
         return ""
-    return f"{last - first:+.4f}" if last != first else "="
+    if last == first:
+        return "="
+    difference = last - first
+    return f"{difference:+.0f}" if difference.is_integer() else f"{difference:+.4f}"
 
 
 def _changed(terminal: Terminal, endpoint: "Endpoint") -> None:

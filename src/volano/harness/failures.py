@@ -65,8 +65,14 @@ def explain(error: BaseException, project: Path) -> Failure:
         message=_message(error),
         frame=place,
         signature=_signature(class_, error, own or frames),
-        remedy=writable(error.advice) if isinstance(error, VolanoError) else "",
+        remedy=_remedy(error),
     )
+
+
+def _remedy(error: BaseException) -> str:
+    if isinstance(error, RunOutOfTime):
+        return "Allow it more seconds, or give it less to do."
+    return writable(error.advice) if isinstance(error, VolanoError) else ""
 
 
 def classify(error: BaseException) -> FailureClass:

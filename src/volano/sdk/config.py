@@ -79,8 +79,8 @@ def read(
 ) -> Profile:
     """Return the server to talk to: from arguments, else VOLANO_URL and VOLANO_KEY, else files.
 
-    Files are the nearest `.volano/client.json` from `folder` (the current one) upwards, then the
-    user's own; without any it is the server on this machine.
+    Files are that of VOLANO_HOME, the nearest `.volano/client.json` from `folder` (the current one)
+    upwards, then the user's own; without any it is the server on this machine.
 
     Raises: ConfigUnreadable, NoServerAddress, KeyUnusable.
     """
@@ -165,17 +165,31 @@ def user_file(environ: Mapping[str, str]) -> Path:
     return Path(folder, "volano", "config.json")
 
 
+def is_found(path: Path) -> bool:
+    """Return whether commands typed in the current folder look into this file of a server."""
+    return any(path.resolve() == file.resolve() for file in _files(environment(), None))
+
+
 def _files(environ: Mapping[str, str], folder: Path | None) -> Iterator[Path]:
+    if home := environ.get("VOLANO_HOME"):
+        path = Path(os.path.expanduser(home), PROJECT_FILE.name)
+        if _is_own(path):
+            yield path
     with suppress(FileNotFoundError):  # the current folder has been removed
         folder = folder or Path.cwd()
     for above in (folder, *folder.parents) if folder else ():
-        path = above / PROJECT_FILE
-        with suppress(OSError):  # not there, or shut: somebody else's server runs in it
-            # Somebody else's folder must not choose where this user's data goes.
-            if path.stat().st_uid == os.getuid():
-                yield path
-                break
+        if _is_own(above / PROJECT_FILE):
+            yield above / PROJECT_FILE
+            break
     yield user_file(environ)
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether the file is this user's: no other's may choose where this user's data goes."""
+    try:
+        return path.stat().st_uid == os.getuid()
+    except OSError:  # not there, or shut: somebody else's server runs in it
+        return False
 
 
 def _save(path: Path, url: str, keys: Mapping[str, str]) -> None:
