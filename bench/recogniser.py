@@ -13,6 +13,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ import onnxruntime
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from volano.data.formats import drawings, omniglot
+from volano.data.formats import detect, drawings, omniglot
+from volano.data.formats.items import Found, Item, Options
 from volano.data.staging import SCHEMA, SPLITS
 from volano.harness import local
 from volano.schemas.harness import AnyEvent, Failed, Points
@@ -36,8 +38,7 @@ def main() -> None:
         os.environ["OMP_NUM_THREADS"] = str(len(options.cores))
     # As runs have it on a server.
     os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
-    found = [f for f in _found(options.data) if isinstance(f, omniglot.Found)]
-    rows = [_row(f) for f in found]
+    rows = [_row(one) for one in _found(options.data) if isinstance(one, Item)]
     results = [
         measure(rows, drawers, seconds, options.seed, dict(options.set))
         for drawers in options.drawers
@@ -142,17 +143,17 @@ def table(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _found(path: Path) -> list[omniglot.Found | omniglot.Skipped]:
-    with path.open("rb") as archive:
-        return list(omniglot.read(archive, path.name))
+def _found(path: Path) -> Iterator[Found]:
+    return omniglot.read(detect.open_source(path).tree, Options(origin=path.name))
 
 
-def _row(found: omniglot.Found) -> dict[str, Any]:
+def _row(item: Item) -> dict[str, Any]:
+    assert item.drawing is not None
     return {
-        "record_id": found.drawing.id,
-        "label": found.shape,
-        "contributor": found.drawer,
-        "payload": drawings.encode(found.drawing).payload,
+        "record_id": item.drawing.drawing.id,
+        "label": item.label,
+        "contributor": item.contributor,
+        "payload": drawings.encode(item.drawing.drawing).payload,
     }
 
 

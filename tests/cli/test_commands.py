@@ -15,10 +15,10 @@ from volano.cli.run_card import figures
 from volano.schemas.accounts import KeyRefused
 from volano.schemas.common import InvalidValues, NotAuthenticated, RoleTooLow
 from volano.schemas.data import EmptySplit, RecordCount
-from volano.schemas.drawings import ArchiveUnreadable
 from volano.schemas.errors import Broken, Missing
 from volano.schemas.evaluation import Difference, Interval, NothingShared
 from volano.schemas.harness import BadParam
+from volano.schemas.imports import ArchiveUnreadable
 from volano.schemas.jobs import Requeued
 from volano.schemas.loop import Retried
 from volano.schemas.serving import NoEarlierVersion

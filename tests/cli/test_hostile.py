@@ -122,7 +122,7 @@ def test_the_names_in_a_hostile_archive_are_shown_and_not_obeyed(ask, script, fo
     assert done.code == 1
     assert done.err.count("owned") == 25
     assert " and 35 more" in done.err
-    assert "more; `--json` lists all" in done.err
+    assert "more; `--json` or `--report FILE` lists all" in done.err
     assert [c for c in done.err if not c.isprintable() and c != "\n"] == []
 
 

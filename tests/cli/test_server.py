@@ -102,7 +102,10 @@ def test_the_folder_of_a_server_needs_no_login(command):
 
 def test_an_import_can_be_repeated_listed_shown_and_exported(here, command, imported):
     again = command("data", "import", "--format", "omniglot", str(here / "strokes.zip"), "--json")
-    assert json.loads(again) == {"stored": 0, "duplicates": 30, "bad": [], "foreign": []}
+    told = json.loads(again)
+    assert told["stored"] == 0
+    assert told["duplicates"] == 30
+    assert told["bad"] == []
 
     one = command(
         "data", "ls", "--label", "greek-character02", "--contributor", "greek-03", "--json"
@@ -123,7 +126,9 @@ def test_long_drawings_are_imported_in_as_many_requests_as_they_need(here, comma
     words = ["data", "import", "--format", "omniglot", str(here / "long.zip")]
     told = json.loads(command(*words, "--origin", "long", "--json"))
 
-    assert told == {"stored": 100, "duplicates": 0, "bad": [], "foreign": []}
+    assert told["stored"] == 100
+    assert told["duplicates"] == 0
+    assert told["bad"] == []
 
 
 def test_equal_snapshots_have_equal_hashes(command, imported):

@@ -137,7 +137,7 @@ def test_a_missing_fact_does_not_hide_the_error() -> None:
 def test_the_errors_are_known_to_a_client_that_loads_nothing_else() -> None:
     """What a server sends is raised as its class in a script of one import."""
     never_sent = tuple(
-        f"volano.schemas.{name}" for name in ("harness", "services", "jobs", "blobs")
+        f"volano.schemas.{name}" for name in ("harness", "services", "jobs", "blobs", "imports")
     )
     sent = {
         cls.__name__

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from volano.data.formats import drawings, omniglot, strokes
+from volano.data.formats import detect, drawings, strokes
+from volano.data.formats.items import Item, Options
 from volano.data.staging import SCHEMA
 
 TURN = np.linspace(0, 2 * np.pi, 40)
@@ -57,6 +58,6 @@ def stage(folder: Path, sizes: dict[str, int], shapes: list[str] | None = None) 
 
 def omniglot_drawings(folder: Path, each: int) -> list[strokes.Strokes]:
     """Every `each`-th real drawing of the archive in `folder`."""
-    with (folder / "strokes_background_small1.zip").open("rb") as archive:
-        found = [f for f in omniglot.read(archive, "test") if isinstance(f, omniglot.Found)]
-    return [strokes.decode(drawings.encode(f.drawing).payload) for f in found[::each]]
+    source = detect.open_source(folder / "strokes_background_small1.zip")
+    found = [i.drawing for i in detect.read(source, "omniglot", Options()) if isinstance(i, Item)]
+    return [strokes.decode(drawings.encode(one.drawing).payload) for one in found[::each]]

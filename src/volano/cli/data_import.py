@@ -1,165 +1,257 @@
-"""`volano data import`: drawings from other people's files."""
+"""`volano data import`: pictures, drawings and texts from other people's files."""
 
-import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from volano.cli import errors, render
+from cyclopts import Parameter
+
+from volano.cli import errors, import_report
+from volano.cli.misuse import Misuse
 from volano.cli.progress import Live
 from volano.cli.terminal import Here, Terminal, note, path
+from volano.data.formats import detect
+from volano.data.formats.detect import Format, FormatName, Source
+from volano.data.formats.health import Health
+from volano.data.formats.items import Item, Options, Skipped
+from volano.schemas.errors import VolanoError
 
 if TYPE_CHECKING:
-    from volano.data.formats.omniglot import Skipped
     from volano.schemas.drawings import ImportedDrawing
     from volano.schemas.labeling import Outcome
 
-_SHOWN = 20
-_SHOWN_FOREIGN = 5
-_CELLS = 30
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """What to read, and how it is meant."""
+
+    format: Annotated[
+        FormatName | None, note("What it is; else it is told from what is there.")
+    ] = None
+    dataset: Annotated[
+        str, note("Dataset to import into; else called like the file.", metavar="NAME")
+    ] = ""
+    origin: Annotated[
+        str, note("A name for where it comes from; else the format.", metavar="NAME")
+    ] = ""
+    label: Annotated[str, note("Label of what has none.")] = ""
+    labels: Annotated[
+        Literal["auto", "top", "leaf", "path", "none"],
+        note("Which folder is the label: the first, the last, or all."),
+    ] = "auto"
+    column: Annotated[
+        list[str],
+        note(
+            "Column of a list: path, text, label, split, group or contributor; may be repeated.",
+            metavar="WHAT=NAME",
+        ),
+    ] = field(default_factory=list)
+    names: Annotated[
+        Path | None, path("Names of the classes, one a line, in the order of their numbers.")
+    ] = None
+    root: Annotated[Path | None, path("Folder in which the paths of a list start.")] = None
+    limit: Annotated[int, note("Import at most this many; 0: all.")] = 0
+    report: Annotated[Path | None, path("Write the whole report to this file, as JSON.")] = None
 
 
 def import_(
-    file: Annotated[Path, path("The file to read.")],
+    file: Annotated[Path, path("The folder, archive or file to read.")],
     /,
     *,
     terminal: Here,
-    format: Annotated[Literal["omniglot"], note("What the file is.")],
-    origin: Annotated[str, note("A name for where they come from; else the format.")] = "",
+    dry_run: Annotated[bool, note("Tell what would be read; ask no server.")] = False,
+    options: ImportOptions = ImportOptions(),
 ) -> int:
-    """Import drawings from a file.
+    """Import a folder, an archive or a file.
 
-    A drawer becomes a contributor, a character a shape; shapes that are missing are added. Nothing
-    is stored twice: the same command again, after an interruption, stores the rest.
+    Reads folders called like their classes (also below train, val and test), ZIP and TAR of them,
+    lists (CSV, TSV, JSON lines), COCO, Pascal VOC, YOLO, IDX (MNIST), Omniglot, Quick, Draw! and
+    what `volano data export` wrote. Nothing is stored twice: the same command again, after an
+    interruption, stores the rest. What is left out is named, with the reason.
 
     Example:
-        volano data import --format omniglot strokes_background_small1.zip
+        volano data import photos/ --dry-run
+        volano data import photos.zip --dataset photos
+        volano data import labels.csv --column label=Species
+        volano data import strokes_background_small1.zip
     """
-    found = import_file(terminal, file, origin or format)
+    if dry_run:
+        found = look_through(terminal, file, options)
+    else:
+        found = import_file(terminal, file, options)
+    if options.report is not None:
+        import_report.write(found, options.report)
     if found.left_out:
         return errors.USER
     if terminal.format == "table":
-        terminal.then("volano data ls", "volano snapshots create NAME")
+        again = f"volano data import {file}"
+        terminal.then(*([again] if dry_run else ["volano data ls", "volano snapshots create NAME"]))
     return 0
 
 
 @dataclass(kw_only=True)
 class Imported:
-    """What has become of the files in an archive so far."""
+    """What has become of a source so far."""
 
-    total: int
-    """Files that are called like drawings."""
+    format: Format
+    total: int | None
+    """Items that there seem to be; None where that takes reading all."""
+    health: Health = field(default_factory=Health)
+    sent: bool = True
+    """False: it was only looked through."""
     stored: int = 0
     duplicates: int = 0
-    refused: "list[Outcome]" = field(default_factory=list)
-    unreadable: "list[Skipped]" = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
-    """Files that are something else, by their names."""
+    refused: "list[tuple[str, Outcome]]" = field(default_factory=list)
+    """Place and outcome of each item that the server did not take."""
 
     @property
     def there(self) -> int:
-        """Drawings of the archive that the server has."""
+        """Items that the server has."""
         return self.stored + self.duplicates
 
     @property
-    def left_out(self) -> list[tuple[str, str]]:
-        """Each drawing that the server does not have, and why."""
-        refused = [(one.id, f"{one.code}: {one.detail}") for one in self.refused]
-        return refused + [(one.locator, one.reason) for one in self.unreadable]
+    def done(self) -> int:
+        """Items whose fate is known."""
+        read = self.there + len(self.refused) if self.sent else self.health.items
+        return read + len(self.health.left_out)
 
-    def add(self, outcomes: "list[Outcome]") -> None:
-        """Count what became of one batch."""
-        self.refused += [one for one in outcomes if not one.stored]
-        self.duplicates += sum(one.duplicate for one in outcomes)
-        self.stored += sum(one.stored and not one.duplicate for one in outcomes)
+    @property
+    def left_out(self) -> list[tuple[str, str, str, str]]:
+        """Each item that the server does not have: place, code, reason, remedy."""
+        refused = [(at, one.code, one.detail, one.remedy) for at, one in self.refused]
+        return refused + [
+            (one.locator, one.error.code, one.error.message, one.error.advice)
+            for one in self.health.left_out
+        ]
+
+    def add(self, at: str, outcome: "Outcome") -> None:
+        """Count what became of one item."""
+        if not outcome.stored:
+            self.refused.append((at, outcome))
+        elif outcome.duplicate:
+            self.duplicates += 1
+        else:
+            self.stored += 1
 
 
-def import_file(terminal: Terminal, file: Path, origin: str) -> Imported:
-    """Import every drawing of a file and tell what was left out.
+def look_through(terminal: Terminal, file: Path, options: ImportOptions) -> Imported:
+    """Read a source without a server and tell what would be imported.
 
-    Raises: OSError, ArchiveUnreadable; KeyboardInterrupt, when told what to do.
+    Raises: OSError, VolanoError; KeyboardInterrupt.
     """
-    from volano.data.formats import omniglot
-    from volano.sdk.imports import send
-
-    with file.open("rb") as archive:
-        found = Imported(total=omniglot.count(archive))
-        bar = _Bar(terminal, found)
-        try:
-            with Live(terminal.err, in_place=terminal.live) as live:
-                for outcomes in send(terminal.client, origin, _drawings(archive, origin, found)):
-                    found.add(outcomes)
-                    live.draw(bar.lines)
-                live.draw(bar.lines, last=True)
-        except KeyboardInterrupt:
-            terminal.say(f"Stopped at {found.there:,} of {render.plural(found.total, 'drawing')}.")
-            terminal.then("the same command again stores the rest")
-            raise
-    _report(terminal, found)
+    source, format = _open(file, options)
+    total = detect.count(source, format.name)
+    found = Imported(format=format, total=total, sent=False)
+    bar = import_report.Bar(terminal, found)
+    with Live(terminal.err, in_place=terminal.live) as live:
+        for _ in _items(source, format.name, options, found.health):
+            live.draw(bar.lines)
+        live.draw(bar.lines, last=True)
+    import_report.show(terminal, found)
     return found
 
 
-def _drawings(archive: BinaryIO, origin: str, found: Imported) -> "Iterator[ImportedDrawing]":
-    """Yield the drawings of the archive; note what is none."""
-    from volano.data.formats import omniglot
-    from volano.schemas.drawings import ImportedDrawing
+def import_file(terminal: Terminal, file: Path, options: ImportOptions) -> Imported:
+    """Import everything in a source and tell what was left out.
 
-    for one in omniglot.read(archive, origin):
-        if isinstance(one, omniglot.Found):
-            yield ImportedDrawing(contributor=one.drawer, drawing=one.drawing)
-        elif one.foreign:
-            found.foreign.append(one.locator)
-        else:
-            found.unreadable.append(one)
-
-
-class _Bar:
-    """How far an import is, and how fast."""
-
-    def __init__(self, terminal: Terminal, found: Imported) -> None:
-        self._terminal = terminal
-        self._found = found
-        self._start = time.monotonic()
-
-    def lines(self) -> list[str]:
-        """Return the progress as the one line of a `Live`."""
-        found, seconds = self._found, max(time.monotonic() - self._start, 1e-6)
-        done, total = found.there + len(found.left_out), found.total
-        speed = f"  {done / seconds:,.0f}/s" if done else ""
-        if 0 < done < total:
-            speed += f"  {render.span((total - done) * seconds / done)} left"
-        elif done:
-            speed += f"  in {render.span(seconds)}"
-        bar = render.pad(render.bar(done / total if total else 1.0, _CELLS), _CELLS)
-        shown = self._terminal.ink("cyan", bar) if self._terminal.live else "importing"
-        return [f"{shown} {done:,}/{total:,} drawings{speed}"]
+    Raises: OSError, VolanoError; KeyboardInterrupt, when told what to do.
+    """
+    source, format = _open(file, options)
+    if not format.holds_drawings:
+        raise Misuse(f"--dry-run looks through {format.name}; drawings only can be stored.")
+    found = Imported(format=format, total=detect.count(source, format.name))
+    bar = import_report.Bar(terminal, found)
+    items = _items(source, format.name, options, found.health)
+    try:
+        with Live(terminal.err, in_place=terminal.live) as live:
+            for at, outcome in _send(terminal, items, format, options):
+                found.add(at, outcome)
+                live.draw(bar.lines)
+            live.draw(bar.lines, last=True)
+    except KeyboardInterrupt:
+        terminal.say(f"Stopped at {found.there:,} of {bar.of_all()}.")
+        terminal.then("the same command again stores the rest")
+        raise
+    import_report.show(terminal, found)
+    return found
 
 
-def _report(terminal: Terminal, found: Imported) -> None:
-    if terminal.format != "table":
-        return terminal.document(_summary(found))
-    known = f", {found.duplicates:,} were there already" if found.duplicates else ""
-    terminal.confirm(f"{render.plural(found.stored, 'drawing')} stored{known}")
-    if found.foreign:
-        few = ", ".join(found.foreign[:_SHOWN_FOREIGN])
-        hidden = len(found.foreign) - _SHOWN_FOREIGN
-        more = f" and {hidden} more" if hidden > 0 else ""
-        others = render.plural(len(found.foreign), "other file")
-        terminal.warn(f"{others} left out: {few}{more}")
-    if found.left_out:
-        terminal.warn(f"{render.plural(len(found.left_out), 'drawing')} left out:")
-    for name, reason in found.left_out[:_SHOWN]:
-        terminal.say(render.visible(f"  {name}  {reason}"))
-    if len(found.left_out) > _SHOWN:
-        terminal.say(f"  and {len(found.left_out) - _SHOWN} more; `--json` lists all")
-    return None
+def _open(file: Path, options: ImportOptions) -> tuple[Source, Format]:
+    """Open a source and tell its format. Raises: OSError, VolanoError."""
+    source = detect.open_source(file, options.root)
+    if options.format is not None:
+        return source, detect.Format(options.format, "")
+    return source, detect.detect(source)
 
 
-def _summary(found: Imported) -> dict[str, Any]:
-    return {
-        "stored": found.stored,
-        "duplicates": found.duplicates,
-        "bad": [{"drawing": name, "reason": reason} for name, reason in found.left_out],
-        "foreign": found.foreign,
-    }
+def _items(
+    source: Source, name: FormatName, options: ImportOptions, health: Health
+) -> Iterator[tuple[Item, bytes]]:
+    """Yield the items of a source with their contents; note everything in `health`."""
+    reading = Options(
+        main=source.main,
+        origin=options.origin or name,
+        labels=options.labels,
+        columns=_columns(options.column),
+        names=_names(options.names),
+    )
+    for one in detect.read(source, name, reading, label=options.label):
+        try:
+            if isinstance(one, Skipped):
+                health.skip(one)
+                continue
+            content = detect.content(one)
+        except VolanoError as error:
+            health.skip(Skipped(locator=one.locator, error=error))
+            continue
+        health.add(one, content)
+        yield one, content
+        if health.items == options.limit:
+            break
+    for left in source.tree.passed_over:
+        health.skip(left)
+
+
+def _send(
+    terminal: Terminal,
+    items: Iterator[tuple[Item, bytes]],
+    format: Format,
+    options: ImportOptions,
+) -> "Iterator[tuple[str, Outcome]]":
+    """Send items to the server; yield place and outcome of each."""
+    from volano.sdk import imports
+
+    places: deque[str] = deque()
+
+    def drawings() -> "Iterator[ImportedDrawing]":
+        for item, _ in items:
+            assert item.drawing is not None, f"{format.name} holds drawings"
+            places.append(item.locator)
+            yield item.drawing
+
+    for outcomes in imports.send(terminal.client, options.origin or format.name, drawings()):
+        for outcome in outcomes:
+            yield places.popleft(), outcome
+
+
+def _columns(given: list[str]) -> dict[str, str]:
+    """Return what columns of a list mean. Raises: Misuse."""
+    known = ("path", "text", "label", "split", "group", "contributor")
+    columns = {}
+    for text in given:
+        what, equals, name = text.partition("=")
+        if not equals or what not in known:
+            raise Misuse(f"--column takes WHAT=NAME, and WHAT is one of {', '.join(known)}.")
+        columns[what] = name
+    return columns
+
+
+def _names(file: Path | None) -> tuple[str, ...]:
+    """Return the names of classes that a file lists. Raises: OSError."""
+    if file is None:
+        return ()
+    lines = [line.strip() for line in file.read_text("utf-8-sig").splitlines()]
+    return tuple(line for line in lines if line)

@@ -50,7 +50,8 @@ def turn(
     from volano.cli import data_import, errors, run_progress
 
     client, name = terminal.client, options.model or format
-    if not data_import.import_file(terminal, file, format).there:
+    reading = data_import.ImportOptions(format=format)
+    if not data_import.import_file(terminal, file, reading).there:
         return errors.USER
     snapshot = client.snapshots.create(
         name,

@@ -188,12 +188,6 @@ class BadImageSize(Invalid):
     remedy = "Ask for {least} to {most} px."
 
 
-class ArchiveUnreadable(Invalid):
-    """The archive cannot be read: {reason}."""
-
-    remedy = "Give a complete zip archive with regular files."
-
-
 class ImportedDrawing(Input, frozen=True, kw_only=True):
     """A drawing that somebody made elsewhere."""
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from volano.data.formats import drawings, omniglot, quality, strokes
+from tests.data.formats.trees import found
+from volano.data.formats import drawings, quality, strokes
 from volano.data.formats.strokes import Strokes
 
 SIDE = 100.0
@@ -61,10 +62,9 @@ def test_scripts_rarely_pass(kind, most):
 @pytest.fixture(scope="module")
 def people(shared_data) -> list[Strokes]:
     path = shared_data("strokes-omniglot-small1") / "strokes_background_small1.zip"
-    with path.open("rb") as archive:
-        members = omniglot.read(archive, "omniglot")
-        found = [one for one in members if isinstance(one, omniglot.Found)]
-    return [strokes.decode(drawings.encode(one.drawing).payload) for one in found]
+    items, _ = found(path)
+    given = [item.drawing.drawing for item in items if item.drawing]
+    return [strokes.decode(drawings.encode(one).payload) for one in given]
 
 
 def test_people_pass(people):

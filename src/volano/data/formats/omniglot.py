@@ -1,4 +1,4 @@
-"""Timed drawings from a zip archive laid out as Omniglot's strokes; light, so the CLI reads it too.
+"""Timed drawings from an archive or a folder laid out as Omniglot's strokes.
 
     strokes_background_small1/<Alphabet>/character<NN>/<number>_<drawer>.txt
 
@@ -10,16 +10,14 @@ Source: Lake et al., "Human-level concept learning", Science 2015.
 import hashlib
 import math
 import re
-import stat
 import unicodedata
-import uuid
-import zipfile
-import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
 
-from volano.schemas.drawings import ArchiveUnreadable, Canvas, NewDrawing, Point, Stroke
+from volano.data.formats.items import Found, Item, Options, Skipped, drawing_id
+from volano.data.formats.tree import Tree, shown
+from volano.schemas.drawings import Canvas, ImportedDrawing, NewDrawing, Point, Stroke
+from volano.schemas.errors import VolanoError
+from volano.schemas.imports import FileNotRead, FileUnreadable, ImportUnreadable
 
 _MEMBER = re.compile(
     r"(?:[^/]*/)*(?P<alphabet>[^/]{1,61})/(?P<character>character[0-9]{1,4})"
@@ -52,87 +50,31 @@ _SPELT = {
 }
 """The slugs of those of Omniglot's fifty alphabets that are not spelt Like_This."""
 
-_BROKEN_ZIP = (zipfile.BadZipFile, NotImplementedError, OSError)
-_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_MOST_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caps:
-    """What a zip archive may cost before it counts as a bomb."""
-
-    members: int = 100_000
-    member_bytes: int = 1 << 20
-    total_bytes: int = 1 << 30
-    ratio: float = 200
-    """Unpacked size over packed size of one member."""
+def files_of(tree: Tree) -> list[str]:
+    """Return the paths of the drawings of a tree."""
+    return [file.path for file in tree.files if _MEMBER.fullmatch(file.path)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """One drawing of the archive."""
+def read(tree: Tree, options: Options) -> Iterator[Found]:
+    """Yield every drawing of an archive or a folder, one at a time, in its order.
 
-    locator: str
-    """Path inside the archive."""
-    shape: str
-    """Alphabet and character, such as greek-character03."""
-    drawer: str
-    """Alphabet and drawer, such as greek-07: Omniglot numbers its drawers by alphabet."""
-    drawing: NewDrawing
+    With the origin of the options each drawing has the same id every time it is read.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
-    """One member that became no drawing, and why."""
-
-    locator: str
-    reason: str
-    foreign: bool = False
-    """Another file than a drawing (a README, what a file manager keeps): nothing is missing."""
-
-
-_DEFAULT_CAPS = Caps()
-
-
-def read(archive: BinaryIO, source: str, caps: Caps = _DEFAULT_CAPS) -> Iterator[Found | Skipped]:
-    """Yield every drawing of a zip archive, one at a time, in the order of the archive.
-
-    Report everything else but folders as Skipped. `source` names the archive: with it each drawing
-    has the same id every time it is read. Memory: the archive's directory and one member.
-
-    Raises: ArchiveUnreadable (not a zip archive, above the caps as a whole, or no drawing in it).
+    Raises: ImportUnreadable (no drawing in it).
     """
-    with _open(archive) as opened:
-        files = [file for file in opened.infolist() if not file.filename.endswith("/")]
-        members = [(file, _layout(file)) for file in files]
-        _check_caps(members, caps)
-        if not any(name for _, name in members):
-            raise ArchiveUnreadable(reason=f"none of its {len(files)} files is {_LAYOUT}")
-        for member, name in members:
-            if name:
-                yield _read_member(opened, member, name, source, caps)
-            else:
-                yield Skipped(locator=member.filename, reason=f"not {_LAYOUT}", foreign=True)
-
-
-def count(archive: BinaryIO) -> int:
-    """Return how many members `read` takes for drawings, from the archive's directory alone.
-
-    Raises: ArchiveUnreadable (not a zip archive).
-    """
-    with _open(archive) as opened:
-        return sum(_layout(member) is not None for member in opened.infolist())
-
-
-def drawing_id(source: str, locator: str) -> str:
-    """Return the id of the drawing at `locator`: the same for ever, and no other's.
-
-    Source: RFC 9562, section 5.8 (version 8), over a BLAKE2b digest.
-    """
-    digest = hashlib.blake2b(f"{source}\0{locator}".encode(), digest_size=16).digest()
-    value = int.from_bytes(digest, "big")
-    value = value & ~(0xF << 76) | 0x8 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return str(uuid.UUID(int=value))
+    members = [(file.path, _MEMBER.fullmatch(file.path)) for file in tree.files]
+    if not any(name for _, name in members):
+        reason = f"none of its {len(members)} files is {_LAYOUT}"
+        raise ImportUnreadable(name=tree.name, reason=reason)
+    for path, name in members:
+        if name is None:
+            error = FileNotRead(name=shown(path), reason=f"it is not called {_LAYOUT}")
+            yield Skipped(locator=shown(path), error=error, loss="none")
+        else:
+            yield _read_member(tree, path, name, options.origin)
 
 
 def parse(text: str) -> list[Stroke]:
@@ -168,79 +110,30 @@ def _point(line: str, number: int) -> Point:
     return Point(x=x, y=-y, timestamp=t)
 
 
-def _open(archive: BinaryIO) -> zipfile.ZipFile:
+def _read_member(tree: Tree, path: str, name: re.Match[str], source: str) -> Found:
     try:
-        return zipfile.ZipFile(archive)
-    except _BROKEN_ZIP as error:
-        raise ArchiveUnreadable(reason=str(error)) from None
-
-
-def _layout(member: zipfile.ZipInfo) -> re.Match[str] | None:
-    """Return the parts of a drawing's name, None for every other member."""
-    hidden = any(part.startswith(".") and part.strip(".") for part in member.filename.split("/"))
-    if hidden or member.filename.startswith("__MACOSX/"):
-        return None
-    return _MEMBER.fullmatch(member.filename)
-
-
-def _check_caps(members: list[tuple[zipfile.ZipInfo, re.Match[str] | None]], caps: Caps) -> None:
-    if len(members) > caps.members:
-        raise ArchiveUnreadable(reason=f"{len(members)} members, more than {caps.members}")
-    total = sum(member.file_size for member, name in members if name)
-    if total > caps.total_bytes:
-        raise ArchiveUnreadable(reason=f"unpacks to {total} bytes, more than {caps.total_bytes}")
-
-
-def _read_member(
-    opened: zipfile.ZipFile,
-    member: zipfile.ZipInfo,
-    name: re.Match[str],
-    source: str,
-    caps: Caps,
-) -> Found | Skipped:
-    locator = member.filename
-    if reason := _refusal(member, caps):
-        return Skipped(locator=locator, reason=reason)
-    try:
-        with opened.open(member) as unpacked:
-            strokes = parse(_text(unpacked.read(caps.member_bytes + 1), caps))
-    except (ValueError, EOFError, zlib.error, *_BROKEN_ZIP) as error:
-        return Skipped(locator=locator, reason=str(error) or type(error).__name__)
+        strokes = parse(tree.read(path, _MOST_BYTES).decode("ascii"))
+    except ValueError as error:
+        unreadable = FileUnreadable(name=shown(path), reason=str(error))
+        return Skipped(locator=shown(path), error=unreadable)
+    except VolanoError as refused:
+        return Skipped(locator=shown(path), error=refused)
     alphabet = _name_of(name["alphabet"])
-    shape = f"{alphabet}-{name['character']}"
-    return Found(
-        locator=locator,
+    shape, drawer = f"{alphabet}-{name['character']}", f"{alphabet}-{name['drawer']}"
+    drawing = NewDrawing(
+        id=drawing_id(source, path),
         shape=shape,
-        drawer=f"{alphabet}-{name['drawer']}",
-        drawing=NewDrawing(
-            id=drawing_id(source, locator),
-            shape=shape,
-            canvas=_CANVAS,
-            strokes=strokes,
-            device="import",
-        ),
+        canvas=_CANVAS,
+        strokes=strokes,
+        device="import",
     )
-
-
-def _refusal(member: zipfile.ZipInfo, caps: Caps) -> str:
-    """Return why a member is not even opened; an empty text when it is."""
-    kind = stat.S_IFMT(member.external_attr >> 16)  # 0 where the packer did not know of kinds
-    if kind not in (0, stat.S_IFREG):
-        return "not a regular file"
-    if member.flag_bits & 1 or member.compress_type not in _PACKINGS:
-        return "encrypted, or packed in an unusual way"
-    if member.file_size > caps.member_bytes:
-        return f"{member.file_size} bytes, more than {caps.member_bytes}"
-    if member.file_size > caps.ratio * max(member.compress_size, 1):
-        return f"packed more than {caps.ratio:g} times"
-    return ""
-
-
-def _text(content: bytes, caps: Caps) -> str:
-    # The directory of an archive may lie about sizes.
-    if len(content) > caps.member_bytes:
-        raise ValueError(f"more than {caps.member_bytes} bytes")
-    return content.decode("ascii")
+    return Item(
+        locator=shown(path),
+        kind="drawing",
+        label=shape,
+        contributor=drawer,
+        drawing=ImportedDrawing(contributor=drawer, drawing=drawing),
+    )
 
 
 def _name_of(alphabet: str) -> str:

@@ -1,0 +1,78 @@
+"""What `volano data export` wrote: one record a line, read back as it was."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from volano.data.formats.items import Found, Item, Options, Skipped, drawing_id, ending
+from volano.data.formats.tree import Tree, shown
+from volano.schemas.common import is_uuid
+from volano.schemas.drawings import Drawing, ImportedDrawing, NewDrawing
+from volano.schemas.imports import FileNotRead, ImportUnreadable, LineMalformed
+
+_LONGEST_LINE: Final = 64 << 20
+_decode = msgspec.json.Decoder(Drawing).decode
+
+
+def is_exported(head: bytes) -> bool:
+    """Return whether a file begins like an export."""
+    line = head.lstrip()[:4000]
+    return line.startswith(b"{") and all(
+        b'"' + name + b'"' in line for name in (b"id", b"shape", b"canvas", b"strokes")
+    )
+
+
+def files_of(tree: Tree) -> list[str]:
+    """Return the paths of the files of a tree that are exports."""
+    named = [f.path for f in tree.files if ending(f.path) in ("jsonl", "ndjson") and f.size]
+    return [path for path in named if is_exported(tree.head(path, 4096))]
+
+
+def read(tree: Tree, options: Options) -> Iterator[Found]:
+    """Yield every record, line by line.
+
+    Raises: ImportUnreadable.
+    """
+    paths = [options.main] if options.main else files_of(tree)
+    if not paths:
+        raise ImportUnreadable(name=tree.name, reason="there is no export in it")
+    for path in paths:
+        with tree.stream(path) as lines:
+            number = 0
+            while line := lines.readline(_LONGEST_LINE):
+                number += 1
+                if line.strip():
+                    yield _found(path, number, line)
+    if not options.main:
+        for file in tree.files:
+            if file.path not in paths:
+                error = FileNotRead(name=shown(file.path), reason="it is no export")
+                yield Skipped(locator=shown(file.path), error=error, loss="none")
+
+
+def _found(path: str, number: int, line: bytes) -> Found:
+    locator = f"{shown(path)}#{number}"
+    try:
+        drawing = _decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        malformed = LineMalformed(line=number, name=shown(path), reason=str(error))
+        return Skipped(locator=locator, error=malformed)
+    digest = hashlib.blake2b(line, digest_size=16).hexdigest()
+    who = drawing.contributor or "unknown"
+    new = NewDrawing(
+        id=drawing.id if is_uuid(drawing.id) else drawing_id("export", digest),
+        shape=drawing.shape,
+        canvas=drawing.canvas,
+        strokes=drawing.strokes,
+        duration_ms=drawing.duration_ms,
+        device=drawing.device,
+    )
+    return Item(
+        locator=locator,
+        kind="drawing",
+        label=drawing.shape,
+        contributor=who,
+        drawing=ImportedDrawing(contributor=who, drawing=new),
+    )
