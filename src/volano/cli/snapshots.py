@@ -25,7 +25,7 @@ COLUMNS: "Columns[Snapshot]" = {
     "ID": lambda snapshot: snapshot.id,
     "NAME": lambda snapshot: snapshot.name,
     "RECORDS": lambda snapshot: snapshot.records,
-    "SPLITS": _splits,
+    "TRAIN/VALID/TEST": _splits,
     "CREATED": lambda snapshot: snapshot.created_at,
 }
 
@@ -90,7 +90,7 @@ def create(
 
 @app.command
 def ls(*, terminal: Here, limit: Limit = 50) -> None:
-    """List snapshots, newest first, with their records in train/valid/test.
+    """List snapshots, newest first, with the records of each split.
 
     Example:
         volano snapshots ls
