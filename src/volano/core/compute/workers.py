@@ -50,7 +50,7 @@ class WorkerPool:
         target: str,
         *,
         processes: int = 0,
-        memory: int = 512 << 20,
+        memory: int = 1 << 30,
         deadline_s: float = 10.0,
         waiting: int = WAITING,
     ) -> None:

@@ -22,8 +22,10 @@ _SCAN, _END, _JFIF, _ICC, _ADOBE, _EXIF = 0xDA, 0xD9, 0xE0, 0xE2, 0xEE, 0xE1
 _BARE = frozenset([0x01, *range(0xD0, 0xD9)])
 """Markers without a length."""
 
-_MARKER = re.compile(rb"\xff+([^\x00\xff])")
-_MARKER_IN_SCAN = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+# Bytes of 0xff that fill up before a marker stay where they are: a pattern that took them along
+# would be quadratic in their number.
+_MARKER = re.compile(rb"\xff([^\x00\xff])")
+_MARKER_IN_SCAN = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT = frozenset(
