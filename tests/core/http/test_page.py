@@ -82,6 +82,13 @@ async def test_a_cursor_that_is_not_ours_is_refused(tx: Tx, cursor: str) -> None
         await page(tx, NEWEST, cursor, 5)
 
 
+async def test_a_cursor_with_a_time_of_no_time_zone_is_refused(tx: Tx) -> None:
+    cursor = NEWEST.cursor(["2026-11-28T00:00:00", "a"])
+
+    with pytest.raises(CursorRefused):
+        await page(tx, NEWEST, cursor, 5)
+
+
 async def test_a_cursor_of_another_listing_is_refused(tx: Tx) -> None:
     cursor = (await page(tx, BY_NAME, "", 5)).next
 

@@ -14,6 +14,8 @@ from volano.schemas.common import CursorRefused, Page, Uuid
 
 T = TypeVar("T")
 
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000, description="Most items on the page.")]
 After = Annotated[
     str, msgspec.Meta(max_length=500, description="`next` of the page before; empty: the first.")
@@ -76,7 +78,7 @@ class Keyset:
 
 def _value(column: sa.Column[Any], value: Any) -> Any:
     if isinstance(column.type, Instant):
-        return msgspec.convert(value, datetime)
+        return msgspec.convert(value, Moment)
     if isinstance(column.type, Uuid16):
         return msgspec.convert(value, Uuid)
     return msgspec.convert(value, column.type.python_type)
