@@ -1,9 +1,14 @@
 """Files and names that survive a power cut: both need a sync of their own."""
 
 import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
+from typing import Final
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a write fails with for want of room."""
 
 _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 

@@ -134,3 +134,13 @@ def test_another_kind_of_url_is_refused_by_name() -> None:
         open_blobs("ftp://somewhere")
     with pytest.raises(BadSetting, match="write \\? as %3F"):
         open_blobs("file:///data/blobs?1")
+
+
+async def test_what_somebody_left_in_the_folders_is_no_blob(tmp_path: Path) -> None:
+    blobs = open_blobs(url_of(FILE, tmp_path))
+    id = await blobs.put("ws", b"x")
+    file = tmp_path / key("ws", id)
+    (tmp_path / "ws" / ".DS_Store").touch()
+    file.with_name("f" * len(file.name)).mkdir()
+
+    assert [one.id async for one in blobs.list("ws")] == [id]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +51,18 @@ async def test_an_unknown_exception_is_told_without_its_text(client: Any, routes
     assert (answer.status_code, answer.json()["code"]) == (500, "broken")
     assert "hunter2" not in answer.text
     assert answer.headers["x-request-id"] == answer.json()["request_id"]
+
+
+async def test_a_full_disk_is_told_as_one_wherever_it_was_met(client: Any, routes: Routes) -> None:
+    @routes.get(allow=PUBLIC)
+    async def fill(ctx: Context, who: None) -> None:
+        Path("/dev/full").write_text("more")
+
+    answer = await client().get("/api/things")
+
+    assert answer.status_code == 507
+    assert answer.json()["code"] == "storage-full"
+    assert answer.json()["facts"] == {"reason": "No space left on device"}
 
 
 @pytest.mark.parametrize(("facts", "expected"), [({}, "1"), ({"retry_after_s": 2.2}, "3")])

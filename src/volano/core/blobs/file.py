@@ -5,11 +5,11 @@ power cut there is the whole blob or none.
 """
 
 import asyncio
-import errno
 import fcntl
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -17,14 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from volano.core.durable import make_folder, sync, sync_folder
+from volano.core.durable import FULL, make_folder, sync, sync_folder
 from volano.schemas.common import StorageFull
 
 CHUNK = 2**20
 ABANDONED_S = 86_400.0
 """No write takes a day, so a temporary file of that age has no writer any more."""
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _KNOWN_FOLDERS = 2**16
 
 
@@ -133,7 +132,7 @@ class FileBackend:
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(os.listdir(folder)) if folder.exists() else []
+    return sorted(os.listdir(folder)) if folder.is_dir() else []
 
 
 def _entries(folder: Path) -> list[tuple[str, int, datetime]]:
@@ -142,6 +141,8 @@ def _entries(folder: Path) -> list[tuple[str, int, datetime]]:
         try:
             facts = (folder / name).stat()
         except FileNotFoundError:  # deleted since
+            continue
+        if not stat.S_ISREG(facts.st_mode):  # somebody else's folder
             continue
         found.append((name, facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC)))
     return found
@@ -152,6 +153,6 @@ def _full_is_our_error() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise StorageFull(reason=os.strerror(error.errno)) from error
         raise

@@ -1,15 +1,18 @@
 """Errors on the wire: every failure becomes one RFC 9457 document, here and nowhere else."""
 
 import math
+import os
 from http import HTTPStatus
 
 import msgspec
 from starlette.responses import Response
 
+from volano.core.durable import FULL
 from volano.schemas.common import (
     Json,
     MethodNotAllowed,
     NotAuthenticated,
+    StorageFull,
     Struct,
     UnsupportedEncoding,
 )
@@ -41,7 +44,9 @@ _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
 def known(error: Exception) -> VolanoError:
-    """Return what a caller is told: the error if it is ours, else Broken without its text."""
+    """Return what a caller is told: the error if it is ours or a full disk's, else Broken."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return StorageFull(reason=os.strerror(error.errno))
     return error if isinstance(error, VolanoError) else Broken()
 
 
