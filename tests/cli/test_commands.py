@@ -299,6 +299,12 @@ def test_a_drawing_may_come_by_standard_input(program, script):
     assert "90.0%" in program("predict", "drawing", stdin=document, url=script.url).out
 
 
+def test_standard_input_may_be_named_by_a_hyphen(program, script):
+    document = msgspec.json.encode(canned.DRAWING)
+
+    assert "90.0%" in program("predict", "drawing", "-", stdin=document, url=script.url).out
+
+
 @pytest.mark.parametrize(
     "document", [b"", b"nonsense", b"[]", b"3", b'{"canvas": 3}', b"\xff", b"[" * 100_000]
 )
@@ -322,6 +328,7 @@ def test_a_file_that_is_not_there_is_named(ask):
     ("error", "code", "following"),
     [
         (Missing(noun="run", id="run_1"), 1, "next:  volano runs ls"),
+        (Missing(noun="row in quarantine", id="x"), 1, "next:  volano data quarantine ls"),
         (NotAuthenticated(), 1, "`volano login` keeps a key for commands"),
         (KeyRefused(), 1, "whoever runs the server gets one by starting it: `volano up`"),
         (ArchiveUnreadable(reason="no zip"), 1, "next:  volano data import --help"),
@@ -468,3 +475,24 @@ def test_an_empty_word_is_refused_as_one(ask, script, words):
 
 def test_a_limit_may_be_as_large_as_somebody_likes(ask):
     assert ask("data", "ls", "--limit", "9" * 30).code == 0
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "1e999"])
+@pytest.mark.parametrize(
+    "line", ["snapshots create all --min-quality", "train --snapshot a --seconds"]
+)
+def test_a_number_that_is_none_is_refused_and_not_left_out(ask, script, line, number):
+    done = ask(*line.split(), number)
+
+    assert done.code == 2
+    assert "It must be a finite number." in done.err
+    assert script.seen == []
+
+
+@pytest.mark.parametrize("line", ["up --once --home", "doctor --home", "train --local --data"])
+def test_an_empty_path_is_not_the_folder_that_one_is_in(ask, folder: Path, line):
+    done = ask(*line.split(), "")
+
+    assert done.code == 2
+    assert "A path is empty. Has a variable of the shell no value?" in done.err
+    assert list(folder.iterdir()) == []

@@ -43,6 +43,8 @@ def test_every_default_could_be_typed() -> None:
         ("VOLANO_HTTP_HEAD_S", "inf", "more than"),
         ("VOLANO_HTTP_HEAD_S", "-0.1", "not 0 or more"),
         ("VOLANO_LOG", "loud", "none of debug, info, warning, error"),
+        ("VOLANO_HOME", "", "it is empty"),
+        ("VOLANO_HOST", " ", "it is empty"),
         ("VOLANO_DB", "mysql://db/x", "neither sqlite:/// nor postgresql://"),
         ("VOLANO_DB", "volano.db", "neither sqlite:/// nor postgresql://"),
     ],
@@ -55,7 +57,9 @@ def test_what_cannot_be_is_refused_by_its_name(variable: str, text: str, reason:
     assert "volano settings" in refused.value.advice
 
 
-@pytest.mark.parametrize("given", [{"port": 70_000}, {"processes": 0}, {"log": "loud"}])
+@pytest.mark.parametrize(
+    "given", [{"port": 70_000}, {"processes": 0}, {"log": "loud"}, {"host": ""}]
+)
 def test_the_command_line_is_checked_as_the_environment_is(given: dict[str, Any]) -> None:
     with pytest.raises(BadSetting, match=f"VOLANO_{next(iter(given)).upper()}"):
         settings.read({}, **given)

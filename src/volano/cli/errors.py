@@ -20,6 +20,8 @@ _LISTINGS: Final = {
     "snapshot": "volano snapshots ls",
     "run": "volano runs ls",
     "version": "volano versions ls",
+    "version of the model": "volano versions ls",
+    "row in quarantine": "volano data quarantine ls",
     "endpoint": "volano endpoints ls",
     "key": "volano keys ls",
     "member": "volano members ls",

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
+from cyclopts import Parameter
+
 from volano.cli import render
 from volano.cli.render import Look
 from volano.cli.streams import decoded, read_input
@@ -27,7 +29,11 @@ class NotADrawing(Invalid):
 
 def predict(
     endpoint: Annotated[str, note("Name of an endpoint.")],
-    source: Annotated[str, note("A JSON file, the id of a record, or - for standard input.")] = "-",
+    source: Annotated[
+        str,
+        note("A JSON file, the id of a record, or - for standard input."),
+        Parameter(allow_leading_hyphen=True),
+    ] = "-",
     /,
     *,
     terminal: Here,

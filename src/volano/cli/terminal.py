@@ -1,5 +1,6 @@
 """Where a command's words go, and the server that it talks to."""
 
+import math
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO, TypeVar
 from cyclopts import Parameter, Token
 
 from volano.cli import render
+from volano.cli.misuse import Misuse
 from volano.cli.render import Columns, Ink, Look
 from volano.schemas.errors import Invalid
 from volano.sdk import config
@@ -172,6 +174,12 @@ def _not_negative(_: object, value: object) -> None:
         raise ValueError("It must be 0 or more.")
 
 
+def _finite(_: object, value: object) -> None:
+    # JSON has no such numbers: they would be sent as null, which is to leave the option out.
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("It must be a finite number.")
+
+
 def note(
     help: str, *names: str, metavar: str = "", show: bool = True, many: bool = False
 ) -> Parameter:
@@ -186,6 +194,7 @@ def note(
         show=show,
         negative="",
         consume_multiple=many,
+        validator=_finite,
     )
 
 
@@ -195,6 +204,8 @@ def path(help: str, *, metavar: str = "") -> Parameter:
 
 
 def _expanded(_: object, words: Sequence[Token]) -> Path:
+    if not words[0].value:  # the current folder is called `.`
+        raise Misuse("A path is empty. Has a variable of the shell no value?")
     # A shell leaves the ~ of --home=~/x alone; Path.expanduser raises for a user there is not.
     return Path(os.path.expanduser(words[0].value))
 

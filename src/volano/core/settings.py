@@ -41,9 +41,13 @@ def _setting(
     most: float = _MOST,
     words: tuple[str, ...] = (),
     starts: tuple[str, ...] = (),
+    filled: bool = False,
 ) -> Any:
-    """Declare a number from `least` to `most`, or a text that is, or begins as, one of `words`."""
-    bounds = {"least": least, "most": most, "words": words, "starts": starts}
+    """Declare a number from `least` to `most`, or a text that is, or begins as, one of `words`.
+
+    A text that is `filled` cannot be empty.
+    """
+    bounds = {"least": least, "most": most, "words": words, "starts": starts, "filled": filled}
     return field(default=default, metadata={"doc": doc, **bounds})
 
 
@@ -53,7 +57,9 @@ class Settings:
     by the machines of one database; the rest are limits. Core holds the settings of all stages, as
     names and bounds alone."""
 
-    home: str = _setting(".volano", "folder of the embedded database and blobs, of keys and runs")
+    home: str = _setting(
+        ".volano", "folder of the embedded database and blobs, of keys and runs", filled=True
+    )
     db: str = _setting(
         "",
         "sqlite:///… or postgresql://…; empty: SQLite in home",
@@ -70,7 +76,7 @@ class Settings:
         "empty: made once and kept in home",
     )
 
-    host: str = _setting("127.0.0.1", "address to listen on")
+    host: str = _setting("127.0.0.1", "address to listen on", filled=True)
     port: int = _setting(8000, "port to listen on", most=65_535)
     processes: int = _setting(1, "API processes, each with its own socket", least=1)
     allowed_hosts: str = _setting("localhost,127.0.0.1,[::1]", "Host headers answered, comma apart")
@@ -237,7 +243,9 @@ def _check(setting: Field[Any], value: Any) -> None:
     """Check a setting. Raises: BadSetting."""
     bounds, reason = setting.metadata, ""
     if isinstance(value, str):
-        if bounds["words"] and value not in bounds["words"]:
+        if bounds["filled"] and not value.strip():
+            reason = "it is empty"
+        elif bounds["words"] and value not in bounds["words"]:
             reason = f"it is none of {', '.join(bounds['words'])}"
         elif value and bounds["starts"] and not value.startswith(bounds["starts"]):
             reason = f"it begins with neither {' nor '.join(bounds['starts'])}"
