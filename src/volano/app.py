@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -283,7 +284,8 @@ async def examine(settings: Settings, *, fix: bool, requeue: bool) -> Diagnosis:
     Raises: DatabaseOlder, DatabaseNewer, DatabaseDamaged, DatabaseUnavailable.
     """
     await check_revision(settings.db_url)
-    async with open_context(settings) as ctx:
+    # It hashes no key, and must not make the secret that is missing, which would hide that.
+    async with open_context(replace(settings, secret=secrets.token_hex())) as ctx:
         return await upkeep.examine(ctx, fix=fix, requeue=requeue)
 
 

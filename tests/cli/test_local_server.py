@@ -98,6 +98,27 @@ def test_the_doctor_looks_at_what_is_stored(volano, folder):
     )
 
 
+def test_the_doctor_neither_needs_nor_makes_the_secret(volano, folder):
+    assert volano("migrate", "--home", "fresh").code == 0
+    secret = folder / "fresh" / "secret"
+    assert volano("doctor", "--home", "fresh").code == 0
+    assert not secret.exists()
+    secret.write_text("short")
+
+    assert volano("doctor", "--home", "fresh").code == 0
+    assert secret.read_text() == "short"
+
+
+def test_a_database_that_cannot_be_opened_says_where_to_look(volano, folder):
+    (folder / "home" / "volano.db").mkdir(parents=True)
+
+    done = volano("migrate", "--home", "home")
+
+    assert done.code == 3
+    assert "cannot be opened for writing: unable to open database file." in done.err
+    assert "mounted read-only" in done.err
+
+
 @pytest.mark.parametrize("home", ["empty", "missing"])
 @pytest.mark.parametrize("db", ["", "postgresql://localhost:1/volano"])
 def test_the_doctor_finds_no_server_where_none_has_run_and_leaves_nothing(volano, folder, home, db):

@@ -260,6 +260,20 @@ async def test_every_blob_that_a_row_names_is_read_and_checked(server: Context, 
 
 
 @pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+async def test_a_blob_that_cannot_be_opened_is_told_like_one_that_is_not_there(
+    server: Context, boss: Who
+) -> None:
+    made = await registered(server, boss, {"model.onnx": b"graph"})
+    file = server.settings.home_path / "blobs" / key(boss.workspace, made.files[0].blob)
+    file.unlink()
+    file.mkdir()
+    found = await upkeep.examine(server)
+    (line,) = found.unreadable
+    assert line.startswith(f"{boss.workspace}/version_files {made.id} model.onnx: ")
+    assert "Is a directory" in line
+
+
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 async def test_a_row_whose_blob_the_database_does_not_know_is_told(
     server: Context, boss: Who, settings: Settings
 ) -> None:

@@ -192,7 +192,7 @@ async def _unreadable(ctx: Context, workspace: str) -> AsyncIterator[str]:
             try:
                 async for _ in ctx.blobs.stream(workspace, id):
                     pass
-            except (BlobMissing, BlobCorrupt) as error:
+            except (BlobMissing, BlobCorrupt, OSError) as error:
                 async with ctx.db.read(workspace) as tx:
                     rows = await references.referrers(tx, id)
                 yield f"{workspace}/{', '.join(rows)}: {error}"

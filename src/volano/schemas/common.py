@@ -231,6 +231,15 @@ class DatabaseUnavailable(Unavailable):
     remedy = "Try again shortly; with the same Idempotency-Key nothing is done twice."
 
 
+class DatabaseUnwritable(DatabaseUnavailable):
+    """The file of the database cannot be opened for writing: {reason}."""
+
+    remedy = (
+        "Look at its folder: permissions, a file system that is mounted read-only. Of a backup "
+        "use a copy: `--home COPY`."
+    )
+
+
 class DatabaseContended(DatabaseUnavailable):
     """Another transaction was in the way: {reason}."""
 

@@ -171,7 +171,7 @@ async def test_one_workspace_s_bad_rows_are_none_of_another_s_business(server: C
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (Missing(noun="shape", id="a"), "missing: There is no shape 'a' in this workspace."),
+        (Missing(noun="shape", id="a"), "missing: There is no shape 'a' in this workspace"),
         (ValueError("a\0b"), r"ValueError: a\0b"),
         (ValueError("a\ud800b"), r"ValueError: a\ud800b"),
         (ValueError("long " * 1000), ("ValueError: " + "long " * 100)[:500]),

@@ -13,6 +13,7 @@ from volano.schemas.common import (
     DatabaseContended,
     DatabaseDamaged,
     DatabaseUnavailable,
+    DatabaseUnwritable,
     StorageFull,
 )
 from volano.schemas.errors import VolanoError
@@ -132,7 +133,9 @@ def _sqlite_meaning(error: sqlite3.Error) -> VolanoError | None:
         return DatabaseContended(reason=_reason(error))
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return DatabaseDamaged(reason=str(error))
-    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        return DatabaseUnwritable(reason=str(error))
+    if code == sqlite3.SQLITE_IOERR:
         return DatabaseUnavailable(reason=_reason(error))
     return None
 

@@ -28,7 +28,7 @@ def reason_of(error: Exception) -> str:
     else:
         text = f"{type(error).__name__}: {error}"
     text = text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
-    return text[:_LONGEST_REASON]
+    return text.removesuffix(".")[:_LONGEST_REASON]
 
 
 async def add(tx: Tx, stream: str, reasons: Mapping[str, str]) -> None:
