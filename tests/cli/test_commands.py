@@ -420,7 +420,7 @@ def test_nothing_to_try_again_is_said_without_a_tick(ask, script):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["data", "import", "a.zip"], "error: --format is needed."),
+        (["members", "add", "Ada"], "error: --role is needed."),
         (["snapshots", "show"], "error: ID is needed."),
         (["data", "ls", "--limit"], "error: --limit needs a value."),
         (["members", "role", "Ada"], "error: ROLE is needed."),
