@@ -225,6 +225,8 @@ async def test_a_process_has_nothing_of_the_server(pool: WorkerPool) -> None:
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
         "MKL_NUM_THREADS",
+        "MALLOC_MMAP_THRESHOLD_",
+        "MALLOC_TRIM_THRESHOLD_",
     }  # Python itself sets LC_CTYPE where the locale is C
 
 
