@@ -83,7 +83,7 @@ async def test_a_cursor_that_is_not_ours_is_refused(tx: Tx, cursor: str) -> None
 
 
 async def test_a_cursor_with_a_time_of_no_time_zone_is_refused(tx: Tx) -> None:
-    cursor = NEWEST.cursor(["2026-11-28T00:00:00", "a"])
+    cursor = NEWEST.cursor(["2026-11-28T00:00:00", str(uuid7())])
 
     with pytest.raises(CursorRefused):
         await page(tx, NEWEST, cursor, 5)
