@@ -169,3 +169,40 @@ def test_the_report_survives_the_wire():
 def test_what_cannot_be_measured_is_refused(truth, probabilities, classes, error):
     with pytest.raises(error):
         classify.report(np.array(truth, np.int64), np.array(probabilities), classes)
+
+
+def test_log_loss_and_brier_score_worked_by_hand():
+    truth = np.array([0, 1, 1])
+    found = classify.report(truth, np.array([[0.5, 0.5], [0.25, 0.75], [0.8, 0.2]]), ["a", "b"])
+    assert found.log_loss == pytest.approx(-math.log(0.5 * 0.75 * 0.2) / 3)
+    assert found.brier == pytest.approx((0.5 + 0.125 + 1.28) / 3)
+
+
+def test_log_loss_and_brier_score_are_those_of_calibrated_probabilities():
+    truth = np.array([0, 1])
+    odds = np.array([[0.9, 0.1], [0.1, 0.9]])
+    found = classify.report(truth, odds, ["a", "b"], temperature=2.0)
+    assert found.log_loss == pytest.approx(-math.log(3 / 4))
+    assert found.brier == pytest.approx(2 * 0.25**2)
+
+
+def test_a_truth_that_was_called_impossible_has_no_log_loss():
+    found = hand_report()
+    assert found.log_loss is None
+    assert found.brier == pytest.approx(2 * 0.3)
+
+
+def test_a_baseline_is_measured_by_its_answers_alone():
+    found = classify.baseline("guess", HAND_TRUTH, np.array(HAND_PREDICTED), CLASSES)
+    assert found.name == "guess"
+    assert found.accuracy == hand_report().accuracy
+    assert found.macro_f1 == hand_report().macro.f1
+
+
+def test_a_report_of_before_there_were_other_kinds_is_read():
+    document = msgspec.to_builtins(hand_report())
+    for later in ("type", "log_loss", "brier", "baseline"):
+        del document[later]
+    found = msgspec.json.decode(msgspec.json.encode(document), type=ClassificationReport)
+    assert found.accuracy == 0.7
+    assert found.baseline is None

@@ -68,3 +68,13 @@ def test_of_many_classes_ten_are_named_and_the_others_counted():
     assert warning.startswith("'class 00', 'class 01', ")
     assert "'class 09' and 3 more are only in the test split" in warning
     assert "class 10" not in warning
+
+
+def test_only_splits_that_are_needed_must_have_records():
+    assert coverage.learnable(counts("ba", "", ""), needed=("train",)) == ["a", "b"]
+    with pytest.raises(NoRecords):
+        coverage.learnable(counts("", "ab", ""), needed=("train",))
+
+
+def test_a_test_split_that_is_empty_leaves_no_class_unmeasured():
+    assert coverage.warnings(counts("ab", "ab", "")) == []

@@ -10,6 +10,7 @@ from volano.evaluation.intervals import wilson
 from volano.schemas.evaluation import (
     Averages,
     BadClassList,
+    BaselineFigures,
     ClassFigures,
     ClassificationReport,
     Confusion,
@@ -59,7 +60,36 @@ def report(
         ece_before=calibrate.ece(probabilities, truth),
         ece_after=calibrate.ece(softened, truth),
         reliability=calibrate.reliability(softened, truth),
+        log_loss=log_loss(softened, truth),
+        brier=brier(softened, truth),
     )
+
+
+def baseline(
+    name: str, truth: calibrate.Indices, predicted: calibrate.Indices, classes: Sequence[str]
+) -> BaselineFigures:
+    """Return how a simple classifier does that answers with a class each, and no probabilities."""
+    table = confusion(truth, predicted, len(classes))
+    return BaselineFigures(
+        name=name,
+        accuracy=float((truth == predicted).mean()),
+        macro_f1=average(per_class(table, classes), weighted=False).f1,
+    )
+
+
+def log_loss(probabilities: Floats, truth: calibrate.Indices) -> float | None:
+    """Return the mean of minus the logarithm of the truth's probability; None where one is 0."""
+    shares = probabilities[np.arange(len(truth)), truth]
+    return float(-np.log(shares).mean()) if shares.all() else None
+
+
+def brier(probabilities: Floats, truth: calibrate.Indices) -> float:
+    """Return the mean squared distance of probabilities from the truth, 0 to 2.
+
+    Source: Brier, "Verification of forecasts expressed in terms of probability", 1950.
+    """
+    shares = probabilities[np.arange(len(truth)), truth]
+    return float(((probabilities**2).sum(axis=1) - 2 * shares + 1).mean())
 
 
 def confusion(truth: Counts, predicted: Counts, classes: int) -> Counts:

@@ -11,13 +11,13 @@ NAMED = 10
 """Classes that one warning names; any further ones are counted."""
 
 
-def learnable(counts: Counts) -> list[str]:
+def learnable(counts: Counts, needed: Collection[str] = ("train", "valid", "test")) -> list[str]:
     """Return the classes in the train and valid splits, by name.
 
-    Raises: NoRecords (in some split), OneClass.
+    Raises: NoRecords (in a split that is needed), OneClass.
     """
-    for split, by_class in counts.items():
-        if not by_class:
+    for split in needed:
+        if not counts[split]:
             raise NoRecords(split=split)
     found = sorted({*counts["train"], *counts["valid"]})
     if len(found) == 1:
@@ -42,7 +42,7 @@ def warnings(counts: Counts) -> list[str]:
             f"{_are(late)} in the valid split and not in train: the model may not have learnt"
             f" {_it(late)}."
         )
-    if unmeasured:
+    if test and unmeasured:
         found.append(
             f"{_are(unmeasured)} not in the test split: how well the model knows"
             f" {_it(unmeasured)} is not measured, whatever the accuracy says."

@@ -56,7 +56,18 @@ class ReliabilityBin(Struct, frozen=True, kw_only=True):
     accuracy: float | None
 
 
-class ClassificationReport(Struct, frozen=True, kw_only=True):
+class BaselineFigures(Struct, frozen=True, kw_only=True):
+    """How a simple classifier does on the same test set: what a model must beat."""
+
+    name: str
+    """What it is, in words."""
+    accuracy: float
+    macro_f1: float
+
+
+class ClassificationReport(
+    Struct, frozen=True, kw_only=True, tag_field="type", tag="classification"
+):
     """All figures of one classifier on one test set.
 
     `macro` and `weighted` average over the classes that have support; `micro` counts all records
@@ -83,6 +94,12 @@ class ClassificationReport(Struct, frozen=True, kw_only=True):
     """Expected calibration error of the raw probabilities."""
     ece_after: float
     reliability: list[ReliabilityBin]
+    log_loss: float | None = None
+    """Mean of minus the logarithm of the calibrated probability of the truth; null where that is 0
+    for some record, and in reports of versions before it was measured."""
+    brier: float | None = None
+    """Mean squared distance of the calibrated probabilities from the truth, 0 to 2."""
+    baseline: BaselineFigures | None = None
     warnings: list[str] = []
     """What the figures do not show, such as classes that the test set has no record of."""
 
