@@ -1,15 +1,19 @@
-"""Writes the pages of docs/ that are made from the code: `./dev docs`; `--check` only compares."""
+"""Write the generated pages, and the signatures of recipes: `./dev docs`; `--check` compares."""
 
 import importlib
 import pkgutil
+import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from volano import app, schemas
 from volano.accounts import roles
 from volano.core.settings import table as settings_table
+from volano.harness import source
 from volano.schemas import errors
+from volano.training import signatures
 
 HERE = Path(__file__).parent
 
@@ -66,26 +70,34 @@ def problems() -> str:
     )
 
 
-PAGES: dict[str, Callable[[], str]] = {
-    "settings.md": settings,
-    "errors.md": problems,
-    "roles.md": roles.page,
+def signature_of(recipe: str) -> str:
+    """Return what a recipe is set up with, for servers, which do not import its code."""
+    command = [sys.executable, "-m", "volano.harness.describe", recipe]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+PAGES: dict[Path, Callable[[], str]] = {
+    HERE / "settings.md": settings,
+    HERE / "errors.md": problems,
+    HERE / "roles.md": roles.page,
+    **{signatures.path(name): partial(signature_of, name) for name in source.recipes()},
 }
 
 
-def stale() -> list[str]:
-    """Names of the pages that are not as the code says."""
-    return [name for name, make in PAGES.items() if _read(HERE / name) != make()]
+def stale() -> list[Path]:
+    """Return the pages that are not as the code says."""
+    return [page for page, make in PAGES.items() if _read(page) != make()]
 
 
 def main() -> int:
     """Write the pages, or with --check say which are stale; the exit code."""
     if "--check" in sys.argv:
-        for name in stale():
-            sys.stderr.write(f"docs/{name} is stale; next: ./dev docs\n")
-        return int(bool(stale()))
-    for name, make in PAGES.items():
-        (HERE / name).write_text(make(), "utf-8")
+        found = stale()
+        for page in found:
+            sys.stderr.write(f"{page.relative_to(HERE.parent)} is stale; next: ./dev docs\n")
+        return int(bool(found))
+    for page, make in PAGES.items():
+        page.write_text(make(), "utf-8")
     return 0
 
 

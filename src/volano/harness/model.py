@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 from volano.schemas.harness import BadParam
+from volano.schemas.registry import ParamSpec
 
 P = TypeVar("P", int, float, str, bool)
 
@@ -112,6 +113,18 @@ _NOT_A = {
 }
 
 
+def check_params(known: Mapping[str, Param[Any]], given: Mapping[str, object]) -> dict[str, Any]:
+    """Return the value of every parameter, given or default.
+
+    Raises: BadParam (unknown name, or a value that the Param refuses).
+    """
+    for name in given:
+        if name not in known:
+            reason = f"there is none of that name; there are {', '.join(sorted(known)) or 'none'}"
+            raise BadParam(name=name, value=given[name], reason=reason)
+    return {name: param.check(given.get(name, param.default)) for name, param in known.items()}
+
+
 class Run(Protocol):
     """What a model is handed while it works: its data, where to put results, how to report.
 
@@ -149,15 +162,12 @@ class Model:
 
     params: Mapping[str, Any]
     input_kind: ClassVar[str] = "json"
-    """What its endpoint takes: `drawing` or `json`."""
+    """What its endpoint takes: `drawing`, `image` or `json`."""
+    output_kind: ClassVar[str] = "json"
+    """What its endpoint answers: `classes`, `boxes`, `value` or `json`."""
 
     def __init__(self, /, **overrides: object) -> None:
-        known = self.declared()
-        for name in overrides:
-            if name not in known:
-                reason = f"there is none of that name; there are {', '.join(sorted(known))}"
-                raise BadParam(name=name, value=overrides[name], reason=reason)
-        self.params = {n: p.check(overrides.get(n, p.default)) for n, p in known.items()}
+        self.params = check_params(self.declared(), overrides)
 
     @classmethod
     def declared(cls) -> dict[str, Param[Any]]:
@@ -166,6 +176,22 @@ class Model:
         for base in reversed(cls.__mro__):
             found |= {n: p for n, p in vars(base).items() if isinstance(p, Param)}
         return found
+
+    @classmethod
+    def specs(cls) -> list[ParamSpec]:
+        """Return the parameters as data, in the order of writing."""
+        return [
+            ParamSpec(
+                name=name,
+                type=type(param.default).__name__,  # type: ignore[arg-type] # one of P
+                default=param.default,
+                ge=param.ge,
+                le=param.le,
+                choices=list(param.choices),
+                doc=param.doc,
+            )
+            for name, param in cls.declared().items()
+        ]
 
     def train(self, run: Run) -> None:
         """Learn from `run.data` and write the artefact into `run.artefact`."""

@@ -156,6 +156,18 @@ class Signature(Struct, frozen=True, kw_only=True):
         return self.output.classes if isinstance(self.output, ClassesSpec | BoxesSpec) else []
 
 
+class RecipeSignature(Struct, frozen=True, kw_only=True):
+    """What a recipe is set up with and makes models of, read without running any of its code."""
+
+    recipe: str
+    doc: str
+    params: list[ParamSpec]
+    input: str
+    """Kind of what its models take: `drawing`, `image`, `json`."""
+    output: str
+    """Kind of what they answer: `classes`, `boxes`, `value`, `json`."""
+
+
 class Golden(Struct, frozen=True, kw_only=True):
     """One input with the answer that the exported graph must give for it.
 

@@ -14,7 +14,7 @@ from volano.core.compute import Exit, Handle, ProcessSpec
 from volano.core.jobs.ledger import RUN
 from volano.core.process import cores
 from volano.data import service as data
-from volano.harness import artefacts, events, source
+from volano.harness import artefacts, events
 from volano.harness.run import NOTE_LIMIT, WARNINGS_LIMIT
 from volano.registry import service as registry
 from volano.registry import version_file
@@ -36,6 +36,7 @@ from volano.schemas.harness import (
     Warned,
 )
 from volano.schemas.jobs import JobMissing
+from volano.training import signatures
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -63,10 +64,7 @@ async def request(ctx: Context, who: Who, new: schemas.NewRun) -> schemas.Run:
 
     Raises: UnknownRecipe, BadParam, Missing (no such snapshot), InvalidValues (too many seconds).
     """
-    known = source.recipes()
-    if new.recipe not in known:
-        raise schemas.UnknownRecipe(recipe=new.recipe, known=", ".join(known))
-    model = source.load(source.locate(new.recipe))(**new.params)
+    params = signatures.checked_params(new.recipe, new.params)
     snapshot = await data.frozen(ctx, who, new.snapshot)
     run = schemas.Run(
         id=new_id("run"),
@@ -75,7 +73,7 @@ async def request(ctx: Context, who: Who, new: schemas.NewRun) -> schemas.Run:
         model=new.model or new.recipe,
         recipe=new.recipe,
         snapshot=snapshot.id,
-        params=dict(model.params),
+        params=params,
         seed=new.seed,
         seconds=min(new.seconds, ctx.settings.run_max_seconds),
         created_at=utc_now(),

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from volano.data.formats import line_segments as form
-from volano.evaluation import calibrate, classify, coverage
+from volano.evaluation import coverage
 from volano.harness.model import Model, Param, Run
 from volano.harness.phases import peak_rss
 from volano.schemas.registry import ClassesSpec, DrawingSpec, Signature, VersionFile
+from volano.training.measuring import Measurement, metrics
 from volano.training.networks.schedule import (
     Rows,
     Schedule,
@@ -31,7 +29,8 @@ from volano.training.networks.schedule import (
 )
 from volano.training.networks.validation import Validation
 from volano.training.recipes.drawing.augment import Variation, augment
-from volano.training.recipes.drawing.staged import READ, Drawings, label_counts, size
+from volano.training.recipes.drawing.staged import READ, Drawings
+from volano.training.staged import label_counts, size
 
 if TYPE_CHECKING:
     import torch
@@ -41,20 +40,11 @@ if TYPE_CHECKING:
 GOLDEN = 4
 """Drawings that the artefact carries with the expected answer."""
 
-OUTPUTS = pa.schema(
-    {
-        "record_id": pa.string(),
-        "label": pa.string(),
-        "predicted": pa.string(),
-        "scores": pa.list_(pa.float32()),
-    }
-)
-
 
 class Drawing(Model):
     """A small convolutional network on pictures that the graph draws itself."""
 
-    input_kind = "drawing"
+    input_kind, output_kind = "drawing", "classes"
 
     size_px = Param(32, choices=(32, 64, 128), doc="side of the picture that the network sees")
     width = Param(
@@ -113,27 +103,16 @@ class Drawing(Model):
         told = msgspec.json.decode((run.artefact / "version.json").read_bytes(), type=VersionFile)
         graph = onnx_graph.session(run.artefact / "model.onnx")
         counts = label_counts(run.data)
-        # What it never saw stands behind what it can answer, with a probability of zero.
-        known = told.signature.classes
-        classes = known + sorted(set(counts["test"]) - set(known))
-        total, truth, logits = size(run.data, "test"), [], []
-        with pq.ParquetWriter(run.artefact / "test_outputs.parquet", OUTPUTS) as file:
-            for part in Drawings.stream(run.data, "test", classes):
-                probabilities, raw = export.scores(graph, part.segments, part.count)
-                file.write_table(_outputs(part, probabilities, classes))
-                truth.append(part.truth)
-                logits.append(raw)
-                run.progress(sum(map(len, truth)), total, "testing")
-        never_seen = len(classes) - len(known)
-        report = classify.report(
-            np.concatenate(truth),
-            np.pad(calibrate.softmax(np.concatenate(logits)), ((0, 0), (0, never_seen))),
-            classes,
-            temperature=told.temperature,
-        )
-        report = msgspec.structs.replace(report, warnings=coverage.warnings(counts))
+        never_seen = sorted(set(counts["test"]) - set(told.signature.classes))
+        total = size(run.data, "test")
+        with Measurement(run.artefact, told.signature.classes, never_seen) as measurement:
+            for part in Drawings.stream(run.data, "test", measurement.classes):
+                probabilities, logits = export.scores(graph, part.segments, part.count)
+                measurement.add(part.record_ids, part.truth, probabilities, logits)
+                run.progress(measurement.measured, total, "testing")
+        report = measurement.report(told.temperature, warnings=coverage.warnings(counts))
         (run.artefact / "evaluation.json").write_bytes(msgspec.json.encode(report))
-        run.log(0, accuracy=report.accuracy, macro_f1=report.macro.f1, ece=report.ece_after)
+        run.log(0, **metrics(report))
         figures: dict[str, Any] = msgspec.to_builtins(report)
         return figures
 
@@ -204,7 +183,9 @@ class Drawing(Model):
         few = known.segments[-READ:], known.count[-READ:]
         takes = DrawingSpec(max_segments=form.MAX_SEGMENTS, tolerance=form.TOLERANCE)
         told = VersionFile(
-            signature=Signature(input=takes, output=ClassesSpec(classes=classes)),
+            signature=Signature(
+                params=self.specs(), input=takes, output=ClassesSpec(classes=classes)
+            ),
             temperature=recogniser.temperature.item(),
             parity=export.parity(recogniser, graph, *few),
             golden=export.golden(graph, few[0][:GOLDEN], few[1][:GOLDEN]),
@@ -228,17 +209,3 @@ def _logits(recogniser: Recogniser, drawings: Drawings) -> NDArray[np.float64]:
         ]
     logits: NDArray[np.float64] = torch.cat(parts).double().numpy()
     return logits
-
-
-def _outputs(part: Drawings, scores: NDArray[np.float32], classes: Sequence[str]) -> pa.Table:
-    """Return what was answered for each record, with its true label."""
-    names = np.array(classes, dtype=object)
-    return pa.table(
-        {
-            "record_id": part.record_ids,
-            "label": names[part.truth],
-            "predicted": names[scores.argmax(axis=1)],
-            "scores": list(scores),
-        },
-        schema=OUTPUTS,
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,8 @@ from numpy.typing import NDArray
 
 from volano.data.formats import line_segments as form
 from volano.data.formats import strokes
-from volano.schemas.harness import NoRecords
+from volano.training.staged import size
 
-SPLITS = ("train", "valid", "test")
 READ = 1024
 """Drawings decoded at once."""
 
@@ -85,27 +83,6 @@ class Drawings:
                     count=np.array([len(c) for c in cut], np.int32),
                     truth=np.array([number[name] for name in rows["label"].to_pylist()], np.int64),
                 )
-
-
-def size(folder: Path, split: str) -> int:
-    """Return how many drawings a split has.
-
-    Raises: NoRecords.
-    """
-    rows = int(pq.read_metadata(folder / f"{split}.parquet").num_rows)
-    if not rows:
-        raise NoRecords(split=split)
-    return rows
-
-
-def label_counts(folder: Path) -> dict[str, Counter[str]]:
-    """Count the drawings of each label in each split."""
-    return {
-        split: Counter(
-            pq.read_table(folder / f"{split}.parquet", columns=["label"])["label"].to_pylist()
-        )
-        for split in SPLITS
-    }
 
 
 def padded(drawings: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
