@@ -33,6 +33,7 @@ from volano.labeling import service as labeling
 from volano.migrations.tables import all_tables
 from volano.schemas.accounts import NewInvite, NewKey, NewMember, NewSession, Role, Who
 from volano.schemas.common import uuid7
+from volano.schemas.datasets import Outcome
 from volano.schemas.drawings import (
     Canvas,
     DrawingImport,
@@ -41,7 +42,7 @@ from volano.schemas.drawings import (
     Point,
     Stroke,
 )
-from volano.schemas.labeling import NewShape, Outcome
+from volano.schemas.labeling import NewShape
 
 CORNERS = {"circle": 24, "square": 4, "triangle": 3}
 """What the drawings of the tests show, as the corners of a regular polygon."""

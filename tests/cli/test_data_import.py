@@ -12,7 +12,7 @@ import pytest
 from tests.cli.conftest import PROGRAM
 from tests.sdk.scripted import page, problem, value
 from volano.schemas.common import Overloaded
-from volano.schemas.labeling import Outcome
+from volano.schemas.datasets import Outcome
 
 STROKES = "START\n10,-20,0\n30,-40,250\nBREAK\n"
 STORED = Outcome(id="x", stored=True)

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from volano.core.db import Database
 from volano.data import ingest, patterns, store
 from volano.data.reading import BOUNDS, Bounds
-from volano.data.tables import record_buckets, record_contributors, record_groups, records
+from volano.data.tables import (
+    record_buckets,
+    record_contributors,
+    record_datasets,
+    record_groups,
+    records,
+)
 from volano.schemas.data import RecordFilter
 
 WORKSPACE = "ws_0000000000000000000000000000000a"
@@ -30,16 +36,22 @@ def made(count: int) -> list[dict[str, Any]]:
         {
             "id": str(uuid.UUID(int=rng.getrandbits(128))),
             "content": b"%032d" % n,
+            "dataset": rng.choice(["drawings", "drawings", "pilots"]),
             "kind": "drawing",
             "label": rng.choice(LABELS),
+            "split": rng.choice(["", "", "train"]),
+            "group": "",
+            "synthetic": rng.random() < 0.1,
             "contributor": rng.choice(PEOPLE),
             "origin": rng.choice(["", "", "", "omniglot", "pilot"]),
             "device": "pen",
             "quality": rng.choice([*QUALITIES, rng.random()]),
             "flags": ingest.flags_text(rng.choice(FLAGS)),
-            "strokes": 1,
-            "points": 2,
-            "duration_ms": 1.0,
+            "facts": {"strokes": 1, "points": 2, "duration_ms": 1.0},
+            "fields": None,
+            "bytes": 400,
+            "sha256": None,
+            "blob": None,
             "captured_at": BEGAN,
             "received_at": BEGAN + timedelta(milliseconds=n * 500),
             "segment": "seg_1",
@@ -69,7 +81,11 @@ def fits(row: dict[str, Any], wanted: RecordFilter) -> bool:
     flags = ingest.flags_list(row["flags"])
     least, before = wanted.min_quality, wanted.received_before
     return (
-        (not wanted.labels or row["label"] in wanted.labels)
+        (not wanted.datasets or row["dataset"] in wanted.datasets)
+        and (not wanted.kinds or row["kind"] in wanted.kinds)
+        and (not wanted.labels or row["label"] in wanted.labels)
+        and (not wanted.splits or row["split"] in wanted.splits)
+        and (wanted.synthetic is None or row["synthetic"] == wanted.synthetic)
         and (not wanted.origins or row["origin"] in wanted.origins)
         and (not wanted.contributors or patterns.matches(row["contributor"], wanted.contributors))
         and not set(flags) & set(wanted.without_flags)
@@ -86,6 +102,10 @@ _MOMENTS = st.integers(-1, 401 * 500).map(lambda ms: BEGAN + timedelta(milliseco
 _QUALITIES = st.sampled_from([q for q in QUALITIES if q is not None]) | st.floats(0, 1)
 _FILTERS = st.builds(
     RecordFilter,
+    datasets=some_of(["drawings", "pilots", "none"]),
+    kinds=some_of(["drawing", "image"]),
+    splits=some_of(["", "train", "test"]),
+    synthetic=st.none() | st.booleans(),
     labels=some_of([*LABELS, "none"]),
     origins=some_of(["", "omniglot", "pilot", "nowhere"]),
     contributors=some_of(
@@ -240,7 +260,12 @@ async def test_counters_that_are_wrong_are_found_and_put_right(shelf: Database) 
         more = record_buckets.c.records + 2
         await tx.run(tx.update(record_buckets).values(records=more))
         await tx.run(tx.delete(records).where(records.c.label == "star"))
-    names = [record_groups.name, record_contributors.name, record_buckets.name]
+    names = [
+        record_groups.name,
+        record_datasets.name,
+        record_contributors.name,
+        record_buckets.name,
+    ]
     async with shelf.read(WORKSPACE) as tx:
         assert await store.recount(tx, repair=False) == names
     async with shelf.begin(WORKSPACE) as tx:

@@ -389,7 +389,9 @@ async def test_a_large_snapshot_is_made_in_parts_and_its_lines_are_in_order(
     moment = datetime(2026, 3, 1, tzinfo=UTC)
     columns = [one.name for one in tables.records.columns if one.name != "workspace"]
     facts = {"kind": "drawing", "device": "pen", "flags": "", "origin": "", "quality": 0.5}
-    facts |= {"strokes": 1, "points": 2, "duration_ms": 1.0, "segment": "seg_1"}
+    facts |= {"facts": {"strokes": 1}, "segment": "seg_1", "dataset": "drawings", "split": ""}
+    facts |= {"group": "", "synthetic": False, "bytes": 9}
+    facts |= dict.fromkeys(["fields", "sha256", "blob"])
     facts |= {"captured_at": moment, "received_at": moment}
     rows = [
         facts
@@ -523,4 +525,4 @@ async def test_a_drawing_that_game_players_send_is_a_record_too(server: Context,
     assert record.origin == ""
     assert record.contributor == boss.contributor
     assert record.device == "mouse"
-    assert record.points == 25
+    assert record.facts["points"] == 25

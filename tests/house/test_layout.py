@@ -5,6 +5,7 @@ import ast
 import pytest
 
 from tests.house import code, glossary
+from volano.data.kinds import KINDS
 
 MODULES = code.modules()
 BY_NAME = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
@@ -28,6 +29,15 @@ EVERYWHERE_ALLOWED = {
 """Who may open a transaction that is bound to no workspace, and why."""
 
 ENVIRONMENT_ALLOWED = {"core/settings.py", "sdk/config.py", "harness/child.py"}
+
+KINDS_ALLOWED = {
+    "data/kinds/": "defines them",
+    "serving/": "turns what is asked into the input of a model",
+    "training/recipes/": "trains on one",
+    "cli/": "shows them",
+    "migrations/autogenerate.py": "tables, a word of Alembic",
+}
+"""Who may compare with the name of a kind, and why."""
 
 BROAD_EXCEPT_ALLOWED = {
     "core/http/app.py": "the boundary of a request",
@@ -169,3 +179,17 @@ def _is_broad(handler: ast.ExceptHandler) -> bool:
 
 def _raises_again(handler: ast.ExceptHandler) -> bool:
     return any(isinstance(node, ast.Raise) and node.exc is None for node in ast.walk(handler))
+
+
+@BY_NAME
+def test_only_kinds_recipes_pages_and_adapters_ask_which_kind_it_is(module: code.Module) -> None:
+    """A kind that is added is one file and one line: no other place branches on it."""
+    compared = [
+        constant.value
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Compare | ast.match_case)
+        for constant in ast.walk(node if isinstance(node, ast.Compare) else node.pattern)
+        if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
+    ]
+    if KINDS.keys() & set(compared):
+        assert module.name.startswith(tuple(KINDS_ALLOWED))

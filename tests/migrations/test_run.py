@@ -125,6 +125,23 @@ async def test_records_that_are_there_already_are_counted(empty_url: str) -> Non
     await within(empty_url, fill)
     await migrate(empty_url)
 
+    def kept(connection: sa.Connection) -> list[tuple[Any, ...]]:
+        of = all_tables().tables["records"].c
+        query = sa.select(of.dataset, of.label, of.facts).order_by(of.id)
+        return list(map(tuple, connection.execute(query)))
+
+    drawn = {"strokes": 1, "points": 2, "duration_ms": 1.0}
+    assert await answer(empty_url, kept) == [("drawings", row[2], drawn) for row in rows]
+
+    def datasets(connection: sa.Connection) -> list[tuple[Any, ...]]:
+        of = all_tables().tables["datasets"].c
+        return list(map(tuple, connection.execute(sa.select(of.workspace, of.name, of.fields))))
+
+    assert sorted(await answer(empty_url, datasets)) == [
+        ("ws_1", "drawings", {"drawing": "drawing"}),
+        ("ws_2", "drawings", {"drawing": "drawing"}),
+    ]
+
     def counted(connection: sa.Connection) -> list[list[tuple[Any, ...]]]:
         tables = ("record_groups", "record_contributors", "record_buckets")
         found = (connection.execute(sa.text(f"SELECT * FROM {table}")) for table in tables)
@@ -132,9 +149,9 @@ async def test_records_that_are_there_already_are_counted(empty_url: str) -> Non
 
     groups, contributors, buckets = await answer(empty_url, counted)
     assert groups == [
-        ("ws_1", "circle", "", "|off-canvas|", 2),
-        ("ws_1", "star", "pilot", "", 1),
-        ("ws_2", "star", "pilot", "", 1),
+        ("ws_1", "circle", "drawings", "drawing", "", False, "", "|off-canvas|", 2),
+        ("ws_1", "star", "drawings", "drawing", "", False, "pilot", "", 1),
+        ("ws_2", "star", "drawings", "drawing", "", False, "pilot", "", 1),
     ]
     assert contributors == [("ws_1", "ada", 2), ("ws_1", "bob", 1), ("ws_2", "bob", 1)]
     assert buckets == [

@@ -6,8 +6,8 @@ import pytest
 from tests.sdk.scripted import Answer, Script, page, problem, value
 from volano.schemas.accounts import NameTaken
 from volano.schemas.common import BodyTooLarge, InvalidValues, uuid7
+from volano.schemas.datasets import Outcome
 from volano.schemas.drawings import Canvas, ImportedDrawing, NewDrawing, Point, Stroke
-from volano.schemas.labeling import Outcome
 from volano.sdk.client import Client
 from volano.sdk.imports import BATCH_BYTES, send
 

@@ -19,8 +19,8 @@ from volano.data.formats.items import Item, Options, Skipped
 from volano.schemas.errors import VolanoError
 
 if TYPE_CHECKING:
+    from volano.schemas.datasets import Outcome
     from volano.schemas.drawings import ImportedDrawing
-    from volano.schemas.labeling import Outcome
 
 
 @Parameter(name="*")

@@ -12,12 +12,15 @@ from volano.core.context import Context
 from volano.core.http import ByteStream, RequestLimits, Response, Routes
 from volano.core.http.page import After, Limit
 from volano.data import service
-from volano.data.formats import drawings, render
-from volano.data.ingest import Content
+from volano.data.datasets import api as datasets_api
+from volano.data.formats import render
+from volano.data.kinds import KINDS, drawing
+from volano.data.kinds.kind import Stored
 from volano.schemas import data as schemas
 from volano.schemas.accounts import Who
 from volano.schemas.common import CursorRefused, Id, Page, Uuid
 from volano.schemas.drawings import BadImageSize, Drawing
+from volano.schemas.errors import Missing
 
 records = Routes("/records", tag="data")
 snapshots = Routes("/snapshots", tag="data")
@@ -30,7 +33,11 @@ Words = Annotated[tuple[schemas.Pattern, ...], Meta(max_length=100)]
 class RecordQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which records: every parameter given must hold, of a repeated one any."""
 
+    dataset: Words = ()
+    kind: Words = ()
     label: Words = ()
+    split: Words = ()
+    synthetic: bool | None = None
     origin: Words = ()
     contributor: Words = ()
     without_flag: Words = ()
@@ -40,7 +47,11 @@ class RecordQuery(msgspec.Struct, frozen=True, kw_only=True):
     def filter(self) -> schemas.RecordFilter:
         """Return the filter that it asks for."""
         return schemas.RecordFilter(
+            datasets=list(self.dataset),
+            kinds=list(self.kind),
             labels=list(self.label),
+            splits=list(self.split),
+            synthetic=self.synthetic,
             origins=list(self.origin),
             contributors=list(self.contributor),
             without_flags=list(self.without_flag),
@@ -69,13 +80,16 @@ async def count_records(ctx: Context, who: Who, *, query: RecordQuery) -> schema
 
 @records.get("/export", allow="export", produces="application/jsonl")
 async def export(ctx: Context, who: Who, *, query: RecordQuery) -> ByteStream:
-    """Send every record of the filter with its strokes, one JSON document a line."""
+    """Send every record of the filter with its content, one JSON document a line.
+
+    Text stands in it as it is, bytes in base64; those of more than 20 MB are left out.
+    """
     return ByteStream(_lines(ctx, who, query.filter()), "application/jsonl")
 
 
 async def _lines(ctx: Context, who: Who, wanted: schemas.RecordFilter) -> AsyncIterator[bytes]:
     async for one in service.contents(ctx, who, wanted):
-        yield msgspec.json.encode(_drawing(one)) + b"\n"
+        yield msgspec.json.encode(KINDS[one.record.kind].document(one)) + b"\n"
 
 
 @records.get("/{id}", allow="read")
@@ -87,7 +101,7 @@ async def show_record(ctx: Context, who: Who, id: Id) -> schemas.Record:
 @records.get("/{id}/drawing", allow="read")
 async def show_drawing(ctx: Context, who: Who, id: Id) -> Drawing:
     """Show one drawing with its strokes, and why its quality is what it is."""
-    return _drawing(await service.content(ctx, who, id))
+    return drawing.document(await _drawing(ctx, who, id))
 
 
 @records.get("/{id}/image", allow="read", produces="image/png", errors=(BadImageSize,))
@@ -95,7 +109,7 @@ async def show_image(
     ctx: Context, who: Who, id: Id, *, format: Literal["png", "svg"] = "png", size: int = 256
 ) -> Response:
     """Draw a drawing, 16 to 1,024 px a side as PNG, to 10,000 as SVG; the same bytes each time."""
-    _, payload = await service.payload(ctx, who, id)
+    payload = (await _drawing(ctx, who, id)).payload
     if format == "svg":
         headers = _IMMUTABLE | {"content-security-policy": "sandbox"}
         return Response(render.svg(payload, size), 200, headers, "image/svg+xml")
@@ -104,22 +118,15 @@ async def show_image(
     return Response(png, 200, _IMMUTABLE, "image/png")
 
 
-def _drawing(one: Content) -> Drawing:
-    record, content = one.record, drawings.decode(one.payload)
-    return Drawing(
-        id=record.id,
-        shape=record.label,
-        canvas=content.canvas,
-        strokes=content.strokes,
-        duration_ms=record.duration_ms,
-        device=content.device,
-        origin=record.origin,
-        contributor=record.contributor,
-        quality=one.quality,
-        flags=record.flags,
-        captured_at=record.captured_at,
-        received_at=record.received_at,
-    )
+async def _drawing(ctx: Context, who: Who, id: str) -> Stored:
+    """Return a record that is a drawing.
+
+    Raises: Missing (there is none, or it is of another kind).
+    """
+    found = await service.content(ctx, who, id)
+    if found.record.kind != drawing.DRAWING.name:
+        raise Missing(noun="drawing", id=id)
+    return found
 
 
 @snapshots.post(
@@ -163,4 +170,4 @@ async def download_split(ctx: Context, who: Who, id: Id, split: schemas.Split) -
     return ByteStream(chunks, "application/vnd.apache.parquet")
 
 
-routes = (records, snapshots)
+routes = (*datasets_api.routes, records, snapshots)

@@ -3,14 +3,20 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
 
 from volano.schemas.data import RecordFilter
 
-GROUPED = frozenset({"labels", "origins", "without_flags"})
+GROUPED = frozenset(
+    {"datasets", "kinds", "labels", "splits", "synthetic", "origins", "without_flags"}
+)
 """The conditions by which records are counted together."""
+
+GROUP = ("label", "dataset", "kind", "split", "synthetic", "origin", "flags")
+"""What such records have in common, as the columns of their counters."""
 
 QUALITY_BUCKETS = 1000.0
 MINUTE_MS = 60_000
@@ -21,8 +27,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Changes(NamedTuple):
     """How many records there are more: the last value of a row, behind what they have in common."""
 
-    groups: list[tuple[str, str, str, int]]
-    """By label, origin and flags."""
+    groups: list[tuple[Any, ...]]
+    """By the columns of GROUP."""
+    datasets: list[tuple[str, int]]
     contributors: list[tuple[str, int]]
     buckets: list[tuple[str, int, int]]
     """By thousandth of quality, by minute of receipt."""
@@ -30,13 +37,15 @@ class Changes(NamedTuple):
 
 def changes(rows: Sequence[Mapping[str, Any]]) -> Changes:
     """Return what some rows of the index add to the counters, in a fixed order."""
-    groups = Counter((row["label"], row["origin"], row["flags"]) for row in rows)
+    groups = Counter(map(itemgetter(*GROUP), rows))
+    datasets = Counter(row["dataset"] for row in rows)
     people = Counter(row["contributor"] for row in rows)
     buckets = Counter(("received", minute(ms_until(row["received_at"]))) for row in rows)
     scored = (row["quality"] for row in rows if row["quality"] is not None)
     buckets.update(("quality", bucket(quality)) for quality in scored)
     return Changes(
         [(*key, count) for key, count in sorted(groups.items())],
+        sorted(datasets.items()),
         sorted(people.items()),
         [(*key, count) for key, count in sorted(buckets.items())],
     )

@@ -63,7 +63,7 @@ class Reading:
 
 
 def choose(wanted: RecordFilter, found: Sequence[Range], grouped: int, bounds: Bounds) -> Reading:
-    """Choose among the ranges of a filter; `grouped` records have its labels, origins and flags."""
+    """Choose among the ranges of a filter; `grouped` records fit its conditions of GROUPED."""
     given = counting.given(wanted)
     least = min(found, key=lambda one: one.records, default=None)
     if (least and not least.records) or (given & counting.GROUPED and not grouped):

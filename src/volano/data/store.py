@@ -17,6 +17,7 @@ from volano.data.reading import BOUNDS, Bounds, Condition, Range, Reading, choos
 from volano.data.tables import (
     record_buckets,
     record_contributors,
+    record_datasets,
     record_groups,
     records,
     snapshots,
@@ -35,10 +36,11 @@ async def record(tx: Tx, id: str) -> sa.Row[Any] | None:
     return await tx.one(tx.select(records).where(records.c.id == id))
 
 
-async def labels(tx: Tx, ids: Collection[str]) -> dict[str, str]:
-    """Return the labels of those of these records that are on the shelf, by id."""
-    query = tx.select(records.c.id, records.c.label).where(records.c.id.in_(ids))
-    return {row.id: row.label for row in await tx.all(query)}
+async def labels(tx: Tx, ids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Return dataset and label of those of these records that are on the shelf, by id."""
+    known = records.c.id, records.c.dataset, records.c.label
+    query = tx.select(*known).where(records.c.id.in_(ids))
+    return {row.id: (row.dataset, row.label) for row in await tx.all(query)}
 
 
 async def add_records(tx: Tx, rows: list[dict[str, Any]]) -> None:
@@ -46,8 +48,11 @@ async def add_records(tx: Tx, rows: list[dict[str, Any]]) -> None:
     # The counters first: on SQLite each costs more the more its transaction has written.
     more = counting.changes(rows)
     await _add(tx, record_groups, more.groups)
+    await _add(tx, record_datasets, more.datasets)
     await _add(tx, record_contributors, more.contributors)
     await _add(tx, record_buckets, more.buckets)
+    if blobs := {row["blob"] for row in rows if row["blob"]}:
+        await references.add(tx, *blobs)
     await tx.run(tx.insert(records), rows)
 
 
@@ -171,7 +176,7 @@ async def _in_buckets(tx: Tx, field: str, fits: Condition) -> int:
 
 
 async def _grouped(tx: Tx, wanted: schemas.RecordFilter) -> int:
-    """Count the records that fit a filter's labels, origins and flags."""
+    """Count the records that fit a filter's conditions of GROUPED."""
     total = tx.select(sa.func.sum(record_groups.c.records))
     return int(await tx.scalar(total.where(*_group_conditions(record_groups.c, wanted))) or 0)
 
@@ -180,6 +185,7 @@ async def _ranges(tx: Tx, wanted: schemas.RecordFilter, bounds: Bounds) -> list[
     """Return what each condition of a filter leaves of all records, where an index finds that."""
     found = []
     for names, column, alone in (
+        (wanted.datasets, records.c.dataset, schemas.RecordFilter(datasets=wanted.datasets)),
         (wanted.labels, records.c.label, schemas.RecordFilter(labels=wanted.labels)),
         (wanted.origins, records.c.origin, schemas.RecordFilter(origins=wanted.origins)),
     ):
@@ -270,11 +276,16 @@ def _conditions(of: Columns, wanted: schemas.RecordFilter) -> list[Condition]:
 
 
 def _group_conditions(of: Columns, wanted: schemas.RecordFilter) -> list[Condition]:
-    found: list[Condition] = []
-    if wanted.labels:
-        found.append(of["label"].in_(wanted.labels))
-    if wanted.origins:
-        found.append(of["origin"].in_(wanted.origins))
+    named = {
+        "dataset": wanted.datasets,
+        "kind": wanted.kinds,
+        "label": wanted.labels,
+        "split": wanted.splits,
+        "origin": wanted.origins,
+    }
+    found: list[Condition] = [of[name].in_(names) for name, names in named.items() if names]
+    if wanted.synthetic is not None:
+        found.append(of["synthetic"].is_(wanted.synthetic))
     likes = (f"%|{patterns.literal(flag)}|%" for flag in wanted.without_flags)
     return found + [of["flags"].notlike(like, escape="\\") for like in likes]
 
@@ -315,8 +326,9 @@ async def recount(tx: Tx, *, repair: bool) -> list[str]:
 def _counted(tx: Tx) -> Iterator[tuple[sa.Table, list[sa.Select[Any]]]]:
     """Yield each table of counters with the statements that count the same from the records."""
     of, count = records.c, sa.func.count().label("records")
-    grouped = tx.select(of.label, of.origin, of.flags, count)
-    yield record_groups, [grouped.group_by(of.label, of.origin, of.flags)]
+    group = [of[name] for name in counting.GROUP]
+    yield record_groups, [tx.select(*group, count).group_by(*group)]
+    yield record_datasets, [tx.select(of.dataset, count).group_by(of.dataset)]
     yield record_contributors, [tx.select(of.contributor, count).group_by(of.contributor)]
     minute = sa.type_coerce(of.received_at, sa.BigInteger) // counting.MINUTE_MS
     bucket = of.quality * counting.QUALITY_BUCKETS

@@ -1,9 +1,25 @@
-"""The tables of the shelf: records, how many there are of each kind, and snapshots."""
+"""The tables of the shelf: datasets, records, how many there are of what, and snapshots."""
 
 import sqlalchemy as sa
 
 from volano.core.blobs import blob_column
 from volano.core.db import Instant, JsonValue, Uuid16, metadata
+
+datasets = sa.Table(
+    "datasets",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("fields", JsonValue, nullable=False),  # the kind of each, in their order
+    sa.Column("licence", sa.String(200), nullable=False),
+    sa.Column("source", sa.String(2000), nullable=False),
+    sa.Column("description", sa.String(2000), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("created_by", sa.String(64), nullable=False),
+    sa.Column("archived_at", Instant),
+)
+
+_GIVEN = sa.text("sha256 IS NOT NULL")
 
 # Each filter of a listing has an index that gives its records in the order of their ids, or, for a
 # range, that of its values: store.py chooses among them.
@@ -13,20 +29,28 @@ records = sa.Table(
     sa.Column("workspace", sa.String(64), primary_key=True),
     sa.Column("id", Uuid16, primary_key=True),
     sa.Column("content", sa.LargeBinary(32), nullable=False),
+    sa.Column("dataset", sa.String(100), nullable=False),
     sa.Column("kind", sa.String(16), nullable=False),
-    sa.Column("label", sa.String(100), nullable=False),
+    sa.Column("label", sa.String(200), nullable=False),
+    sa.Column("split", sa.String(32), nullable=False),  # as given; empty: none
+    sa.Column("group", sa.String(200), nullable=False),
+    sa.Column("synthetic", sa.Boolean, nullable=False),
     sa.Column("contributor", sa.String(64), nullable=False),
     sa.Column("origin", sa.String(100), nullable=False),
     sa.Column("device", sa.String(16), nullable=False),
     sa.Column("quality", sa.Float),
     sa.Column("flags", sa.String(200), nullable=False),
-    sa.Column("strokes", sa.Integer, nullable=False),
-    sa.Column("points", sa.Integer, nullable=False),
-    sa.Column("duration_ms", sa.Float, nullable=False),
+    sa.Column("facts", JsonValue, nullable=False),
+    sa.Column("fields", JsonValue),  # where each field stands in the payload, if there are several
+    sa.Column("bytes", sa.BigInteger, nullable=False),  # of the payload
+    sa.Column("sha256", sa.LargeBinary(32)),  # of the bytes as they were sent
     sa.Column("captured_at", Instant, nullable=False),
     sa.Column("received_at", Instant, nullable=False),
     sa.Column("segment", sa.String(64), nullable=False),
     sa.Column("row", sa.Integer, nullable=False),
+    *blob_column("blob", nullable=True),  # the payload, where that is too large for a segment
+    sa.Index("records_dataset", "workspace", "dataset", "id"),
+    sa.Index("records_sha256", "workspace", "sha256", sqlite_where=_GIVEN, postgresql_where=_GIVEN),
     sa.Index("records_label", "workspace", "label", "id"),
     sa.Index("records_contributor", "workspace", "contributor", "id"),
     sa.Index("records_origin", "workspace", "origin", "id"),
@@ -39,9 +63,22 @@ record_groups = sa.Table(
     "record_groups",
     metadata,
     sa.Column("workspace", sa.String(64), primary_key=True),
-    sa.Column("label", sa.String(100), primary_key=True),
+    sa.Column("label", sa.String(200), primary_key=True),
+    sa.Column("dataset", sa.String(100), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("split", sa.String(32), primary_key=True),
+    sa.Column("synthetic", sa.Boolean, primary_key=True),
     sa.Column("origin", sa.String(100), primary_key=True),
     sa.Column("flags", sa.String(200), primary_key=True),
+    sa.Column("records", sa.BigInteger, nullable=False),
+    sa.Index("record_groups_dataset", "workspace", "dataset", "label"),
+)
+
+record_datasets = sa.Table(
+    "record_datasets",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("dataset", sa.String(100), primary_key=True),
     sa.Column("records", sa.BigInteger, nullable=False),
 )
 

@@ -6,15 +6,9 @@ from volano.core.http.page import After, Limit
 from volano.labeling import service
 from volano.schemas.accounts import NameTaken, Who
 from volano.schemas.common import CursorRefused, Page
+from volano.schemas.datasets import Outcome
 from volano.schemas.drawings import DrawingBatch, DrawingImport, NewDrawing
-from volano.schemas.labeling import (
-    DrawingIdReused,
-    NewShape,
-    Outcome,
-    Shape,
-    UnknownShape,
-    UserStats,
-)
+from volano.schemas.labeling import DrawingIdReused, NewShape, Shape, UnknownShape, UserStats
 
 shapes = Routes("/shapes", tag="labeling")
 drawings = Routes("/drawings", tag="labeling")

@@ -16,25 +16,19 @@ from blake3 import blake3
 
 from volano.core.segments.inbox import Row
 from volano.data import service as data
-from volano.data.formats import drawings, quality, strokes
+from volano.data.formats import drawings
 from volano.data.ingest import Head, decode_head, encode_head
 from volano.labeling import store
 from volano.schemas.accounts import NameTaken, Who
 from volano.schemas.common import Page, UnreadableBody, utc_now
-from volano.schemas.data import Quality, UnknownRecordKind
+from volano.schemas.datasets import DRAWINGS, Outcome
 from volano.schemas.drawings import DrawingImport, NewDrawing
 from volano.schemas.errors import VolanoError
-from volano.schemas.labeling import (
-    DrawingIdReused,
-    NewShape,
-    Outcome,
-    Shape,
-    UnknownShape,
-    UserStats,
-)
+from volano.schemas.labeling import DrawingIdReused, NewShape, Shape, UnknownShape, UserStats
 
 if TYPE_CHECKING:
     from volano.core.context import Context
+    from volano.core.db import Tx
     from volano.core.jobs import Job
     from volano.core.settings import Settings
 
@@ -108,6 +102,7 @@ async def add_shape(ctx: Context, who: Who, new: NewShape) -> Shape:
     """
     shape = Shape(name=new.name, description=new.description, difficulty=new.difficulty)
     async with ctx.db.begin(who.workspace) as tx:
+        await data.ensure_drawings(tx)
         if not await store.add_shape(tx, msgspec.structs.asdict(shape)):
             raise NameTaken(noun="shape", name=new.name)
     return shape
@@ -307,6 +302,7 @@ async def stats(ctx: Context, who: Who) -> UserStats:
         gifts = await store.given(tx, who.contributor)
         waiting = await data.waiting_heads(tx, who.contributor)
     by_shape = {gift.shape: gift.drawings for gift in gifts}
+    waiting = [head for head in waiting if head.dataset == DRAWINGS]
     for head in waiting:
         by_shape[head.label] = by_shape.get(head.label, 0) + 1
     first = [gift.first_at for gift in gifts] + [head.captured_at for head in waiting]
@@ -325,14 +321,10 @@ async def compact(ctx: Context, job: Job) -> int:
 
     Idempotent: what has moved is no longer in the inbox.
     """
-    return await data.compact_records(ctx, job, score, store.count_moved)
+    return await data.compact_records(ctx, job, count_moved)
 
 
-def score(head: Head, payload: bytes) -> Quality:
-    """Return the quality of a stored drawing.
-
-    Raises: UnknownRecordKind (it is no drawing), CodecError.
-    """
-    if head.kind != "drawing":
-        raise UnknownRecordKind(kind=head.kind)
-    return quality.score(strokes.decode(payload))
+async def count_moved(tx: Tx, heads: Sequence[Head]) -> None:
+    """Add those of moved records that the game asked for to its counters."""
+    if drawn := [head for head in heads if head.dataset == DRAWINGS]:
+        await store.count_moved(tx, drawn)

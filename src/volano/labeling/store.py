@@ -29,7 +29,7 @@ gifts = sa.Table(  # what one contributor has given of one shape
     metadata,
     sa.Column("workspace", sa.String(64), primary_key=True),
     sa.Column("contributor", sa.String(64), primary_key=True),
-    sa.Column("shape", sa.String(100), primary_key=True),
+    sa.Column("shape", sa.String(200), primary_key=True),
     sa.Column("drawings", sa.Integer, nullable=False),
     sa.Column("first_at", Instant, nullable=False),
     sa.Column("last_at", Instant, nullable=False),

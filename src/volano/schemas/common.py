@@ -4,6 +4,7 @@ import os
 import re
 import threading
 import time
+import unicodedata
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -27,12 +28,22 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 Uuid = Annotated[str, msgspec.Meta(pattern=rf"^{_UUID.pattern}$(?!\n)")]
 """The name of a record or a prediction: a UUID in lower case."""
 
+_NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*$(?!\n)"
+
+Label = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=_NO_CONTROLS)]
+"""What a record shows, in any words: "traffic light", "猫", "A" beside "a"."""
+
+Words = Annotated[str, msgspec.Meta(max_length=200, pattern=_NO_CONTROLS)]
+"""A few words, or none."""
+
 IN_WORDS: dict[str, str] = {
     r"^[A-Za-z0-9_.:-]+$(?!\n)": "an id: letters, digits and `_ . : -`",
     r"^[a-z0-9][a-z0-9_.-]*$(?!\n)": "a name: lower case letters, digits and `_ . -`, of which "
     "the first is a letter or a digit",
     rf"^{_UUID.pattern}$(?!\n)": "a UUID in lower case",
+    _NO_CONTROLS: "text without control characters",
     r"^#[0-9a-fA-F]{6}$": "a colour such as #1f2328",
+    "^[0-9a-f]{64}$": "a SHA-256 digest: 64 hexadecimal digits",
     r"^b3_[0-9a-f]{64}$": "the id of a blob: b3_ and 64 hexadecimal digits",
 }
 """What a text is that matches one of the patterns of the wire shapes, for people."""
@@ -60,6 +71,11 @@ class Page(Struct, Generic[T], frozen=True, kw_only=True):
 def is_uuid(text: str) -> bool:
     """Return whether a record or a prediction can have this name."""
     return _UUID.fullmatch(text) is not None
+
+
+def composed(text: str) -> str:
+    """Return the text in the one form (NFC) of those that look alike: `é` is one character."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def utc_now() -> datetime:
@@ -197,6 +213,20 @@ class BodyTooLarge(TooMuch):
 
     status = 413
     remedy = "Send it in smaller parts."
+
+
+class FormUnreadable(Invalid):
+    """The form cannot be read: {reason}."""
+
+    status = 400
+    remedy = "Send multipart/form-data as an HTTP client makes it."
+
+
+class FormTooLarge(TooMuch):
+    """The form has more than {limit} parts."""
+
+    status = 413
+    remedy = "Send it in smaller forms."
 
 
 class BodyTooSlow(Unavailable):

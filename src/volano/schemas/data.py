@@ -4,8 +4,10 @@ from datetime import datetime
 from typing import Annotated, Literal, get_args
 
 from msgspec import Meta
+from msgspec.structs import force_setattr, replace
 
-from volano.schemas.common import Id, Input, Name, Struct
+from volano.schemas.common import Id, Input, Name, Struct, Words, composed
+from volano.schemas.datasets import Facts
 from volano.schemas.errors import Conflict, Invalid, TooMuch
 
 
@@ -25,25 +27,54 @@ class Quality(Struct, frozen=True, kw_only=True):
     scorer_version: str
 
 
+class RecordField(Struct, frozen=True, kw_only=True):
+    """One field of a record that has several."""
+
+    kind: str
+    bytes: int
+    facts: Facts = {}
+
+
 class Record(Struct, frozen=True, kw_only=True):
     """One item on the shelf, as a listing shows it."""
 
     id: Id
     content: str
     """blake3 of the canonical payload, hex."""
+    sha256: str = ""
+    """SHA-256 of the bytes as they were sent, hex; nothing of drawings."""
+    dataset: str = "drawings"
     kind: str = "drawing"
+    """Of its first field."""
     label: str
-    """What its contributor was asked for."""
+    """What it shows, or what its contributor was asked for; empty: nobody has said."""
+    split: str = ""
+    """The split that it came with, such as the folder `train`; empty: none."""
+    group: str = ""
+    """What must not be divided between splits; empty: nothing."""
+    synthetic: bool = False
+    """Whether a program made it up."""
     contributor: str = ""
     origin: str = ""
     device: str = ""
     quality: float | None = None
     flags: list[str] = []
-    strokes: int = 0
-    points: int = 0
-    duration_ms: float = 0.0
+    facts: Facts = {}
+    """What its kind says of it: width and height of an image, strokes of a drawing."""
+    fields: dict[str, RecordField] = {}
+    """Of a record with several fields, each."""
+    bytes: int = 0
+    """Of its payload; 0 of what was stored before sizes were kept."""
     captured_at: datetime
     received_at: datetime
+
+
+class ExportedRecord(Record, frozen=True, kw_only=True):
+    """A record as an export says it, with its payload as text or in base64."""
+
+    quality_parts: Quality | None = None
+    text: str | None = None
+    data: str | None = None
 
 
 class UnknownRecordKind(Invalid):
@@ -65,19 +96,30 @@ Pattern = Annotated[str, Meta(max_length=200)]
 class RecordFilter(Input, frozen=True, kw_only=True):
     """Which records: every condition given must hold, an empty one holds for all."""
 
-    labels: Annotated[list[Name], Meta(max_length=5000)] = []
+    datasets: Annotated[list[Name], Meta(max_length=200)] = []
+    kinds: Annotated[list[Name], Meta(max_length=20)] = []
+    labels: Annotated[list[Words], Meta(max_length=5000)] = []
+    splits: Annotated[list[Annotated[str, Meta(max_length=32)]], Meta(max_length=20)] = []
+    """As given with the records; the empty text is those without one."""
+    synthetic: bool | None = None
+    """True: only what a program made up; false: nothing of that."""
     origins: Annotated[list[str], Meta(max_length=200)] = []
     contributors: Annotated[list[Pattern], Meta(max_length=200)] = []
     min_quality: Annotated[float, Meta(ge=0, le=1)] | None = None
     without_flags: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=50)] = []
     received_before: Annotated[datetime, Meta(tz=True)] | None = None
 
+    def __post_init__(self) -> None:
+        """Find labels however their accents were typed."""
+        force_setattr(self, "labels", [composed(label) for label in self.labels])
+
 
 class RecordCount(Struct, frozen=True, kw_only=True):
     """How many records fit a filter.
 
-    Exact for labels, origins and flags in any combination, and for contributors, quality or time
-    of receipt alone. Of other combinations some 10,000 records are looked at.
+    Exact for datasets, kinds, labels, splits, origins, flags and what is synthetic in any
+    combination, and for contributors, quality or time of receipt alone. Of other combinations some
+    10,000 records are looked at.
     """
 
     records: int
@@ -111,8 +153,15 @@ class NewSnapshot(Input, frozen=True, kw_only=True):
     """Records to freeze."""
 
     name: Name
+    dataset: Name | None = None
+    """Only of this dataset; `filter` may name several."""
     filter: RecordFilter = RecordFilter()
     split: SplitRule = SplitRule()
+
+    @property
+    def wanted(self) -> RecordFilter:
+        """The filter with the dataset."""
+        return replace(self.filter, datasets=[self.dataset]) if self.dataset else self.filter
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -150,6 +199,12 @@ class NothingMatches(Invalid):
     """No record matches the filter, so there is nothing to freeze."""
 
     remedy = "`volano data ls` shows what is there; leave conditions out, or widen them."
+
+
+class SeveralKinds(Invalid):
+    """The records are of several kinds, {kinds}, which nothing can be trained on together."""
+
+    remedy = "Freeze those of one dataset: `volano snapshots create NAME --dataset DATASET`."
 
 
 class EmptySplit(Invalid):

@@ -82,7 +82,8 @@ class Drawing(Struct, frozen=True, kw_only=True):
     """A stored drawing; coordinates within 1/8 px of what was sent, times within 1/2 ms."""
 
     id: Id
-    shape: Name
+    dataset: str = "drawings"
+    shape: str
     canvas: Canvas
     strokes: list[Stroke]
     duration_ms: float
@@ -90,6 +91,9 @@ class Drawing(Struct, frozen=True, kw_only=True):
     origin: str = ""
     """Where it came from: empty for the game, else the name of the import."""
     contributor: str = ""
+    split: str = ""
+    group: str = ""
+    synthetic: bool = False
     quality: Quality | None = None
     flags: list[str] = []
     """`Flag`s and what later stages add."""

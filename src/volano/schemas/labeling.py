@@ -30,21 +30,6 @@ class NewShape(Input, frozen=True, kw_only=True):
     difficulty: Difficulty = "easy"
 
 
-class Outcome(Struct, frozen=True, kw_only=True):
-    """What became of one drawing: stored durably, or refused with a code, a reason and a remedy.
-
-    Sent again, a stored drawing gets the same answer with `duplicate`.
-    """
-
-    id: str
-    stored: bool
-    duplicate: bool = False
-    flags: list[str] = []
-    code: str = ""
-    detail: str = ""
-    remedy: str = ""
-
-
 class UserStats(Struct, frozen=True, kw_only=True):
     """What one contributor has given."""
 

@@ -18,8 +18,9 @@ from volano.schemas.data import (
     Split,
     SplitRule,
 )
+from volano.schemas.datasets import Outcome
 from volano.schemas.drawings import Drawing, DrawingImport, ImportedDrawing, NewDrawing
-from volano.schemas.labeling import Difficulty, NewShape, Outcome, Shape
+from volano.schemas.labeling import Difficulty, NewShape, Shape
 from volano.schemas.loop import QuarantinedRow, QuarantineRetry, Retried
 from volano.sdk.transport import Transport, path
 

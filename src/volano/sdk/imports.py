@@ -13,9 +13,9 @@ import msgspec
 
 from volano.schemas.accounts import NameTaken
 from volano.schemas.common import InvalidValues
+from volano.schemas.datasets import Outcome
 from volano.schemas.drawings import ImportedDrawing
 from volano.schemas.errors import Invalid, TooMuch, VolanoError
-from volano.schemas.labeling import Outcome
 from volano.sdk.transport import NotVolano
 
 if TYPE_CHECKING:

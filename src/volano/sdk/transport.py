@@ -18,6 +18,7 @@ import volano
 from volano.schemas import (
     accounts,
     data,
+    datasets,
     drawings,
     errors,
     evaluation,
@@ -42,7 +43,18 @@ ROOT: Final = "/api/v1"
 PATIENCE_S: Final = 60.0
 """A server that asks for a longer wait is not waited for."""
 
-STAGES: Final = (accounts, data, drawings, evaluation, harness, labeling, loop, registry, serving)
+STAGES: Final = (
+    accounts,
+    data,
+    datasets,
+    drawings,
+    evaluation,
+    harness,
+    labeling,
+    loop,
+    registry,
+    serving,
+)
 """Where the errors are written down that a server may send: they must be known here."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -19,12 +19,13 @@ def blob_column(name: str, *, nullable: bool = False) -> tuple[SchemaItem, ...]:
 
     The database refuses a row whose blob is not in `blobs`, and the removal of a blob that a row
     names: so what a stage stores is safe without a word to anybody who sweeps. The index is for
-    that second look.
+    that second look; rows that name none cost it nothing.
     """
+    given = sa.text(f"{name} IS NOT NULL") if nullable else None
     return (
         sa.Column(name, sa.String(80), nullable=nullable),
         sa.ForeignKeyConstraint(["workspace", name], ["blobs.workspace", "blobs.id"]),
-        sa.Index(None, "workspace", name),
+        sa.Index(None, "workspace", name, sqlite_where=given, postgresql_where=given),
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from msgspec import Struct
 
+from volano.core.blobs import references
 from volano.core.db import Database, Tx
 from volano.core.segments.tables import inbox, segments
 from volano.schemas.common import Overloaded
@@ -25,7 +26,17 @@ from volano.schemas.common import Overloaded
 _KEYS = 10_000
 """In one statement: both databases take some 32,000 parameters."""
 
-_COLUMNS = ["stream", "key", "subject", "content", "head", "payload", "received_ms", "batch"]
+_COLUMNS = (
+    "stream",
+    "key",
+    "subject",
+    "content",
+    "head",
+    "payload",
+    "received_ms",
+    "batch",
+    "blob",
+)
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -42,6 +53,8 @@ class Row(Struct, frozen=True, gc=False):
     batch: int = 0
     reason: str | None = None
     """Why it is in quarantine; None: it waits for a segment."""
+    blob: str | None = None
+    """The blob that holds the payload instead, put less than the grace of the sweep ago."""
 
 
 class Counts(NamedTuple):
@@ -171,12 +184,15 @@ class Inbox:
                 rows.setdefault(row.key, (row, waiting.received_ms))
         batch = int.from_bytes(os.urandom(7), "big")
         values = [
-            (self.stream, key, row.subject, row.content, row.head, row.payload, ms, batch)
+            (self.stream, key, row.subject, row.content, row.head, row.payload, ms, batch, row.blob)
             # Sorted, so that two processes with some of the same keys do not lock each other out.
             for key, (row, ms) in sorted(rows.items())
         ]
         old: dict[str, bytes] = {}
+        blobs = {row.blob for row, _ in rows.values() if row.blob}
         async with self.db.begin(workspace) as tx:
+            if blobs:
+                await references.add(tx, *blobs)
             if await tx.append(inbox, _COLUMNS, values) < len(values):
                 there = await find(tx, self.stream, rows)
                 old = {key: row.content for key, row in there.items() if row.batch != batch}
@@ -272,4 +288,5 @@ def _row(row: sa.Row[Any]) -> Row:
         row.received_ms,
         row.batch,
         row.reason,
+        row.blob,
     )

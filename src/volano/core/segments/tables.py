@@ -18,6 +18,7 @@ inbox = sa.Table(
     sa.Column("received_ms", sa.BigInteger, nullable=False),
     sa.Column("batch", sa.BigInteger, nullable=False),  # which commit brought it: random
     sa.Column("reason", sa.String(500)),  # why it is in quarantine; null: it waits for a segment
+    *blob_column("blob", nullable=True),  # holds the payload where that is too large for a row
     sa.Index(
         "inbox_oldest",
         "stream",

@@ -1,0 +1,1 @@
+"""Datasets: what a record is in."""

@@ -1,0 +1,101 @@
+"""What a kind of records is: a few pure functions over bytes."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+import msgspec
+
+from volano.schemas.data import ExportedRecord, Quality, Record
+from volano.schemas.datasets import Facts
+
+LARGEST = 20 * 2**20
+"""Bytes of one item that come into memory at once."""
+
+
+class Reading(NamedTuple):
+    """An item that has been read: its canonical payload, and what is known about it.
+
+    `facts["media_type"]` is that of the payload.
+    """
+
+    payload: bytes
+    facts: Facts
+
+
+class Preview(NamedTuple):
+    """A small picture, or a few lines, of an item."""
+
+    media_type: str
+    data: bytes
+
+
+class Stored(NamedTuple):
+    """A record with all that is stored of it; the quality is None while it waits to be scored."""
+
+    record: Record
+    payload: bytes
+    quality: Quality | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the payload is here: one of more than 20 MB is left where it is."""
+        return bool(self.payload) or not self.record.bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind of records. Everything that differs between kinds is here, and nowhere else."""
+
+    name: str
+    media_types: tuple[str, ...]
+    """What it reads: `*` stands for any characters."""
+    read: Callable[[bytes, str], Reading]
+    """Reads an item of a media type. Raises: an Invalid or TooMuch (it is none of this kind)."""
+    preview: Callable[[bytes, int], Preview]
+    """Makes a preview of a payload, so many px wide and high. Raises: NoPreview."""
+    score: Callable[[bytes, Facts], Quality]
+    """Rates an item by its facts, and by its payload, which is empty where that is a blob."""
+    document: Callable[[Stored], Any]
+    """Makes what an export says of a record: JSON."""
+    largest: int = LARGEST
+    """Bytes of the largest item that it reads."""
+    is_opaque: bool = False
+    """Whether the payload is the bytes as they were sent, so that a large item is streamed, and
+    `read` is given its beginning only."""
+    is_slow: bool = False
+    """Whether reading and previews run in processes that are limited in time and memory: the bytes
+    come from anybody, and what decodes them is written in C."""
+
+    def takes(self, media_type: str) -> bool:
+        """Return whether it reads this media type."""
+        return any(fnmatchcase(media_type, pattern) for pattern in self.media_types)
+
+
+def rate(*parts: tuple[str, float, str], version: str = "1") -> Quality:
+    """Return the quality that is the product of these parts: name, value, reason."""
+    rated = [{"name": name, "value": value, "reason": reason} for name, value, reason in parts]
+    score = 1.0
+    for _, value, _ in parts:
+        score *= value
+    return msgspec.convert(
+        {"score": score, "parts": rated, "scorer_version": version}, Quality, strict=True
+    )
+
+
+def text_document(stored: Stored) -> ExportedRecord:
+    """Return a record whose payload is text as an export says it."""
+    text = stored.payload.decode() if stored.is_whole else None
+    return ExportedRecord(**_known(stored), text=text)
+
+
+def bytes_document(stored: Stored) -> ExportedRecord:
+    """Return a record whose payload is bytes as an export says it: in base64."""
+    data = base64.b64encode(stored.payload).decode() if stored.is_whole else None
+    return ExportedRecord(**_known(stored), data=data)
+
+
+def _known(stored: Stored) -> dict[str, Any]:
+    return msgspec.structs.asdict(stored.record) | {"quality_parts": stored.quality}
