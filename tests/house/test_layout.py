@@ -32,6 +32,7 @@ ENVIRONMENT_ALLOWED = {"core/settings.py", "sdk/config.py", "harness/child.py"}
 
 KINDS_ALLOWED = {
     "data/kinds/": "defines them",
+    "data/formats/": "reads files of other tools, which hold one",
     "serving/": "turns what is asked into the input of a model",
     "training/recipes/": "trains on one",
     "cli/": "shows them",
