@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import PROGRAM
+from tests.data.formats.trees import folder, picture
 from tests.sdk.scripted import page, problem, value
 from volano.schemas.common import Overloaded
 from volano.schemas.datasets import Outcome
@@ -206,3 +207,82 @@ def test_a_format_that_is_not_known_is_misuse(ask):
 
     assert done.code == 2
     assert '"omniglot", "quickdraw"' in done.err
+
+
+PNG = picture()
+PETS = {"train/cat/1.png": PNG, "train/cat/2.png": picture(9, 9), "test/dog/3.png": PNG}
+
+
+def test_a_dry_run_asks_no_server_and_tells_what_would_be_read(ask, script, tmp_path: Path):
+    members = PETS | {"train/cat/4.jpg": b"", "README.md": "pets", "train/cat/.5.png": PNG}
+
+    done = ask("data", "import", "--dry-run", str(folder(tmp_path / "pets", members)))
+
+    assert done.code == 1, "one file is left out"
+    assert script.seen == []
+    assert "✓ 3 images read\n" in done.err
+    assert "format   folder: 5 files (3 png, " in done.err
+    assert "classes  2: cat 2, dog 1" in done.err
+    assert "splits   test 1, train 2" in done.err
+    assert "sizes    10 x 8 to 9 x 9 px" in done.err
+    assert "warning: dog has one example only" in done.err
+    assert "warning: dog is not in train" in done.err
+    assert "1 item equal to another: train/cat/1.png is test/dog/3.png" in done.err
+    assert "1 item with another label than an equal one" in done.err
+    assert "1 item in another split than an equal one" in done.err
+    assert "warning: 2 other files left out: README.md, train/cat/.5.png" in done.err
+    assert "warning: 1 image left out:\n  empty-file: train/cat/4.jpg is empty." in done.err
+    assert "  advice: Copy or download it again.\n" in done.err
+
+
+def test_a_dry_run_as_json_and_as_a_file_tells_everything(ask, tmp_path: Path):
+    members = {f"cat/{n}.png": b"" for n in range(30)} | PETS
+    report = tmp_path / "report.json"
+    words = ["data", "import", "--dry-run", str(folder(tmp_path / "x", members))]
+
+    told = json.loads(ask(*words, "--json", "--report", str(report)).out)
+
+    assert json.loads(report.read_bytes()) == told
+    assert told["format"] == "folder"
+    assert told["health"]["items"] == 3
+    assert {one["code"] for one in told["bad"]} == {"empty-file"}
+    assert len(told["bad"]) == 30
+    assert told["bad"][0]["remedy"] == "Copy or download it again."
+    shown = ask(*words).err
+    assert shown.count("is empty.") == 20
+    assert "and 10 more; `--json` or `--report FILE` lists all" in shown
+
+
+def test_labels_columns_names_and_limits_can_be_given(ask, tmp_path: Path):
+    flat = folder(tmp_path / "flat", {"1.png": PNG, "2.png": picture(5, 5)})
+    table = folder(tmp_path / "table", {"l.csv": "blob,what\n1.png,cat\n", "1.png": PNG}) / "l.csv"
+
+    def told(*words: str) -> dict[str, object]:
+        return json.loads(ask("data", "import", "--dry-run", "--json", *words).out)["health"]
+
+    assert told(str(flat))["unlabelled"] == 2
+    assert told(str(flat), "--label", "cat")["classes"] == {"cat": 2}
+    assert told(str(flat), "--limit", "1")["items"] == 1
+    assert told(str(table), "--column", "label=what")["classes"] == {"cat": 1}
+
+
+def test_a_column_that_means_nothing_is_misuse(ask, tmp_path: Path):
+    done = ask("data", "import", "--dry-run", str(folder(tmp_path / "x", PETS)), "--column", "a=b")
+    assert done.code == 2
+    assert "--column takes WHAT=NAME" in done.err
+
+
+def test_a_page_that_is_called_like_a_picture_is_left_out(ask, tmp_path: Path):
+    root = folder(tmp_path / "x", {"cat/1.jpg": "<html>Not found</html>", "cat/2.png": PNG})
+    done = ask("data", "import", "--dry-run", str(root))
+    assert done.code == 1
+    assert "no-picture: cat/1.jpg is called like a picture and is none." in done.err
+
+
+def test_a_folder_that_may_be_two_things_is_for_the_user_to_name(ask, tmp_path: Path):
+    xml, yolo = "<annotation><filename>1.png</filename></annotation>", "0 0.5 0.5 0.1 0.1\n"
+    root = folder(tmp_path / "x", {"1.xml": xml, "1.txt": yolo, "1.png": PNG})
+    done = ask("data", "import", "--dry-run", str(root))
+    assert done.code == 1
+    assert "boxes in 1.xml (voc); boxes in 1.txt (yolo)" in done.err
+    assert ask("data", "import", "--dry-run", str(root), "--format", "yolo").code == 0

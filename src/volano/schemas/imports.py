@@ -57,7 +57,7 @@ class FileUnreadable(Invalid):
     remedy = "Check its permissions and the disk, then import again."
 
 
-class NotAPicture(Invalid):
+class NoPicture(Invalid):
     """{name} is called like a picture and is none."""
 
     remedy = "Open it: a page that says `not found` is often saved under the name of a picture."

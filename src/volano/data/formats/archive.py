@@ -178,6 +178,7 @@ class Tar:
     def __init__(self, path: Path, content: IO[bytes], caps: Caps) -> None:
         self.name = path.name
         self.passed_over: list[Skipped] = []
+        self._content = content
         self._members: dict[str, tarfile.TarInfo] = {}
         try:
             self._opened = tarfile.TarFile(fileobj=content)
@@ -188,7 +189,16 @@ class Tar:
                     self._add(member)
         except _BROKEN as error:
             raise ArchiveUnreadable(reason=_said(error)) from None
-        self.files = [File(name, one.size) for name, one in self._members.items()]
+        self.files = [File(name, self._size(name)) for name in self._members]
+
+    def __del__(self) -> None:
+        self._content.close()
+
+    def _size(self, path: str) -> int:
+        """Return the size of a member; of a hard link that of the file it is."""
+        member = self._members[path]
+        target = self._members.get(_relative(member.linkname)) if member.islnk() else None
+        return target.size if target else member.size
 
     def _add(self, member: tarfile.TarInfo) -> None:
         name = _relative(member.name)
@@ -208,7 +218,7 @@ class Tar:
 
         Raises: FileUnreadable, EmptyFile, FileTooLarge.
         """
-        size = self._members[path].size
+        size = self._size(path)
         if size > most:
             raise FileTooLarge(name=shown(path), size=size, limit=most)
         data = self.head(path, most)

@@ -23,7 +23,7 @@ from volano.data.formats.archive import open_tree
 from volano.data.formats.items import KIND_OF, Found, Item, Options, ending
 from volano.data.formats.tree import Folder, Names, Tree
 from volano.schemas.errors import VolanoError
-from volano.schemas.imports import FormatUnclear, NotAPicture, NothingToImport
+from volano.schemas.imports import FormatUnclear, NoPicture, NothingToImport
 
 FormatName = Literal[
     "folder", "manifest", "coco", "voc", "yolo", "idx", "omniglot", "quickdraw", "export"
@@ -131,7 +131,7 @@ def content(item: Item) -> bytes:
     data = item.read()
     is_netpbm = data[:1] == b"P" and data[1:2].isdigit()
     if item.kind == "image" and not is_netpbm and not image_header.media_type(data):
-        raise NotAPicture(name=item.locator)
+        raise NoPicture(name=item.locator)
     return data
 
 

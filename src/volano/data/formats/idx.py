@@ -11,13 +11,13 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, Final, cast
 
 from volano.data.formats.items import Found, Item, Options, Skipped, split_among
 from volano.data.formats.tree import Tree, shown
-from volano.schemas.errors import VolanoError
 from volano.schemas.imports import ClassUnknown, FileNotRead, ImportUnreadable
 
 _BYTES: Final = 8
@@ -76,36 +76,36 @@ def read(tree: Tree, options: Options) -> Iterator[Found]:
 
 
 def _pictures(tree: Tree, path: str, labels: str | None, names: Sequence[str]) -> Iterator[Found]:
-    opened = _open(tree, path)
-    count, high, wide, *rest = opened.shape if len(opened.shape) > 2 else (0, 0, 0)
-    channels = rest[0] if rest else 1
-    length = high * wide * channels
-    if channels not in _COLOURS or not 0 < length <= _MOST_PIXELS:
-        reason = f"{' x '.join(map(str, opened.shape))} values are no pictures"
-        raise ImportUnreadable(name=shown(path), reason=reason)
-    numbers = _numbers(tree, labels, count)
-    split = split_among(re.split(r"[/._-]", path.replace("t10k", "test")))
-    for n in range(count):
-        pixels = _read(opened, length)
-        if len(pixels) < length:
-            reason = f"it ends after {n:,} of {count:,} pictures"
-            error: VolanoError = ImportUnreadable(name=shown(path), reason=reason)
-            yield Skipped(locator=f"{shown(path)}#{n}", error=error)
-            return
-        label = "" if numbers is None else str(numbers[n])
-        if names and numbers is not None:
-            if numbers[n] >= len(names):
-                error = ClassUnknown(name=f"{shown(path)}#{n}", number=numbers[n], at="--names")
-                yield Skipped(locator=f"{shown(path)}#{n}", error=error)
+    with _opened(tree, path) as opened:
+        count, high, wide, *rest = opened.shape if len(opened.shape) > 2 else (0, 0, 0)
+        channels = rest[0] if rest else 1
+        length = high * wide * channels
+        if channels not in _COLOURS or not 0 < length <= _MOST_PIXELS:
+            reason = f"{' x '.join(map(str, opened.shape))} values are no pictures"
+            raise ImportUnreadable(name=shown(path), reason=reason)
+        numbers = _numbers(tree, labels, count)
+        split = split_among(re.split(r"[/._-]", path.replace("t10k", "test")))
+        for n in range(count):
+            locator = f"{shown(path)}#{n}"
+            pixels = _read(opened, length)
+            if len(pixels) < length:
+                reason = f"it ends after {n:,} of {count:,} pictures"
+                cut = ImportUnreadable(name=shown(path), reason=reason)
+                yield Skipped(locator=locator, error=cut)
+                return
+            number = None if numbers is None else numbers[n]
+            if number is not None and names and number >= len(names):
+                unknown = ClassUnknown(name=locator, number=number, at="--names")
+                yield Skipped(locator=locator, error=unknown)
                 continue
-            label = names[numbers[n]]
-        yield Item(
-            locator=f"{shown(path)}#{n}",
-            media_type="image/png",
-            label=label,
-            split=split,
-            read=partial(png, pixels, wide, high, channels),
-        )
+            label = "" if number is None else names[number] if names else str(number)
+            yield Item(
+                locator=locator,
+                media_type="image/png",
+                label=label,
+                split=split,
+                read=partial(png, pixels, wide, high, channels),
+            )
 
 
 def _numbers(tree: Tree, path: str | None, count: int) -> bytes | None:
@@ -115,27 +115,28 @@ def _numbers(tree: Tree, path: str | None, count: int) -> bytes | None:
     """
     if path is None:
         return None
-    opened = _open(tree, path)
-    numbers = _read(opened, opened.shape[0])
+    with _opened(tree, path) as opened:
+        numbers = _read(opened, opened.shape[0])
     if len(opened.shape) != 1 or len(numbers) != count:
         reason = f"it has {len(numbers):,} labels for {count:,} pictures"
         raise ImportUnreadable(name=shown(path), reason=reason)
     return numbers
 
 
-def _open(tree: Tree, path: str) -> _File:
-    """Return a file opened behind its head. Raises: VolanoError."""
-    values: IO[bytes] = tree.stream(path)
-    if tree.head(path, 2) == _GZIP:
-        values = cast("IO[bytes]", gzip.GzipFile(fileobj=values))
-    try:
-        start = values.read(4)
-        if not is_idx(start):
-            raise ImportUnreadable(name=shown(path), reason="it is no IDX file of bytes")
-        shape = struct.unpack(f">{start[3]}I", values.read(4 * start[3]))
-    except (OSError, EOFError, zlib.error, struct.error) as error:
-        raise ImportUnreadable(name=shown(path), reason=str(error)) from None
-    return _File(path, shape, values)
+@contextmanager
+def _opened(tree: Tree, path: str) -> Iterator[_File]:
+    """Open a file behind its head, unpacked. Raises: VolanoError."""
+    packed = tree.head(path, 2) == _GZIP
+    with tree.stream(path) as stream:
+        values = cast("IO[bytes]", gzip.GzipFile(fileobj=stream)) if packed else stream
+        try:
+            start = values.read(4)
+            if not is_idx(start):
+                raise ImportUnreadable(name=shown(path), reason="it is no IDX file of bytes")
+            shape = struct.unpack(f">{start[3]}I", values.read(4 * start[3]))
+        except (OSError, EOFError, zlib.error, struct.error) as error:
+            raise ImportUnreadable(name=shown(path), reason=str(error)) from None
+        yield _File(path, shape, values)
 
 
 def _read(file: _File, length: int) -> bytes:
