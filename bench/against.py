@@ -29,7 +29,7 @@ from volano.sdk import synthetic
 
 CONNECTIONS = 32
 MOST_PER_S = 6_000
-ENOUGH, TRIES = 400, 20
+ENOUGH, TRIES = 1500, 40
 """Good answers that a figure needs, and how often a load is sent to get them."""
 STUDENT_95 = {2: 12.706, 3: 4.303, 5: 2.776, 8: 2.365, 10: 2.262, 15: 2.145, 20: 2.093, 30: 2.045}
 """Two-sided 95 % quantiles of Student's t by the number of rounds."""

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,5 +67,7 @@ def _wait(process: "subprocess.Popen[str]") -> None:
     for line in process.stderr:
         seen.append(line)
         if "ready after" in line:
+            # Read on: once a pipe is full, whoever logs into it waits, and so does every request.
+            threading.Thread(target=process.stderr.read, daemon=True).start()
             return
     raise RuntimeError("the server did not start:\n" + "".join(seen))
