@@ -48,8 +48,7 @@ RECORD = Record(
     origin="omniglot",
     quality=0.875,
     flags=["time-normalised"],
-    strokes=2,
-    points=4,
+    facts={"strokes": 2, "points": 4},
     captured_at=THEN,
     received_at=THEN,
 )
