@@ -121,7 +121,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         stack.callback(metrics.close)
         segments = Segments(blobs)
         records = data.open_state(db, segments, settings)
-        stack.push_async_callback(records.inbox.close)
+        stack.push_async_callback(records.close)
         predicting = serving_state.open_state(db, segments, metrics, settings)
         stack.push_async_callback(predicting.close)
         yield Context(

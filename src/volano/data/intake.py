@@ -20,7 +20,7 @@ from blake3 import blake3
 from msgspec.structs import replace
 
 from volano.core.segments.inbox import Row
-from volano.data import records
+from volano.data import limited, records
 from volano.data.datasets import store
 from volano.data.ingest import INLINE, Head, Item, Span, encode_head
 from volano.data.kinds import KINDS, Kind, Reading
@@ -51,6 +51,9 @@ ANY_BYTES = ("", "application/octet-stream")
 
 _TOGETHER = 4 * 2**20
 """Bytes of payloads in one commit."""
+
+_AT_ONCE = 4
+"""Items of one request that are read side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +119,31 @@ async def _add(
     told: dict[int, Outcome | VolanoError] = {}
     rows: dict[int, Row] = {}
     size = 0
-    for number, given in enumerate(items):
-        try:
-            one = given if isinstance(given, Arrived) else _arrived(given, fields)
-            rows[number] = await make_row(ctx.blobs, who, dataset, fields, one)
-        except VolanoError as error:
-            told[number] = error
-            continue
-        size += len(rows[number].payload)
+    for start in range(0, len(items), _AT_ONCE):
+        some = items[start : start + _AT_ONCE]
+        made = await asyncio.gather(*(_made(ctx, who, dataset, fields, one) for one in some))
+        for number, row in enumerate(made, start):
+            if isinstance(row, VolanoError):
+                told[number] = row
+            else:
+                rows[number] = row
+                size += len(row.payload)
         if size >= _TOGETHER:  # so that memory is bounded
             told |= await _commit(ctx, who, dataset, rows)
             rows, size = {}, 0
     told |= await _commit(ctx, who, dataset, rows)
     return [told[number] for number in range(len(items))]
+
+
+async def _made(
+    ctx: Context, who: Who, dataset: str, fields: Mapping[str, str], given: NewItem | Arrived
+) -> Row | VolanoError:
+    """Return an item as a row for the inbox, or why it is refused."""
+    try:
+        one = given if isinstance(given, Arrived) else _arrived(given, fields)
+        return await make_row(ctx, who, dataset, fields, one)
+    except VolanoError as error:
+        return error
 
 
 async def open_fields(ctx: Context, who: Who, dataset: str) -> dict[str, str]:
@@ -200,7 +215,7 @@ def _value(given: NewValue) -> Value:
 
 
 async def make_row(
-    blobs: Blobs, who: Who, dataset: str, fields: Mapping[str, str], one: Arrived
+    ctx: Context, who: Who, dataset: str, fields: Mapping[str, str], one: Arrived
 ) -> Row:
     """Return an item as a row for the inbox; its payload is stored already if that is a blob.
 
@@ -214,7 +229,7 @@ async def make_row(
         kind = KINDS[fields[name]]
         _check(name, value, kind, kind.largest if len(fields) == 1 else LARGEST)
     item = one.item
-    read = await _read(blobs, who.workspace, fields, one.values)
+    read = await _read(ctx, who.workspace, fields, one.values)
     content = bytes.fromhex(read.blob[3:]) if read.blob else blake3(read.payload).digest()
     head = Head(
         kind=next(iter(fields.values())),
@@ -261,7 +276,7 @@ def _check(field: str, value: Value, kind: Kind, limit: int) -> None:
 
 
 async def _read(
-    blobs: Blobs, workspace: str, fields: Mapping[str, str], values: Mapping[str, Value]
+    ctx: Context, workspace: str, fields: Mapping[str, str], values: Mapping[str, Value]
 ) -> _Content:
     """Read a record by the kinds of its fields, and put its payload if that is a blob.
 
@@ -271,8 +286,10 @@ async def _read(
     for name, kind in fields.items():
         value = values[name]
         if KINDS[kind].is_opaque and isinstance(value.data, Path) and len(fields) == 1:
-            return await _read_file(blobs, workspace, KINDS[kind], value.data, value)
-        readings.append(await asyncio.to_thread(_read_value, KINDS[kind], value))
+            return await _read_file(ctx.blobs, workspace, KINDS[kind], value.data, value)
+        data, digest = await asyncio.to_thread(_bytes_of, value)
+        pool = ctx.part(State).limited
+        readings.append((await limited.read(pool, KINDS[kind], data, value.media_type), digest))
     ((reading, digest), *others) = readings
     spans: list[Span] = []
     if others:
@@ -281,7 +298,7 @@ async def _read(
         digest = hashlib.sha256(b"".join(one for _, one in readings)).digest()
     payload, size, blob = reading.payload, len(reading.payload), None
     if size > INLINE:
-        blob, payload = await blobs.put(workspace, payload), b""
+        blob, payload = await ctx.blobs.put(workspace, payload), b""
     return _Content(payload, blob, size, reading.facts, digest, spans)
 
 
@@ -305,10 +322,10 @@ def _spans(fields: Mapping[str, str], readings: Sequence[Reading]) -> list[Span]
     return spans
 
 
-def _read_value(kind: Kind, value: Value) -> tuple[Reading, bytes]:
-    """Read a value by its kind; return it with the SHA-256 of its bytes."""
+def _bytes_of(value: Value) -> tuple[bytes, bytes]:
+    """Return the bytes of a value with their SHA-256."""
     data = value.data.read_bytes() if isinstance(value.data, Path) else value.data
-    return kind.read(data, value.media_type), hashlib.sha256(data).digest()
+    return data, hashlib.sha256(data).digest()
 
 
 def _beginning(path: Path) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ import sqlalchemy as sa
 
 from volano.core.segments import compact, inbox
 from volano.core.segments.parquet import Place
-from volano.data import ingest, store
+from volano.data import ingest, limited, store
 from volano.data.ingest import Head, Span
 from volano.data.kinds import KINDS
 from volano.data.kinds.kind import LARGEST, Preview, Stored
@@ -189,7 +188,7 @@ async def preview(ctx: Context, who: Who, id: str, *, size_px: int, field: str) 
         raise NoPreview(kind=span.kind)
     pieces = stream(ctx, who.workspace, found, span.start, span.length)
     data = b"".join([piece async for piece in pieces])
-    return await asyncio.to_thread(KINDS[span.kind].preview, data, size_px)
+    return await limited.preview(ctx.part(State).limited, KINDS[span.kind], data, size_px)
 
 
 async def stream(

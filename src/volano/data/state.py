@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from volano.core.compute import WorkerPool
 from volano.core.segments.inbox import Inbox
 from volano.core.segments.parquet import Segments
-from volano.data import tables
+from volano.data import limited, tables
 
 if TYPE_CHECKING:
     from volano.core.db import Database
@@ -25,9 +26,17 @@ class State:
     """Takes records in: each is there once however often it is sent."""
     segments: Segments
     """Reads what has left the inbox."""
+    limited: WorkerPool
+    """Reads what comes from anybody with decoders written in C."""
+
+    async def close(self) -> None:
+        """Commit what is to be stored, and end the processes."""
+        await self.inbox.close()
+        await self.limited.close()
 
 
 def open_state(db: Database, segments: Segments, settings: Settings) -> State:
     """Return the state of a process that has taken nothing in yet."""
     group, queue = settings.inbox_group, settings.inbox_queue
-    return State(Inbox(db, STREAM, tables.records, group=group, queue=queue), segments)
+    inbox = Inbox(db, STREAM, tables.records, group=group, queue=queue)
+    return State(inbox, segments, WorkerPool(limited.TARGET))

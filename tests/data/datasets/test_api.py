@@ -104,8 +104,9 @@ async def test_a_record_says_what_it_is(http: httpx.AsyncClient, shelved: Shelve
     assert record["bytes"] == len(picture())
     assert record["facts"]["width"] == 12
     assert record["facts"]["height"] == 9
-    assert record["quality"] == 1.0
-    assert waiting | {"quality": 1.0} == record
+    assert record["facts"]["format"] == "PNG"
+    assert record["quality"] == 0.0  # it is of one colour
+    assert waiting | {"quality": 0.0} == record
 
 
 async def test_of_a_form_each_file_is_stored_or_refused_by_itself(http: httpx.AsyncClient) -> None:
@@ -122,7 +123,7 @@ async def test_of_a_form_each_file_is_stored_or_refused_by_itself(http: httpx.As
     told = answer.json()
     assert [one["stored"] for one in told] == [True, False, True]
     assert [one["name"] for one in told] == ["one.png", "broken.png", "rex.png"]
-    assert told[1]["code"] == "content-unreadable"
+    assert told[1]["code"] == "unsupported-image"
     record = (await http.get(f"/records/{told[2]['id']}")).json()
     assert record["label"] == "dog"
 
@@ -240,7 +241,7 @@ async def test_a_request_that_is_sent_again_with_its_key_stores_nothing_twice(
     ("kind", "data", "code", "status"),
     [
         ("image/png", b"", "content-empty", 422),
-        ("image/png", b"no picture", "content-unreadable", 422),
+        ("image/png", b"no picture", "unsupported-image", 415),
         ("text/plain", b"hello", "media-type-of-kind", 415),
         ("multipart/form-data; boundary=x", b"--x\r\n", "form-unreadable", 400),
         ("multipart/form-data", b"", "form-unreadable", 400),

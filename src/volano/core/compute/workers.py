@@ -100,7 +100,7 @@ class WorkerPool:
         """Return a process that waits for work, or a new one."""
         while self._idle:
             worker = self._idle.pop()
-            if not worker.ended.done():
+            if worker.is_alive():
                 return worker
             worker.connection.close()
         return await (await self._running_server()).fork()
@@ -154,6 +154,17 @@ class _Worker:
     ended: "asyncio.Future[int]"
     """Its wait status."""
     calls: int = 0
+
+    def is_alive(self) -> bool:
+        """Tell whether the process still holds its end of the connection, and can be killed."""
+        if self.ended.done():
+            return False
+        try:
+            return bool(self.connection.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
     async def ask(self, arguments: tuple[Argument, ...]) -> tuple[bytes, bytes]:
         """Return how one call went, and its result.

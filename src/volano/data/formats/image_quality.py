@@ -28,8 +28,8 @@ _FLAT = 16.0  # variance of grey levels below which nothing can be said of the f
 class Light(NamedTuple):
     """What was measured; `focus` is the share of the picture's variance that its edges make."""
 
-    darkest: int
-    brightest: int
+    darkest: float
+    brightest: float
     focus: float
 
 
@@ -60,12 +60,12 @@ def rate(width: int, height: int, light: Light) -> Quality:
         _part(
             "light",
             light.brightest / ENOUGH_LIGHT,
-            f"its brightest parts have the grey level {light.brightest} of 255",
+            f"its brightest parts have the grey level {light.brightest:g} of 255",
         ),
         _part(
             "contrast",
             contrast / ENOUGH_CONTRAST,
-            f"{contrast} grey levels between its darkest and its brightest parts",
+            f"{contrast:g} grey levels between its darkest and its brightest parts",
         ),
         _part("focus", light.focus / ENOUGH_FOCUS, f"edges make {light.focus:.3f} of its variance"),
     ]

@@ -1,44 +1,37 @@
-"""Pictures: PNG, JPEG, WebP and what else Pillow reads."""
+"""Images: JPEG, PNG and WebP stored as they came but for metadata, others as PNG."""
 
-import io
+from dataclasses import asdict
 
-from PIL import Image, ImageOps, UnidentifiedImageError
-
-from volano.data.kinds.kind import Kind, Preview, Reading, bytes_document, rate
+from volano.data.formats import image_quality, image_types, pixels, thumbnails
+from volano.data.formats.image_quality import Light
+from volano.data.kinds.kind import Kind, Preview, Reading, bytes_document
 from volano.schemas.data import Quality
-from volano.schemas.datasets import ContentUnreadable, Facts
-
-_SMALL = 8  # px a side, below which there is little to see
+from volano.schemas.datasets import Facts
 
 
 def read(data: bytes, media_type: str) -> Reading:
-    """Read the head of a picture; its bytes stay as they are.
+    """Read an image whole; its bytes say what it is, not its media type or name.
 
-    Raises: ContentUnreadable.
+    Raises: UnsupportedImage, ImageTooLarge, TooManyPixels, ImageTooNarrow, ImageCorrupt.
     """
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            facts = {"width": picture.width, "height": picture.height, "format": picture.format}
-            kind = Image.MIME.get(picture.format or "", media_type)
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ContentUnreadable(kind="image", reason=str(error)) from None
-    return Reading(data, {"media_type": kind, **facts})
+    payload, found, picture = pixels.admit(data)
+    stored_as = image_types.MEDIA_TYPES[image_types.recognise(payload)]
+    light = image_quality.measure(picture)
+    return Reading(payload, {"media_type": stored_as, **asdict(found), **light._asdict()})
 
 
 def preview(payload: bytes, size_px: int) -> Preview:
-    """Return a picture that fits into a square."""
-    with Image.open(io.BytesIO(payload)) as picture:
-        shown = ImageOps.exif_transpose(picture).convert("RGB")
-    shown.thumbnail((size_px, size_px))
-    made = io.BytesIO()
-    shown.save(made, "PNG")
-    return Preview("image/png", made.getvalue())
+    """Make an upright picture that fits into a square; none is enlarged.
+
+    Raises: BadImageSize.
+    """
+    return Preview(*thumbnails.thumbnail(payload, size_px))
 
 
 def score(payload: bytes, facts: Facts) -> Quality:
-    """Rate a picture by its size."""
-    least = min(int(facts.get("width") or 0), int(facts.get("height") or 0))
-    return rate(("size", min(1.0, least / _SMALL), f"{least} px on its shorter side"))
+    """Rate an image by what was measured when it was read: no byte of it is decoded here."""
+    light = Light(*(float(facts.get(name) or 0.0) for name in Light._fields))
+    return image_quality.rate(int(facts["width"] or 0), int(facts["height"] or 0), light)
 
 
 IMAGE = Kind(
@@ -48,4 +41,5 @@ IMAGE = Kind(
     preview=preview,
     score=score,
     document=bytes_document,
+    is_slow=True,
 )
