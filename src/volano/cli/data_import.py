@@ -1,6 +1,6 @@
 """`volano data import`: pictures, drawings and texts from other people's files."""
 
-from collections import deque
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from volano.cli import errors, import_report
+from volano.cli import errors, import_report, import_sending
+from volano.cli.import_sending import Target
 from volano.cli.misuse import Misuse
 from volano.cli.progress import Live
 from volano.cli.terminal import Here, Terminal, note, path
@@ -20,7 +21,6 @@ from volano.schemas.errors import VolanoError
 
 if TYPE_CHECKING:
     from volano.schemas.datasets import Outcome
-    from volano.schemas.drawings import ImportedDrawing
 
 
 @Parameter(name="*")
@@ -100,8 +100,8 @@ class Imported:
     total: int | None
     """Items that there seem to be; None where that takes reading all."""
     health: Health = field(default_factory=Health)
-    sent: bool = True
-    """False: it was only looked through."""
+    target: "Target | None" = None
+    """Where it goes; None: it is only looked through."""
     stored: int = 0
     duplicates: int = 0
     refused: "list[tuple[str, Outcome]]" = field(default_factory=list)
@@ -115,7 +115,7 @@ class Imported:
     @property
     def done(self) -> int:
         """Items whose fate is known."""
-        read = self.there + len(self.refused) if self.sent else self.health.items
+        read = self.there + len(self.refused) if self.target else self.health.items
         return read + len(self.health.left_out)
 
     @property
@@ -127,14 +127,11 @@ class Imported:
             for one in self.health.left_out
         ]
 
-    def add(self, at: str, outcome: "Outcome") -> None:
-        """Count what became of one item."""
-        if not outcome.stored:
-            self.refused.append((at, outcome))
-        elif outcome.duplicate:
-            self.duplicates += 1
-        else:
-            self.stored += 1
+    def add(self, outcomes: "list[tuple[str, Outcome]]") -> None:
+        """Count what became of some items, each with its place."""
+        self.refused += [(at, one) for at, one in outcomes if not one.stored]
+        self.duplicates += sum(one.duplicate for _, one in outcomes)
+        self.stored += sum(one.stored and not one.duplicate for _, one in outcomes)
 
 
 def look_through(terminal: Terminal, file: Path, options: ImportOptions) -> Imported:
@@ -143,8 +140,7 @@ def look_through(terminal: Terminal, file: Path, options: ImportOptions) -> Impo
     Raises: OSError, VolanoError; KeyboardInterrupt.
     """
     source, format = _open(file, options)
-    total = detect.count(source, format.name)
-    found = Imported(format=format, total=total, sent=False)
+    found = Imported(format=format, total=_count(source, format, options))
     bar = import_report.Bar(terminal, found)
     with Live(terminal.err, in_place=terminal.live) as live:
         for _ in _items(source, format.name, options, found.health):
@@ -160,15 +156,14 @@ def import_file(terminal: Terminal, file: Path, options: ImportOptions) -> Impor
     Raises: OSError, VolanoError; KeyboardInterrupt, when told what to do.
     """
     source, format = _open(file, options)
-    if not format.holds_drawings:
-        raise Misuse(f"--dry-run looks through {format.name}; drawings only can be stored.")
-    found = Imported(format=format, total=detect.count(source, format.name))
+    target = _target(file, source, format, options)
+    found = Imported(format=format, total=_count(source, format, options), target=target)
     bar = import_report.Bar(terminal, found)
     items = _items(source, format.name, options, found.health)
     try:
         with Live(terminal.err, in_place=terminal.live) as live:
-            for at, outcome in _send(terminal, items, format, options):
-                found.add(at, outcome)
+            for outcomes in import_sending.send(terminal.client, items, target):
+                found.add(outcomes)
                 live.draw(bar.lines)
             live.draw(bar.lines, last=True)
     except KeyboardInterrupt:
@@ -185,6 +180,22 @@ def _open(file: Path, options: ImportOptions) -> tuple[Source, Format]:
     if options.format is not None:
         return source, detect.Format(options.format, "")
     return source, detect.detect(source)
+
+
+def _count(source: Source, format: Format, options: ImportOptions) -> int | None:
+    """Return how many items there seem to be to import."""
+    total = detect.count(source, format.name)
+    return min(total, options.limit) if total is not None and options.limit else total
+
+
+def _target(file: Path, source: Source, format: Format, options: ImportOptions) -> Target:
+    """Return where the items of a source go."""
+    name = re.sub(
+        r"\.(zip|tar|tgz|gz|bz2|xz|csv|tsv|jsonl?|ndjson|ya?ml)\b", "", file.resolve().name
+    )
+    slug = re.sub(r"[^a-z0-9_.-]+", "-", name.lower()).strip("-_.")[:100]
+    origin = options.origin or (format.name if format.holds_drawings else source.tree.name[:100])
+    return Target(dataset=options.dataset, default=slug or "imported", origin=origin)
 
 
 def _items(
@@ -213,28 +224,6 @@ def _items(
             break
     for left in source.tree.passed_over:
         health.skip(left)
-
-
-def _send(
-    terminal: Terminal,
-    items: Iterator[tuple[Item, bytes]],
-    format: Format,
-    options: ImportOptions,
-) -> "Iterator[tuple[str, Outcome]]":
-    """Send items to the server; yield place and outcome of each."""
-    from volano.sdk import imports
-
-    places: deque[str] = deque()
-
-    def drawings() -> "Iterator[ImportedDrawing]":
-        for item, _ in items:
-            assert item.drawing is not None, f"{format.name} holds drawings"
-            places.append(item.locator)
-            yield item.drawing
-
-    for outcomes in imports.send(terminal.client, options.origin or format.name, drawings()):
-        for outcome in outcomes:
-            yield places.popleft(), outcome
 
 
 def _columns(given: list[str]) -> dict[str, str]:

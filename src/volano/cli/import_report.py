@@ -39,7 +39,7 @@ class Bar:
             speed += f"  {render.span((total - done) * seconds / done)} left"
         elif done:
             speed += f"  in {render.span(seconds)}"
-        word = "importing" if found.sent else "reading"
+        word = "importing" if found.target else "reading"
         share = min(done / total, 1.0) if total else 1.0
         bar = render.pad(render.bar(share, _CELLS), _CELLS)
         shown = self._terminal.ink("cyan", bar) if self._terminal.live else word
@@ -61,6 +61,7 @@ def document(found: "Imported") -> "Json":
     """Return the whole report as JSON values."""
     return {
         "format": found.format.name,
+        "dataset": found.target.used if found.target else [],
         "seen_by": found.format.saw,
         "stored": found.stored,
         "duplicates": found.duplicates,
@@ -77,9 +78,10 @@ def show(terminal: Terminal, found: "Imported") -> None:
     """Show what was imported, how sound it looks, and what was left out."""
     if terminal.format != "table":
         return terminal.document(document(found))
-    count = found.stored if found.sent else found.health.items
+    count = found.stored if found.target else found.health.items
     known = f", {found.duplicates:,} were there already" if found.duplicates else ""
-    terminal.confirm(f"{count:,} {_noun(found, count)} {'stored' if found.sent else 'read'}{known}")
+    done = "stored" if found.target else "read"
+    terminal.confirm(f"{count:,} {_noun(found, count)} {done}{known}")
     terminal.say(render.card(_facts(found), terminal.look))
     for finding in _findings(found.health):
         terminal.warn(finding)
@@ -97,6 +99,7 @@ def _facts(found: "Imported") -> dict[str, object]:
     splits = ", ".join(f"{split or 'none'} {n:,}" for split, n in sorted(health.splits.items()))
     return {
         "format": saw,
+        "dataset": ", ".join(found.target.used) or None if found.target else None,
         "classes": _classes(health) or None,
         "splits": splits if set(health.splits) - {""} else None,
         "boxes": f"{health.boxes:,}" if health.boxes else None,

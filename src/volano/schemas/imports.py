@@ -141,6 +141,12 @@ class NothingKnown(Invalid):
     remedy = "It is imported as not labelled yet; an empty list of boxes says that there are none."
 
 
+class DatasetOfOtherKind(Invalid):
+    """The dataset {name} holds {held}, and {kind} is being imported."""
+
+    remedy = "Import into another one: --dataset NAME."
+
+
 class ListedTwice(Invalid):
     """{name} is listed again in line {line} of {at}."""
 

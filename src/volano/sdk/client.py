@@ -12,6 +12,7 @@ from volano.schemas.loop import Explanation, Kind
 from volano.sdk import config
 from volano.sdk.accounts import Invites, Keys, Members
 from volano.sdk.data import Drawings, Quarantine, Records, Shapes, Snapshots
+from volano.sdk.datasets import Datasets
 from volano.sdk.jobs import Jobs
 from volano.sdk.registry import Runs, Versions
 from volano.sdk.serving import Endpoints, Predictions
@@ -56,6 +57,7 @@ class Client:
         self.shapes = Shapes(transport)
         self.drawings = Drawings(transport)
         self.records = Records(transport)
+        self.datasets = Datasets(transport)
         self.quarantine = Quarantine(transport)
         self.jobs = Jobs(transport)
         self.snapshots = Snapshots(transport)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -100,6 +100,13 @@ class AnswerUnreadable(errors.Broken):
     """The answer to {method} {path} cannot be read: {reason}."""
 
     remedy = "The server may be newer than this client: `volano status` compares their versions."
+
+
+class Content(NamedTuple):
+    """A body that is no JSON."""
+
+    data: bytes
+    media_type: str
 
 
 class Backoff(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,14 +253,15 @@ class Transport:
         timeout_s: float | None = None,
     ) -> "httpx.Request":
         headers = {"idempotency-key": uuid7().hex} if method in _WRITES else {}
-        if body is not None:
-            headers["content-type"] = "application/json"
+        content = None if body is None else _content(body)
+        if content is not None:
+            headers["content-type"] = content.media_type
         try:
             return self._http.build_request(
                 method,
                 self.url + ROOT + path,
                 params={k: msgspec.to_builtins(v) for k, v in (query or {}).items() if v or v == 0},
-                content=None if body is None else _encode(body),
+                content=content and content.data,
                 headers=headers,
                 timeout=timeout_s or self.timeout_s,
             )
@@ -325,6 +333,11 @@ def path(*segments: str) -> str:
     if "" in segments:
         raise NothingGiven
     return "".join("/" + _quoted(segment) for segment in segments)
+
+
+def _content(body: Any) -> Content:
+    """Return a body as it is sent: JSON, unless it is content already."""
+    return body if isinstance(body, Content) else Content(_encode(body), "application/json")
 
 
 def _quoted(segment: str) -> str:

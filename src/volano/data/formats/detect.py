@@ -137,6 +137,8 @@ def content(item: Item) -> bytes:
 
 def count(source: Source, name: FormatName) -> int | None:
     """Return how many items a source holds by the names of its files; None where none tell."""
+    if name == "idx":
+        return idx.count(source.tree, Options(main=source.main))
     if source.main:
         return None
     if name == "omniglot":

@@ -1,5 +1,6 @@
 """What `volano data export` wrote: one record a line, read back as it was."""
 
+import base64
 import hashlib
 from collections.abc import Iterator
 from typing import Final
@@ -9,18 +10,27 @@ import msgspec
 from volano.data.formats.items import Found, Item, Options, Skipped, drawing_id, ending
 from volano.data.formats.tree import Tree, shown
 from volano.schemas.common import is_uuid
+from volano.schemas.data import ExportedRecord
 from volano.schemas.drawings import Drawing, ImportedDrawing, NewDrawing
 from volano.schemas.imports import FileNotRead, ImportUnreadable, LineMalformed
 
 _LONGEST_LINE: Final = 64 << 20
-_decode = msgspec.json.Decoder(Drawing).decode
+_BEGINNING: Final = 4096
+_FIELDS: Final = (
+    (b"id", b"shape", b"canvas", b"strokes"),
+    (b"id", b"dataset", b"kind", b"content", b"facts"),
+)
+"""Of a drawing, and of any other record."""
+
+_decode_drawing = msgspec.json.Decoder(Drawing).decode
+_decode = msgspec.json.Decoder(ExportedRecord).decode
 
 
 def is_exported(head: bytes) -> bool:
     """Return whether a file begins like an export."""
     line = head.lstrip()[:4000]
-    return line.startswith(b"{") and all(
-        b'"' + name + b'"' in line for name in (b"id", b"shape", b"canvas", b"strokes")
+    return line.startswith(b"{") and any(
+        all(b'"' + name + b'"' in line for name in names) for names in _FIELDS
     )
 
 
@@ -55,10 +65,40 @@ def read(tree: Tree, options: Options) -> Iterator[Found]:
 def _found(path: str, number: int, line: bytes) -> Found:
     locator = f"{shown(path)}#{number}"
     try:
-        drawing = _decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        if b'"strokes":[' in line[:_BEGINNING]:
+            return _drawing(locator, line)
+        return _record(locator, _decode(line))
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
         malformed = LineMalformed(line=number, name=shown(path), reason=str(error))
         return Skipped(locator=locator, error=malformed)
+
+
+def _record(locator: str, record: ExportedRecord) -> Item:
+    """Return a record of any kind but drawings. Raises: ValueError (its payload is not in it)."""
+    if record.fields:
+        raise ValueError("it is a record of several fields")
+    if record.text is None and record.data is None:
+        raise ValueError("its payload is not in it: it is too large for an export")
+    payload = (
+        base64.b64decode(record.data) if record.data is not None else (record.text or "").encode()
+    )
+    return Item(
+        locator=str(record.facts.get("name") or locator),
+        kind=record.kind,
+        media_type=str(record.facts.get("media_type") or ""),
+        read=lambda: payload,
+        label=record.label,
+        split=record.split,
+        group=record.group,
+        contributor=record.contributor,
+        id=record.id,
+        dataset=record.dataset,
+    )
+
+
+def _drawing(locator: str, line: bytes) -> Item:
+    """Return a drawing. Raises: msgspec.MsgspecError."""
+    drawing = _decode_drawing(line)
     digest = hashlib.blake2b(line, digest_size=16).hexdigest()
     who = drawing.contributor or "unknown"
     new = NewDrawing(

@@ -60,19 +60,33 @@ def read(tree: Tree, options: Options) -> Iterator[Found]:
 
     Raises: ImportUnreadable.
     """
-    paths = files_of(tree)
-    if options.main:
-        pair = _key(options.main)
-        paths = [path for path in paths if _key(path) == pair] or [options.main]
-    images = [path for path in paths if not _holds_labels(path)]
+    images, labels = _files(tree, options)
     if not images:
         raise ImportUnreadable(name=tree.name, reason="there is no IDX file of pictures in it")
-    labels = {_key(path): path for path in paths if _holds_labels(path)}
     for path in images:
         yield from _pictures(tree, path, labels.pop(_key(path), None), options.names)
     for path in labels.values():
         error = FileNotRead(name=shown(path), reason="its pictures are not there")
         yield Skipped(locator=shown(path), error=error)
+
+
+def count(tree: Tree, options: Options) -> int:
+    """Return how many pictures the files say that they hold. Raises: VolanoError."""
+    total = 0
+    for path in _files(tree, options)[0]:
+        with _opened(tree, path) as opened:
+            total += opened.shape[0]
+    return total
+
+
+def _files(tree: Tree, options: Options) -> tuple[list[str], dict[tuple[str, str], str]]:
+    """Return the files of pictures, and those of labels by what both are called."""
+    paths = files_of(tree)
+    if options.main:
+        pair = _key(options.main)
+        paths = [path for path in paths if _key(path) == pair] or [options.main]
+    images = [path for path in paths if not _holds_labels(path)]
+    return images, {_key(path): path for path in paths if _holds_labels(path)}
 
 
 def _pictures(tree: Tree, path: str, labels: str | None, names: Sequence[str]) -> Iterator[Found]:

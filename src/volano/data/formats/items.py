@@ -82,6 +82,10 @@ class Item:
     group: str = ""
     contributor: str = ""
     attributes: dict[str, Any] = field(default_factory=dict)
+    id: str = ""
+    """Of what was a record before; else it is made of where it stands."""
+    dataset: str = ""
+    """In which it was a record before."""
     drawing: ImportedDrawing | None = None
 
 

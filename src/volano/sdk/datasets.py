@@ -1,0 +1,56 @@
+"""The client's part of datasets: make one, look at them, put files into one."""
+
+from collections.abc import Iterable, Iterator
+
+from volano.schemas.accounts import NameTaken
+from volano.schemas.common import Name
+from volano.schemas.datasets import Dataset, NewDataset, Outcome
+from volano.schemas.errors import Missing
+from volano.schemas.imports import DatasetOfOtherKind
+from volano.sdk import uploads
+from volano.sdk.transport import Transport, path
+from volano.sdk.uploads import Upload
+
+
+class Datasets:
+    """Records that belong together: every record is in one dataset."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def ls(self) -> Iterator[Dataset]:
+        """Yield every dataset."""
+        return self._transport.pages("/datasets", Dataset)
+
+    def show(self, name: Name) -> Dataset:
+        """Return one dataset with the labels of its records."""
+        return self._transport.call("GET", path("datasets", name), Dataset)
+
+    def create(self, name: Name, fields: dict[str, str]) -> Dataset:
+        """Make a dataset: `fields` tells the kind of each, such as {"image": "image"}."""
+        new = NewDataset(name=name, fields=fields)
+        return self._transport.call("POST", "/datasets", Dataset, body=new)
+
+    def ensure(self, name: Name, kind: str) -> Dataset:
+        """Return the dataset of this name, made with one field of the kind if it is not there.
+
+        Raises: DatasetOfOtherKind, DatasetReserved.
+        """
+        try:
+            found = self.show(name)
+        except Missing:
+            try:
+                found = self.create(name, {kind: kind})
+            except NameTaken:  # somebody else has just made it
+                found = self.show(name)
+        if list(found.fields.values()) != [kind]:
+            held = ", ".join(found.fields.values())
+            raise DatasetOfOtherKind(name=name, held=held, kind=kind)
+        return found
+
+    def upload(self, name: Name, files: Iterable[Upload]) -> Iterator[list[Outcome]]:
+        """Put files into a dataset; yield what became of each batch, in the order of the files.
+
+        Each is stored or refused by itself. What the server has already is not sent again.
+        """
+        return uploads.upload(self._transport, name, files)
