@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.data.formats import pictures
+from tests.stages import Connect
 from volano.core.compute import WorkerPool
 from volano.data.formats import image_types
 from volano.schemas.common import InputNotRead
@@ -152,3 +153,29 @@ async def test_the_largest_picture_fits_the_memory_of_a_process(
 ) -> None:
     largest = Image.linear_gradient("L").resize((8_000, 5_000)).convert("RGB")
     assert await outcome(pool, pictures.file(largest, format, **options)) == "stored"
+
+
+async def test_mutated_files_that_are_uploaded_are_stored_or_refused_one_by_one(
+    connect: Connect,
+) -> None:
+    http = await connect("developer")
+    del http.headers["content-type"]
+    await http.post("/datasets", json={"name": "photos", "fields": {"photo": "image"}})
+    rng, kinds = random.Random(SEED), sorted(pictures.of_every_kind().items())
+    sent = [mutated(rng.choice(kinds)[1], rng) for _ in range(40)]
+    sent += [data for data, _ in HOSTILE.values() if data] + [JPEG]
+    files = [("file", (f"{number}.jpg", data)) for number, data in enumerate(sent)]
+
+    answer = await http.post("/datasets/photos/records", files=files)
+
+    assert answer.status_code == 201
+    told = answer.json()
+    assert [one["name"] for one in told] == [f"{number}.jpg" for number in range(len(sent))]
+    assert {one["code"] for one in told} <= {"", *REFUSALS}
+    assert told[-1]["stored"]
+    stored = [one["id"] for one in told if one["stored"]]
+    assert len(stored) > 5
+    for id in stored:
+        shown = await http.get(f"/records/{id}/preview", params={"size": 64})
+        assert shown.status_code == 200
+        assert max(pictures.opened(shown.content).size) <= 64
