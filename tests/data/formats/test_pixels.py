@@ -281,6 +281,8 @@ def test_a_bomb_is_refused_by_its_header() -> None:
     data = pictures.bomb(20_000)
     assert len(data) < 60_000
     assert code_of(data) == TooManyPixels.code
+    with pytest.raises(TooManyPixels, match="it has 400,000,000, more than 40,000,000"):
+        pixels.inspect(data)
 
 
 @pytest.mark.parametrize(

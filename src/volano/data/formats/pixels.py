@@ -12,6 +12,7 @@ limited processes of `volano.core.compute.WorkerPool`, never in the one that ans
 import ast
 import hashlib
 import io
+import re
 import struct
 import warnings
 from collections.abc import Iterator
@@ -228,7 +229,8 @@ def _opened(data: bytes) -> Iterator[_Opened]:
                 _check_size(facts)
                 yield image, facts, orientation
         except Image.DecompressionBombError as error:
-            raise TooManyPixels(reason=str(error)) from None
+            count = int(re.findall(r"\d+", str(error))[0])
+            raise TooManyPixels(reason=f"it has {count:,}, more than {MOST_PIXELS:,}") from None
         except UnidentifiedImageError as error:
             raise ImageCorrupt(format=name, reason="its header is damaged") from error
         except cv2.error as error:
