@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from volano.core.segments.parquet import Place, encode
-from volano.data.staging import SCHEMA, SPLITS, Writer, by_blob
+from volano.data.staging import SPLITS, Batches, Writer, by_blob, held, schema
 from volano.schemas.data import StagedTooLarge
 
 _SPLIT_LISTS = st.lists(st.sampled_from(SPLITS), min_size=1, max_size=40)
@@ -73,6 +73,14 @@ def _rows(lines: pa.Table, places: dict[str, Place]) -> list[dict[str, Any]]:
     return [line for _, run in by_blob(lines, places) for line in run.to_pylist()]
 
 
+def _add(writer: Writer, lines: pa.Table, segment: bytes) -> None:
+    """Write what a segment holds of the lines, as staging does."""
+    batches = Batches(schema())
+    for one in held(lines, segment):
+        batches.add(one, one.payload)
+    writer.add(batches.take())
+
+
 def _staged(folder: Path, split: str) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = pq.read_table(folder / f"{split}.parquet").to_pylist()
     return rows
@@ -84,8 +92,8 @@ def test_every_line_lands_in_its_split_with_its_own_payload(
     tmp_path_factory: pytest.TempPathFactory, splits: list[str]
 ) -> None:
     folder = tmp_path_factory.mktemp("staged")
-    with Writer(folder, 10**6) as writer:
-        writer.add(_lines(splits), _segment(len(splits)))
+    with Writer(folder, 10**6, schema()) as writer:
+        _add(writer, _lines(splits), _segment(len(splits)))
     for split in SPLITS:
         expected = [f"record {n}" for n, name in enumerate(splits) if name == split]
         found = _staged(folder, split)
@@ -98,9 +106,9 @@ def _number(row: dict[str, object]) -> str:
 
 
 def test_several_segments_come_one_after_the_other(tmp_path: Path) -> None:
-    with Writer(tmp_path, 10**6) as writer:
-        writer.add(_lines(["train", "train"], [7, 3]), _segment(8))
-        writer.add(_lines(["train"], [0]), _segment(1))
+    with Writer(tmp_path, 10**6, schema()) as writer:
+        _add(writer, _lines(["train", "train"], [7, 3]), _segment(8))
+        _add(writer, _lines(["train"], [0]), _segment(1))
     assert [row["payload"] for row in _staged(tmp_path, "train")] == [
         b"payload 7",
         b"payload 3",
@@ -109,15 +117,16 @@ def test_several_segments_come_one_after_the_other(tmp_path: Path) -> None:
 
 
 def test_a_split_without_records_is_an_empty_file(tmp_path: Path) -> None:
-    with Writer(tmp_path, 10**6) as writer:
-        writer.add(_lines(["train"]), _segment(1))
-    assert SCHEMA.names == pq.read_schema(tmp_path / "test.parquet").names
+    with Writer(tmp_path, 10**6, schema()) as writer:
+        _add(writer, _lines(["train"]), _segment(1))
+    names = pq.read_schema(tmp_path / "test.parquet").names
+    assert names == ["record_id", "label", "contributor", "payload", "media_type"]
     assert _staged(tmp_path, "test") == []
 
 
 def test_more_than_a_run_may_read_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StagedTooLarge) as refused, Writer(tmp_path, 1000) as writer:
+    with pytest.raises(StagedTooLarge) as refused, Writer(tmp_path, 1000, schema()) as writer:
         for _ in range(20):
-            writer.add(_lines(["train"] * 9), _segment(9))
+            _add(writer, _lines(["train"] * 9), _segment(9))
     assert refused.value.facts["limit"] == 1000
     assert writer.written < 2000

@@ -133,7 +133,12 @@ async def _drawing(ctx: Context, who: Who, id: str) -> Stored:
     allow="train",
     status=201,
     natural=True,
-    errors=(schemas.NothingMatches, schemas.EmptySplit, schemas.NobodyTests),
+    errors=(
+        schemas.NothingMatches,
+        schemas.SeveralKinds,
+        schemas.EmptySplit,
+        schemas.NobodyTests,
+    ),
     limits=RequestLimits(deadline_ms=300_000),  # millions of records: a client waits as long
 )
 async def freeze(ctx: Context, who: Who, body: schemas.NewSnapshot) -> schemas.Snapshot:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -20,6 +22,7 @@ import sqlalchemy as sa
 from volano.core.segments import compact
 from volano.core.threads import to_its_end
 from volano.data import freezing, records, snapshot, staging, store
+from volano.data.staging import SPLITS
 from volano.data.state import COMPACT, STREAM, State
 from volano.schemas import data as schemas
 from volano.schemas.accounts import Who
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 _SEARCHED_AT_ONCE = 8
 _CLOCKS_DIFFER = timedelta(days=1)  # at most, between who received a record and who froze it
 _CHUNK = 1 << 20
+_LOOKED_AT = 100  # records that tell the fields of a snapshot: one of them may be deleted
 
 
 async def freeze(ctx: Context, who: Who, new: schemas.NewSnapshot) -> schemas.Snapshot:
@@ -40,13 +44,15 @@ async def freeze(ctx: Context, who: Who, new: schemas.NewSnapshot) -> schemas.Sn
     Everything that was acknowledged before the call is considered, whatever the clocks say. Memory
     is some thousand records and 8 bytes for each contributor, however many records there are.
 
-    Raises: NothingMatches, NobodyTests, EmptySplit (nothing trains), StillMoving.
+    Raises: NothingMatches, SeveralKinds, NobodyTests, EmptySplit (nothing trains), StillMoving.
     """
     await compact.flush(ctx, who.workspace, STREAM, COMPACT)
     async with freezing.scratch() as folder:
         with freezing.Draft(folder, new.split) as draft:
             async with ctx.db.read(who.workspace) as tx:
-                async for rows in store.pages(tx, new.filter, limit=freezing.PART):
+                if len(kinds := await store.kinds(tx, new.wanted)) > 1:
+                    raise schemas.SeveralKinds(kinds=", ".join(kinds))
+                async for rows in store.pages(tx, new.wanted, limit=freezing.PART):
                     await to_its_end(draft.add, rows)
             await to_its_end(draft.divide)
             # Part by part, so that a request that is given up ends soon.
@@ -57,7 +63,7 @@ async def freeze(ctx: Context, who: Who, new: schemas.NewSnapshot) -> schemas.Sn
         manifest = await ctx.blobs.put_file(who.workspace, draft.manifest)
     row = facts | {
         "name": new.name,
-        "filter": msgspec.to_builtins(new.filter),
+        "filter": msgspec.to_builtins(new.wanted),
         "split": msgspec.to_builtins(new.split),
         "manifest": manifest,
         "created_at": utc_now(),
@@ -138,24 +144,67 @@ async def snapshots_with(ctx: Context, who: Who, record_id: str, *, limit: int) 
     return Containing(found, total - len(rows))
 
 
+async def scan(
+    ctx: Context,
+    workspace: str,
+    id: str,
+    splits: Sequence[str] = SPLITS,
+    columns: Sequence[str] = (),
+) -> AsyncGenerator[pa.RecordBatch]:
+    """Yield the records of a snapshot in batches: these columns of `staging.schema`, or all.
+
+    It is the one way in which a snapshot is read. They come segment by segment; memory is one
+    segment, and a batch of some megabytes or one record.
+
+    Raises: Missing.
+    """
+    row = await _snapshot_row(ctx, workspace, id)
+    lines = await _manifest(ctx, workspace, row)
+    if set(splits) != set(SPLITS):
+        lines = lines.filter(pc.is_in(lines[staging.SPLIT], pa.array(splits, pa.string())))
+    made = await _schema(ctx, workspace, row)
+    if columns:
+        made = pa.schema([made.field(name) for name in columns])
+    batches = staging.Batches(made)
+    async with ctx.db.read(workspace) as tx:
+        places = await compact.places(tx, pc.unique(lines["segment"]).to_pylist())
+    for blob, wanted in staging.by_blob(lines, places):
+        segment = await ctx.blobs.get(workspace, blob)
+        rows = staging.held(wanted, segment)
+        while some := await to_its_end(list, islice(rows, staging.BATCH_ROWS)):
+            for one in some:
+                payload = await ctx.blobs.get(workspace, one.blob) if one.blob else one.payload
+                batches.add(one, payload)
+                if batches.is_full:
+                    yield batches.take()
+    yield batches.take()
+
+
 async def stage(
-    ctx: Context, workspace: str, id: str, folder: Path, splits: Sequence[str] = staging.SPLITS
+    ctx: Context, workspace: str, id: str, folder: Path, splits: Sequence[str] = SPLITS
 ) -> None:
     """Write a snapshot as `snapshot.json` and `<split>.parquet` into a folder.
-
-    Memory is one segment, however large the snapshot is.
 
     Raises: Missing, StagedTooLarge (more than `run_max_data` bytes).
     """
     row = await _snapshot_row(ctx, workspace, id)
     (folder / "snapshot.json").write_bytes(msgspec.json.encode(_snapshot(row)))
-    lines = await _manifest(ctx, workspace, row)
+    made = await _schema(ctx, workspace, row)
+    with staging.Writer(folder, ctx.settings.run_max_data, made, splits) as writer:
+        async with aclosing(scan(ctx, workspace, id, splits)) as batches:
+            async for batch in batches:
+                await to_its_end(writer.add, batch)
+
+
+async def _schema(ctx: Context, workspace: str, row: sa.Row[Any]) -> pa.Schema:
+    """Return the columns of a snapshot: the fields of its records, where these have several."""
+    manifest = (workspace, row.manifest, row.manifest_size)
+    some = await ctx.part(State).segments.following(
+        *manifest, key="", column="record", limit=_LOOKED_AT
+    )
     async with ctx.db.read(workspace) as tx:
-        places = await compact.places(tx, pc.unique(lines["segment"]).to_pylist())
-    with staging.Writer(folder, ctx.settings.run_max_data, splits) as writer:
-        for blob, wanted in staging.by_blob(lines, places):
-            segment = await ctx.blobs.get(workspace, blob)
-            await to_its_end(writer.add, wanted, segment)
+        fields = await store.fields(tx, some["record"].to_pylist())
+    return staging.schema([one["name"] for one in fields])
 
 
 async def split_file(ctx: Context, who: Who, id: str, split: schemas.Split) -> AsyncIterator[bytes]:

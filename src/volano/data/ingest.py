@@ -19,6 +19,7 @@ from volano.schemas.datasets import DRAWINGS, Facts
 
 PAYLOAD = "payload"
 QUALITY = "quality_parts"
+FACTS = "facts"
 SPANS = "fields"
 BLOB = "blob"
 INLINE = 2**18
@@ -145,7 +146,7 @@ def table(rows: Sequence[Row], scored: Sequence[Scored]) -> pa.Table:
             "captured_at": pa.array([h.captured_at for h in heads], pa.timestamp("ms", "UTC")),
             "received_ms": pa.array([row.received_ms for row in rows], pa.int64()),
             "sha256": pa.array([item.sha256 or None for item in items], pa.binary()),
-            "facts": [_encode_json(head.facts).decode() for head in heads],
+            FACTS: [_encode_json(head.facts).decode() for head in heads],
             SPANS: pa.array([spans_text(item.spans) for item in items], pa.string()),
             "flags": pa.array([head.flags for head in heads], pa.list_(pa.string())),
             "quality": pa.array([one.score for one in scored], pa.float32()),

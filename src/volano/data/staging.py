@@ -1,4 +1,4 @@
-"""The folder that a run reads: one Parquet file a split, written segment by segment."""
+"""Records of a snapshot read in batches, and the folder of a run: one Parquet file a split."""
 
 from __future__ import annotations
 
@@ -7,24 +7,41 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
 from types import TracebackType
+from typing import Any, NamedTuple
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from volano.core.segments.parquet import Place
-from volano.data.ingest import PAYLOAD
+from volano.data.ingest import BLOB, FACTS, PAYLOAD, SPANS, Span
 from volano.schemas.data import StagedTooLarge
 
-SCHEMA = pa.schema(
-    {
-        "record_id": pa.string(),
-        "label": pa.string(),
-        "contributor": pa.string(),
-        PAYLOAD: pa.binary(),
-    }
+RECORD, LABEL, CONTRIBUTOR, MEDIA_TYPE, SPLIT = (
+    "record_id",
+    "label",
+    "contributor",
+    "media_type",
+    "split",
 )
 SPLITS = ("train", "valid", "test")
+RESERVED = frozenset({RECORD, LABEL, CONTRIBUTOR, MEDIA_TYPE, SPLIT, "attributes"})
+"""What no field of a dataset is called: its values are a column beside these."""
+
+BATCH_ROWS = 1024
+BATCH_BYTES = 8 * 2**20
+
+_OLD = "application/x-volano-strokes"  # of records from before others were kept
+_decode_facts = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_spans = msgspec.json.Decoder(list[Span]).decode
+
+
+def schema(fields: Sequence[str] = ()) -> pa.Schema:
+    """Return the columns in which records are read; each of several fields is one of its own."""
+    values = {name: pa.binary() for name in fields or (PAYLOAD,)}
+    texts = {name: pa.string() for name in (RECORD, LABEL, CONTRIBUTOR)}
+    return pa.schema({**texts, **values, MEDIA_TYPE: pa.string(), SPLIT: pa.string()})
 
 
 def by_blob(lines: pa.Table, places: Mapping[str, Place]) -> Iterator[tuple[str, pa.Table]]:
@@ -51,13 +68,84 @@ def _shifted(lines: pa.Table, first: int) -> pa.Table:
     return lines.set_column(at, "row", pc.add(lines["row"], pa.scalar(first, pa.int32())))
 
 
-class Writer:
-    """Writes `<split>.parquet` files of SCHEMA into a folder, at most `limit` bytes of payload."""
+class Held(NamedTuple):
+    """What a segment holds of one line of a manifest."""
 
-    def __init__(self, folder: Path, limit: int, splits: Sequence[str] = SPLITS) -> None:
+    line: dict[str, Any]
+    payload: bytes
+    blob: str | None
+    media_type: str
+    spans: list[Span]
+
+
+def held(lines: pa.Table, segment: bytes) -> Iterator[Held]:
+    """Yield what a segment holds of the lines, in their order, without what stands in blobs."""
+    file = pq.ParquetFile(io.BytesIO(segment))
+    there = [name for name in (PAYLOAD, BLOB, FACTS, SPANS) if name in file.schema_arrow.names]
+    rows = file.read(columns=there).take(lines["row"])
+    shown = lines.select(["record", "label", "contributor", "split"])
+    for batch, beside in zip(
+        rows.to_batches(BATCH_ROWS), shown.to_batches(BATCH_ROWS), strict=True
+    ):
+        for line, row in zip(beside.to_pylist(), batch.to_pylist(), strict=True):
+            facts, spans = row.get(FACTS), row.get(SPANS)
+            media_type = _decode_facts(facts).get(MEDIA_TYPE) if facts else None
+            yield Held(
+                line,
+                row[PAYLOAD],
+                row.get(BLOB),
+                media_type or _OLD,
+                _decode_spans(spans) if spans else [],
+            )
+
+
+class Batches:
+    """Gathers records into batches of a schema, bounded in rows and bytes."""
+
+    def __init__(self, made: pa.Schema) -> None:
+        self.schema = made
+        self._columns: dict[str, list[Any]] = {name: [] for name in made.names}
+        self._size = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a batch should be taken."""
+        return self._size >= BATCH_BYTES or len(self._columns[RECORD]) >= BATCH_ROWS
+
+    def add(self, one: Held, payload: bytes) -> None:
+        """Add a record with its whole payload."""
+        values: dict[str, Any] = {
+            RECORD: one.line["record"],
+            LABEL: one.line["label"],
+            CONTRIBUTOR: one.line["contributor"],
+            SPLIT: one.line["split"],
+            MEDIA_TYPE: one.media_type,
+            PAYLOAD: payload,
+        }
+        for span in one.spans:
+            values[span.name] = payload[span.start : span.start + span.length]
+        for name, column in self._columns.items():
+            column.append(values.get(name))
+        self._size += len(payload)
+
+    def take(self) -> pa.RecordBatch:
+        """Return what was gathered, and begin anew."""
+        batch = pa.record_batch(self._columns, schema=self.schema)
+        self._columns = {name: [] for name in self.schema.names}
+        self._size = 0
+        return batch
+
+
+class Writer:
+    """Writes `<split>.parquet` files into a folder, at most `limit` bytes of records."""
+
+    def __init__(
+        self, folder: Path, limit: int, made: pa.Schema, splits: Sequence[str] = SPLITS
+    ) -> None:
         self.limit, self.written = limit, 0
+        kept = pa.schema([field for field in made if field.name != SPLIT])
         self._files = {
-            split: pq.ParquetWriter(folder / f"{split}.parquet", SCHEMA, compression="zstd")
+            split: pq.ParquetWriter(folder / f"{split}.parquet", kept, compression="zstd")
             for split in splits
         }
 
@@ -73,22 +161,15 @@ class Writer:
         for file in self._files.values():
             file.close()
 
-    def add(self, lines: pa.Table, segment: bytes) -> None:
-        """Append the rows of one segment that `lines` (of a manifest) name.
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Append records, each to the file of its split.
 
         Raises: StagedTooLarge.
         """
-        payloads = pq.read_table(io.BytesIO(segment), columns=[PAYLOAD])[PAYLOAD]
         for split, file in self._files.items():
-            chosen = lines.filter(pc.equal(lines["split"], split))
-            table = _staged(chosen, payloads)
-            self.written += table.nbytes
+            chosen = batch.filter(pc.equal(batch[SPLIT], split)).drop_columns([SPLIT])
+            self.written += chosen.nbytes
             if self.written > self.limit:
                 raise StagedTooLarge(limit=self.limit)
-            if table.num_rows:
-                file.write_table(table, row_group_size=1024)
-
-
-def _staged(lines: pa.Table, payloads: pa.ChunkedArray) -> pa.Table:
-    columns = [lines["record"], lines["label"], lines["contributor"], payloads.take(lines["row"])]
-    return pa.table(dict(zip(SCHEMA.names, columns, strict=True)), schema=SCHEMA)
+            if chosen.num_rows:
+                file.write_batch(chosen, row_group_size=BATCH_ROWS)

@@ -181,6 +181,19 @@ async def _grouped(tx: Tx, wanted: schemas.RecordFilter) -> int:
     return int(await tx.scalar(total.where(*_group_conditions(record_groups.c, wanted))) or 0)
 
 
+async def fields(tx: Tx, ids: Collection[str]) -> list[dict[str, Any]]:
+    """Return the fields that some of these records have; none, if each has only one."""
+    query = tx.select(records.c.fields).where(records.c.id.in_(ids), records.c.fields.is_not(None))
+    return await tx.scalar(query.limit(1)) or []
+
+
+async def kinds(tx: Tx, wanted: schemas.RecordFilter) -> list[str]:
+    """Return the kinds of the records that a filter's conditions of GROUPED let through."""
+    of = record_groups.c
+    query = tx.select(of.kind).where(of.records > 0, *_group_conditions(of, wanted))
+    return [row.kind for row in await tx.all(query.distinct().order_by(of.kind))]
+
+
 async def _ranges(tx: Tx, wanted: schemas.RecordFilter, bounds: Bounds) -> list[Range]:
     """Return what each condition of a filter leaves of all records, where an index finds that."""
     found = []

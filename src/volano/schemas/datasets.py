@@ -135,6 +135,12 @@ class NoSuchKind(Invalid):
     remedy = "It is one of: {known}."
 
 
+class FieldReserved(Invalid):
+    """No field can be called {field!r}: so is a column that every record has."""
+
+    remedy = "Give it another name than: {reserved}."
+
+
 class DatasetReserved(Invalid):
     """The dataset {name!r} holds the drawings of the game, in one field `drawing`."""
 

@@ -1,12 +1,15 @@
 """Datasets over HTTP, and records of every kind on their way in and out."""
 
+import base64
 import hashlib
 import io
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -15,7 +18,7 @@ from volano.core.context import Context
 from volano.data import service
 from volano.data.ingest import INLINE
 from volano.schemas.accounts import Who
-from volano.schemas.data import RecordFilter
+from volano.schemas.data import NewSnapshot, RecordFilter, SplitRule
 
 Shelved = Callable[[int], Awaitable[None]]
 
@@ -397,3 +400,87 @@ async def test_another_workspace_sees_nothing_of_it(
     assert (await datasets.datasets(server, outsider, after="", limit=10)).items == []
     digest = hashlib.sha256(picture()).hexdigest()
     assert (await datasets.known(server, outsider, [digest])).records == {}
+
+
+async def test_a_snapshot_of_a_dataset_is_scanned_with_small_and_large_payloads(
+    http: httpx.AsyncClient, server: Context, boss: Who, shelved: Shelved
+) -> None:
+    await make(http, "photos", photo="image")
+    await make(http, "words", text="text")
+    sent = {}
+    for data, label in ((picture(), "small"), (large_picture(), "large")):
+        (outcome,) = (await upload(http, data, label=label, contributor=label)).json()
+        sent[outcome["id"]] = data
+    await http.post("/datasets/words/records", json={"items": [{"text": "one"}]})
+    await shelved(3)
+    new = NewSnapshot(name="pictures", dataset="photos", split=SplitRule(by="record"))
+    snapshot = await service.freeze(server, boss, new)
+    assert snapshot.records == 2
+    found, types = {}, set()
+    async for batch in service.scan(server, boss.workspace, snapshot.id):
+        for row in batch.to_pylist():
+            found[row["record_id"]] = row["payload"]
+            types.add(row["media_type"])
+    assert found == sent
+    assert types == {"image/png"}
+
+
+async def test_a_scan_gives_the_columns_that_are_asked_for(
+    http: httpx.AsyncClient, server: Context, boss: Who, shelved: Shelved
+) -> None:
+    await make(http, "photos", photo="image")
+    await upload(http, picture(), label="cat")
+    await shelved(1)
+    snapshot = await service.freeze(server, boss, NewSnapshot(name="one"))
+    batches = service.scan(server, boss.workspace, snapshot.id, ["train"], ["label", "record_id"])
+    rows = [row async for batch in batches for row in batch.to_pylist()]
+    assert [row["label"] for row in rows] == ["cat"]
+    assert list(rows[0]) == ["label", "record_id"]
+
+
+async def test_each_of_several_fields_is_a_column_of_a_stage(
+    http: httpx.AsyncClient, server: Context, boss: Who, shelved: Shelved, tmp_path: Path
+) -> None:
+    await make(http, "captions", photo="image", caption="text")
+    files = [
+        ("caption", (None, "a brown square", "text/plain")),
+        ("photo", ("a.png", picture(), "image/png")),
+    ]
+    assert (await http.post("/datasets/captions/records", files=files)).status_code == 201
+    await shelved(1)
+    snapshot = await service.freeze(server, boss, NewSnapshot(name="captions"))
+    await service.stage(server, boss.workspace, snapshot.id, tmp_path)
+    (row,) = pq.read_table(tmp_path / "train.parquet").to_pylist()
+    assert row["photo"] == picture()
+    assert row["caption"] == b"a brown square"
+    assert pq.read_table(tmp_path / "test.parquet").num_rows == 0
+
+
+async def test_records_of_several_kinds_are_not_frozen_together(
+    http: httpx.AsyncClient, shelved: Shelved
+) -> None:
+    await make(http, "photos", photo="image")
+    await make(http, "words", text="text")
+    await upload(http, picture())
+    await http.post("/datasets/words/records", json={"items": [{"text": "one"}]})
+    await shelved(2)
+    refused = await http.post("/snapshots", json={"name": "both"})
+    assert refused.status_code == 422
+    assert refused.json()["code"] == "several-kinds"
+    frozen = await http.post("/snapshots", json={"name": "one", "dataset": "words"})
+    assert frozen.status_code == 201
+    assert frozen.json()["filter"]["datasets"] == ["words"]
+
+
+async def test_an_export_has_every_kind(http: httpx.AsyncClient, shelved: Shelved) -> None:
+    await make(http, "photos", photo="image")
+    await make(http, "words", text="text")
+    await upload(http, picture(), label="cat", name="a.png")
+    await http.post("/datasets/words/records", json={"items": [{"text": "Grüße"}]})
+    await shelved(2)
+    lines = (await http.get("/records/export")).text.splitlines()
+    by_dataset = {one["dataset"]: one for one in map(json.loads, lines)}
+    assert base64.b64decode(by_dataset["photos"]["data"]) == picture()
+    assert by_dataset["photos"]["label"] == "cat"
+    assert by_dataset["photos"]["facts"]["name"] == "a.png"
+    assert by_dataset["words"]["text"] == "Grüße"

@@ -57,7 +57,7 @@ class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
 @datasets.post(
     allow="train",
     status=201,
-    errors=(NameTaken, schemas.NoSuchKind, schemas.DatasetReserved),
+    errors=(NameTaken, schemas.NoSuchKind, schemas.FieldReserved, schemas.DatasetReserved),
 )
 async def create_dataset(ctx: Context, who: Who, body: schemas.NewDataset) -> schemas.Dataset:
     """Make a dataset: a name, and the kind of what it holds."""

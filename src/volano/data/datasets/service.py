@@ -8,6 +8,7 @@ import msgspec
 
 from volano.data.datasets import store
 from volano.data.kinds import KINDS
+from volano.data.staging import RESERVED
 from volano.schemas.accounts import NameTaken, Who
 from volano.schemas.common import Page, utc_now
 from volano.schemas.datasets import (
@@ -16,6 +17,7 @@ from volano.schemas.datasets import (
     DatasetChange,
     DatasetNotEmpty,
     DatasetReserved,
+    FieldReserved,
     Known,
     NewDataset,
     NoSuchKind,
@@ -35,11 +37,13 @@ _KNOWN_AT_ONCE = 500
 async def create(ctx: Context, who: Who, new: NewDataset) -> Dataset:
     """Make a dataset.
 
-    Raises: NoSuchKind, DatasetReserved, NameTaken.
+    Raises: NoSuchKind, FieldReserved, DatasetReserved, NameTaken.
     """
     for kind in new.fields.values():
         if kind not in KINDS:
             raise NoSuchKind(kind=kind, known=", ".join(KINDS))
+    if reserved := RESERVED & new.fields.keys():
+        raise FieldReserved(field=min(reserved), reserved=", ".join(sorted(RESERVED)))
     if new.name == DRAWINGS and new.fields != _OF_THE_GAME.fields:
         raise DatasetReserved(name=new.name)
     row = _row(new, who.member)
