@@ -43,10 +43,10 @@ def row(*, payload: bytes | None = None, head: bytes | None = None, **facts: Any
 FOREIGN = {
     "no strokes": (row(payload=b"not strokes"), "unknown-codec-version: "),
     "torn strokes": (row(payload=row().payload[:-3]), "payload-"),
-    "another kind": (row(kind="image"), "unknown-record-kind: Records of the kind 'image'"),
+    "another kind": (row(kind="hologram"), "unknown-record-kind: Records of the kind 'hologram'"),
     "no head": (row(head=b"\xc1"), "DecodeError: MessagePack data is malformed"),
     "a short head": (row(head=msgspec.msgpack.encode(["drawing"])), "ValidationError: "),
-    "a long label": (row(label="x" * 101), "ValidationError: Expected `str` of length <= 100"),
+    "a long label": (row(label="x" * 201), "ValidationError: Expected `str` of length <= 200"),
     "a long contributor": (row(contributor="x" * 65), "ValidationError: "),
     "NUL": (row(label="a\0b"), "ValueError: a text with the character NUL"),
     "many strokes": (row(strokes=2**31), "ValidationError: Expected `int` <= 2147483647"),
