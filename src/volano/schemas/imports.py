@@ -105,6 +105,12 @@ class FileNotRead(Invalid):
     remedy = "Import it by itself if it matters."
 
 
+class ArchiveInside(Invalid):
+    """{name} is an archive inside of what is being imported, and is not opened."""
+
+    remedy = "Unpack it in its place, or import it by itself."
+
+
 class LineMalformed(Invalid):
     """Line {line} of {name} cannot be read: {reason}."""
 
@@ -133,6 +139,12 @@ class BoxCut(Invalid):
     """Box {number} of {name} is cut to the picture: {reason}."""
 
     remedy = "Look whether it was drawn on this picture."
+
+
+class BoxesTurned(Invalid):
+    """The boxes of {name} are turned with it: they were drawn on it as it lies, {size} px."""
+
+    remedy = "Look at a few of these: some tools state that size for boxes on the upright picture."
 
 
 class NothingKnown(Invalid):

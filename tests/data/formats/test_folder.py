@@ -146,7 +146,7 @@ def test_nothing_is_skipped_silently(tmp_path):
 
     assert len(items) == 3
     assert codes(skipped) == {
-        "README.md": "unsupported-file",
+        "README.md": "file-not-read",
         "cat/empty.jpg": "empty-file",
         "cat/phone.heic": "unsupported-file",
         "cat/.hidden.png": "hidden-file",
@@ -167,7 +167,7 @@ def test_a_picture_without_an_extension_is_told_by_how_it_begins(tmp_path):
     items, skipped = found(root)
 
     assert [item.media_type for item in items] == ["image/png", "image/png"]
-    assert codes(skipped) == {"dog/notes": "unsupported-file"}
+    assert codes(skipped) == {"dog/notes": "file-not-read"}
 
 
 def test_texts_and_sounds_are_imported_where_most_files_are_some(tmp_path):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from volano.data.formats.image_header import Size, measure
 from volano.data.formats.items import Skipped, label_of
-from volano.data.formats.tree import Tree, shown
+from volano.data.formats.tree import Tree, beside, shown
 from volano.schemas.errors import VolanoError
 from volano.schemas.imports import BoxCut, BoxRefused, FileNotListed, FileNotRead
 
@@ -93,8 +93,7 @@ def rest(tree: Tree, read: set[str], pictures: frozenset[str]) -> Iterator[Skipp
         elif file.path.rpartition(".")[2].lower() in pictures:
             yield Skipped(locator=name, error=FileNotListed(name=name))
         else:
-            error = FileNotRead(name=name, reason="nothing of what is imported is in it")
-            yield Skipped(locator=name, error=error, loss="none")
+            yield beside(file.path, "nothing of what is imported is in it")
 
 
 def is_mask(path: str) -> bool:

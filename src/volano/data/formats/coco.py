@@ -10,6 +10,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from volano.data.formats.items import (
 from volano.data.formats.tree import MOST_LISTING_BYTES, Names, Tree, shown
 from volano.schemas.errors import VolanoError
 from volano.schemas.imports import (
+    BoxesTurned,
     BoxesWithoutImage,
     BoxRefused,
     ClassUnknown,
@@ -219,8 +221,12 @@ class _Described:
                 )
                 self._note(refused)
             else:
-                turned = corners if size is None else _turned(corners, image, size)
-                drawn.append(Box(label=category, corners=turned, crowd=bool(mark.iscrowd)))
+                drawn.append(Box(label=category, corners=corners, crowd=bool(mark.iscrowd)))
+        if size is not None and _lie(drawn, image, size):
+            drawn = [_turned(box, size) for box in drawn]
+            wide, high = size.stored
+            told = BoxesTurned(name=self._name, size=f"{wide} x {high}")
+            self.problems.append(Skipped(locator=self._name, error=told, loss="none"))
         kept, problems = boxes.checked(drawn, size, self._name)
         self.problems += problems
         return "", {boxes.NAME: kept}
@@ -257,15 +263,18 @@ def _corners(bbox: Any) -> tuple[float, float, float, float] | None:
     return x, y, x + wide, y + high
 
 
-def _turned(
-    corners: tuple[float, float, float, float], image: _Image, size: Size
-) -> tuple[float, float, float, float]:
-    """Return corners on the upright picture where they were drawn on it as it lies in the file.
+def _lie(boxes: Sequence[Box], image: _Image, size: Size) -> bool:
+    """Return whether boxes were drawn on a picture as it lies in the file, on its side.
 
-    The size that the JSON file states tells which: it is that of the pixels as they were seen.
+    The stated size tells, but for boxes that do not fit into it: some tools draw on the upright
+    picture and state the other size.
     """
-    stated = (image.width, image.height)
-    if stated == size.stored and size.stored != (size.width, size.height):
-        x0, y0, x1, y1 = upright(corners, size)
-        return x0, y0, x1, y1
-    return corners
+    wide, high = size.stored
+    if (wide, high) == (size.width, size.height) or (image.width, image.height) != (wide, high):
+        return False
+    return all(box.corners[2] <= wide + 1 and box.corners[3] <= high + 1 for box in boxes)
+
+
+def _turned(box: Box, size: Size) -> Box:
+    x0, y0, x1, y1 = upright(box.corners, size)
+    return replace(box, corners=(x0, y0, x1, y1))

@@ -24,7 +24,7 @@ from volano.data.formats.items import (
     label_of,
     split_of,
 )
-from volano.data.formats.tree import File, Tree, shown
+from volano.data.formats.tree import File, Tree, beside, shown
 from volano.schemas.errors import VolanoError
 from volano.schemas.imports import EmptyFile, NothingToImport, UnsupportedFile
 
@@ -61,8 +61,10 @@ def read(tree: Tree, options: Options) -> Iterator[Found]:
                 raise EmptyFile(name=name)
             label = label_of(layout.label(file.path), name)
         except UnsupportedFile as error:
-            lost = ending(file.path) in _PICTURES_ELSEWHERE
-            yield Skipped(locator=name, error=error, loss="item" if lost else "none")
+            if ending(file.path) in _PICTURES_ELSEWHERE:
+                yield Skipped(locator=name, error=error)
+            else:
+                yield beside(file.path, f"it is no {kind}")
         except VolanoError as error:
             yield Skipped(locator=name, error=error)
         else:

@@ -28,11 +28,17 @@ from volano.data.formats.items import (
     label_of,
     split_of,
 )
-from volano.data.formats.tree import MOST_LISTING_BYTES, File, Names, Tree, shown
+from volano.data.formats.tree import (
+    MOST_LISTING_BYTES,
+    File,
+    Names,
+    Tree,
+    beside,
+    shown,
+)
 from volano.schemas.errors import VolanoError
 from volano.schemas.imports import (
     FileNotListed,
-    FileNotRead,
     ImportUnreadable,
     LineMalformed,
     ListedFileMissing,
@@ -133,8 +139,7 @@ def _fitting(
             raise
         return []
     first = [row for _, row in rows[:_LOOKED_AT] if not isinstance(row, LineMalformed)]
-    beside = path.rpartition("/")[0]
-    meaning = _meaning(first, names, beside, options.columns, named=named)
+    meaning = _meaning(first, names, path.rpartition("/")[0], options.columns, named=named)
     if "path" not in meaning and not ("text" in meaning and named):
         return []
     stem = re.split(r"[._-]", path.rpartition("/")[2])[0]
@@ -236,7 +241,7 @@ def _row(path: str, line: int, head: list[str], cells: list[str]) -> Row | LineM
 
 
 def _meaning(
-    rows: Sequence[Row], names: Names, beside: str, given: Mapping[str, str], *, named: bool
+    rows: Sequence[Row], names: Names, here: str, given: Mapping[str, str], *, named: bool
 ) -> dict[str, str]:
     """Return what the columns mean, by what was given, their names and their cells."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
@@ -248,7 +253,7 @@ def _meaning(
             if match is not None and match not in meaning.values():
                 meaning[what] = match
     if "path" not in meaning:
-        there = {column: _share_there(rows, column, names, beside) for column in columns}
+        there = {column: _share_there(rows, column, names, here) for column in columns}
         best = max(there, key=lambda column: there[column], default="")
         called_so = next((called[name] for name in COLUMNS["path"] if name in called), "")
         if best and there[best]:
@@ -264,10 +269,10 @@ def _meaning(
     return meaning
 
 
-def _share_there(rows: Sequence[Row], column: str, names: Names, beside: str) -> float:
+def _share_there(rows: Sequence[Row], column: str, names: Names, here: str) -> float:
     """Return which share of a column's cells names files that are there."""
     cells = [cell for row in rows if isinstance(cell := row.get(column), str) and cell.strip()]
-    found = sum(_is_path(cell) and names.find(cell, beside=beside) is not None for cell in cells)
+    found = sum(_is_path(cell) and names.find(cell, beside=here) is not None for cell in cells)
     return found / max(len(rows), 1)
 
 
@@ -348,8 +353,7 @@ def _unlisted(tree: Tree, listed: set[str], lists: set[str]) -> Iterator[Skipped
         if ending(file.path) in KIND_OF and ending(file.path) != "txt":
             yield Skipped(locator=name, error=FileNotListed(name=name))
         else:
-            error = FileNotRead(name=name, reason="no list names it")
-            yield Skipped(locator=name, error=error, loss="none")
+            yield beside(file.path, "no list names it")
 
 
 def _may_list(file: File) -> bool:

@@ -13,7 +13,9 @@ from typing import IO, Final, Protocol
 from volano.data.formats.items import Skipped, ending, split_among
 from volano.schemas.errors import VolanoError
 from volano.schemas.imports import (
+    ArchiveInside,
     EmptyFile,
+    FileNotRead,
     FileTooLarge,
     FileUnreadable,
     HiddenFile,
@@ -29,6 +31,8 @@ MOST_LISTING_BYTES: Final = 2 << 30
 
 HEAD: Final = 256 << 10
 """Bytes that tell what a file is, and how large a picture."""
+
+_ARCHIVES: Final = frozenset({"zip", "tar", "tgz", "gz", "bz2", "xz", "7z", "rar", "zst"})
 
 _SYSTEM: Final = frozenset(
     {
@@ -199,6 +203,14 @@ def never_data(path: str) -> Skipped | None:
             error = HiddenFile(name=shown(path))
             return Skipped(locator=shown(path), error=error, loss="none")
     return None
+
+
+def beside(path: str, reason: str) -> Skipped:
+    """Return that a file is no part of what is read; an archive may hold what is missing."""
+    name = shown(path)
+    if ending(path) in _ARCHIVES:
+        return Skipped(locator=name, error=ArchiveInside(name=name))
+    return Skipped(locator=name, error=FileNotRead(name=name, reason=reason), loss="none")
 
 
 def shown(path: str) -> str:
