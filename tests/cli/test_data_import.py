@@ -286,3 +286,11 @@ def test_a_folder_that_may_be_two_things_is_for_the_user_to_name(ask, tmp_path: 
     assert done.code == 1
     assert "boxes in 1.xml (voc); boxes in 1.txt (yolo)" in done.err
     assert ask("data", "import", "--dry-run", str(root), "--format", "yolo").code == 0
+
+
+def test_how_nested_folders_were_taken_is_said(ask, tmp_path: Path):
+    nested = {"fruit/apple/1.png": PNG, "fruit/pear/2.png": picture(5, 5), "nuts/oak/3.png": PNG}
+    root = str(folder(tmp_path / "x", nested))
+    done = ask("data", "import", "--dry-run", root)
+    assert "warning: fruit/apple is taken for the class apple; --labels top, leaf, path" in done.err
+    assert "is taken" not in ask("data", "import", "--dry-run", root, "--labels", "path").err

@@ -13,7 +13,7 @@ from volano.cli.import_sending import Target
 from volano.cli.misuse import Misuse
 from volano.cli.progress import Live
 from volano.cli.terminal import Here, Terminal, note, path
-from volano.data.formats import detect
+from volano.data.formats import detect, folder
 from volano.data.formats.detect import Format, FormatName, Source
 from volano.data.formats.health import Health
 from volano.data.formats.items import Item, Options, Skipped
@@ -97,6 +97,8 @@ class Imported:
     """What has become of a source so far."""
 
     format: Format
+    hint: str = ""
+    """What was guessed and may be meant otherwise."""
     total: int | None
     """Items that there seem to be; None where that takes reading all."""
     health: Health = field(default_factory=Health)
@@ -140,7 +142,9 @@ def look_through(terminal: Terminal, file: Path, options: ImportOptions) -> Impo
     Raises: OSError, VolanoError; KeyboardInterrupt.
     """
     source, format = _open(file, options)
-    found = Imported(format=format, total=_count(source, format, options))
+    found = Imported(
+        format=format, total=_count(source, format, options), hint=_hint(source, format, options)
+    )
     bar = import_report.Bar(terminal, found)
     with Live(terminal.err, in_place=terminal.live) as live:
         for _ in _items(source, format.name, options, found.health):
@@ -157,7 +161,12 @@ def import_file(terminal: Terminal, file: Path, options: ImportOptions) -> Impor
     """
     source, format = _open(file, options)
     target = _target(file, source, format, options)
-    found = Imported(format=format, total=_count(source, format, options), target=target)
+    found = Imported(
+        format=format,
+        total=_count(source, format, options),
+        hint=_hint(source, format, options),
+        target=target,
+    )
     bar = import_report.Bar(terminal, found)
     items = _items(source, format.name, options, found.health)
     try:
@@ -186,6 +195,15 @@ def _count(source: Source, format: Format, options: ImportOptions) -> int | None
     """Return how many items there seem to be to import."""
     total = detect.count(source, format.name)
     return min(total, options.limit) if total is not None and options.limit else total
+
+
+def _hint(source: Source, format: Format, options: ImportOptions) -> str:
+    """Return what was guessed of a source and may be meant otherwise."""
+    if format.name != "folder" or not (
+        said := folder.hint(source.tree, Options(labels=options.labels))
+    ):
+        return ""
+    return f"{said}; --labels top, leaf, path or none means it otherwise"
 
 
 def _target(file: Path, source: Source, format: Format, options: ImportOptions) -> Target:

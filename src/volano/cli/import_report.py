@@ -63,6 +63,7 @@ def document(found: "Imported") -> "Json":
         "format": found.format.name,
         "dataset": found.target.used if found.target else [],
         "seen_by": found.format.saw,
+        "hint": found.hint,
         "stored": found.stored,
         "duplicates": found.duplicates,
         "bad": [
@@ -83,7 +84,7 @@ def show(terminal: Terminal, found: "Imported") -> None:
     done = "stored" if found.target else "read"
     terminal.confirm(f"{count:,} {_noun(found, count)} {done}{known}")
     terminal.say(render.card(_facts(found), terminal.look))
-    for finding in _findings(found.health):
+    for finding in [*filter(None, [found.hint]), *_findings(found.health)]:
         terminal.warn(finding)
     _show_problems(terminal, found)
     return None

@@ -221,3 +221,47 @@ def test_any_text_as_a_list_is_read_or_refused_by_a_code(tmp_path_factory, text)
         items, skipped = found(root / "l.csv")
         assert all(one.error.code for one in skipped)
         assert all(item.locator for item in items)
+
+
+BOXED = {
+    "tensorflow": "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+    "1.png,20,10,cat,2,1,6,4\n1.png,20,10,dog,8,2,12,6\n2.png,20,10,cat,0,0,20,10\n",
+    "deepforest": "image_path,xmin,ymin,xmax,ymax,label\n"
+    "1.png,2,1,6,4,cat\n1.png,8,2,12,6,dog\n2.png,0,0,20,10,cat\n",
+    "open images": "ImageID,LabelName,XMin,XMax,YMin,YMax\n"
+    "1,cat,0.1,0.3,0.1,0.4\n1,dog,0.4,0.6,0.2,0.6\n2,cat,0,1,0,1\n",
+}
+
+
+@pytest.mark.parametrize("tool", BOXED)
+def test_rows_of_boxes_are_one_item_for_each_picture(tmp_path, tool):
+    wide = picture(20, 10)
+    root = folder(tmp_path, {"train.csv": BOXED[tool], "1.png": wide, "2.png": wide})
+
+    items, skipped = found(root)
+
+    assert [item.attributes["boxes"] for item in items] == [
+        [{"label": "cat", "box": [2, 1, 6, 4]}, {"label": "dog", "box": [8, 2, 12, 6]}],
+        [{"label": "cat", "box": [0, 0, 20, 10]}],
+    ]
+    assert labels(items) == {"1.png": "", "2.png": ""}
+    assert splits(items) == {"1.png": "train", "2.png": "train"}
+    assert skipped == []
+
+
+def test_bad_rows_of_boxes_are_told_and_a_row_without_corners_says_that_there_is_nothing(tmp_path):
+    text = (
+        "filename,class,xmin,ymin,xmax,ymax\n1.png,cat,2,1,6,4\n1.png,cat,x,1,6,4\n"
+        "1.png,cat,6,1,2,4\n2.png,,,,,\ngone.png,cat,1,1,2,2\n"
+    )
+    root = folder(tmp_path, {"l.csv": text, "1.png": picture(20, 10), "2.png": picture(20, 10)})
+
+    items, skipped = found(root)
+
+    assert [len(item.attributes["boxes"]) for item in items] == [1, 0]
+    told = [(one.locator, one.error.code, one.loss) for one in skipped]
+    assert told == [
+        ("gone.png", "listed-file-missing", "item"),
+        ("1.png", "box-refused", "part"),
+        ("1.png", "box-refused", "part"),
+    ]

@@ -21,6 +21,7 @@ from volano.data.formats import (
 )
 from volano.data.formats.archive import open_tree
 from volano.data.formats.items import KIND_OF, Found, Item, Options, ending
+from volano.data.formats.rows import text_of
 from volano.data.formats.tree import Folder, Names, Tree
 from volano.schemas.errors import VolanoError
 from volano.schemas.imports import FormatUnclear, NoPicture, NothingToImport
@@ -185,7 +186,7 @@ def _of_file(tree: Tree, path: str) -> Format:
             return Format("coco", "it has pictures and categories")
     if last == "xml" and voc.is_voc(head):
         return Format("voc", "it tells of the boxes of a picture")
-    if last in ("yaml", "yml") and yolo_names.of_yaml(manifest.text_of(head)):
+    if last in ("yaml", "yml") and yolo_names.of_yaml(text_of(head)):
         return Format("yolo", "it names classes")
     if last in manifest.ENDINGS:
         return Format("manifest", f"it is a list (.{last})")

@@ -78,6 +78,18 @@ def read(tree: Tree, options: Options) -> Iterator[Found]:
             )
 
 
+def hint(tree: Tree, options: Options) -> str:
+    """Return how nested folders were taken for labels, by an example; nothing where none is."""
+    kind = kind_of_most(tree)
+    paths = [file.path for file in tree.files if media_type_of(tree, file, kind)] if kind else []
+    layout = Layout.of(paths, options)
+    for path in paths:
+        folders = layout.folders(path)
+        if len(folders) > 1 and options.labels == "auto":
+            return f"{'/'.join(folders)} is taken for the class {layout.label(path)}"
+    return ""
+
+
 def kind_of_most(tree: Tree) -> str:
     """Return the kind of which a tree has most files; empty where it has none of any."""
     kinds = Counter(KIND_OF.get(ending(file.path), "") for file in tree.files)
@@ -171,12 +183,17 @@ class Layout:
 
     def label(self, path: str) -> str:
         """Return the label of a path; empty where it has none."""
-        folders = path.removeprefix(self._base(path)).split("/")[:-1]
-        if self.split_last:
-            del folders[1:2]
+        folders = self.folders(path)
         if not folders or self.labels == "none":
             return ""
         return {"top": folders[0], "leaf": folders[-1]}.get(self.labels, "/".join(folders))
+
+    def folders(self, path: str) -> list[str]:
+        """Return the folders of a path that may be its label."""
+        folders = path.removeprefix(self._base(path)).split("/")[:-1]
+        if self.split_last:
+            del folders[1:2]
+        return folders
 
     def _base(self, path: str) -> str:
         return next((base for base in self.bases if path.startswith(base)), "")

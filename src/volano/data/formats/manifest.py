@@ -7,16 +7,13 @@ Byte order marks, semicolons, Windows' line ends and slashes, quotes and missing
 as they are meant; a row whose file is not there is reported and the others go on.
 """
 
-import csv
-import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
+from volano.data.formats import boxes, list_boxes
 from volano.data.formats.folder import media_type_of
 from volano.data.formats.items import (
     KIND_OF,
@@ -28,14 +25,8 @@ from volano.data.formats.items import (
     label_of,
     split_of,
 )
-from volano.data.formats.tree import (
-    MOST_LISTING_BYTES,
-    File,
-    Names,
-    Tree,
-    beside,
-    shown,
-)
+from volano.data.formats.rows import COLUMNS, Row, rows_of
+from volano.data.formats.tree import File, Names, Tree, beside, shown
 from volano.schemas.errors import VolanoError
 from volano.schemas.imports import (
     FileNotListed,
@@ -50,29 +41,8 @@ from volano.schemas.imports import (
 ENDINGS: Final = ("csv", "tsv", "jsonl", "ndjson", "json", "txt")
 """Extensions of lists; a text counts only where it is named, or where its lines name files."""
 
-COLUMNS: Final[dict[str, tuple[str, ...]]] = {
-    "path": (
-        "path", "file_name", "filename", "filepath", "file_path", "file", "image_path", "image",
-        "image_name", "imagename", "image_file", "img", "img_path", "image_id", "fname", "id",
-        "name", "source",
-    ),
-    "text": ("text", "sentence", "review", "content", "review text", "comment", "document"),
-    "label": (
-        "label", "labels", "class", "class_name", "classname", "category", "target", "species",
-        "breed", "tag", "tags", "y", "label_name", "diagnosis",
-    ),
-    "split": ("split", "set", "subset", "partition", "data_split", "ml_use", "usage", "fold"),
-    "group": ("group", "group_id", "patient", "patient_id", "subject", "subject_id", "session"),
-    "contributor": ("contributor", "annotator", "labeller", "labeler", "user"),
-}  # fmt: skip
-"""What a column means -> how it is called, the likelier name first."""
-
-_DELIMITERS: Final = ",;\t|"
 _LOOKED_AT: Final = 50
 _DRIVE: Final = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
-_WRONG_BYTES: Final = re.compile("[\udc80-\udcff]")
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +56,16 @@ class Listing:
     """What a column means -> its name."""
     split: str
     """Of all its rows, by the name of the list; empty where that tells none."""
+    corners: tuple[str, ...] = ()
+    """Columns of the corners of boxes, of which each row has one; nothing without boxes."""
+
+    def cell(self, row: Row, what: str) -> str:
+        """Return what a row says of this, without what is around it."""
+        column = self.meaning.get(what)
+        value = row.get(column) if column is not None else None
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        return "" if value is None else str(value).strip()
 
 
 def read(tree: Tree, options: Options) -> Iterator[Found]:
@@ -100,6 +80,9 @@ def read(tree: Tree, options: Options) -> Iterator[Found]:
         raise ImportUnreadable(name=tree.name, reason=_unfit(tree, lists, options))
     listed: set[str] = set()
     for listing in found:
+        if listing.corners:
+            yield from _boxed(tree, names, listing, listed)
+            continue
         for line, row in listing.rows:
             if isinstance(row, LineMalformed):
                 yield Skipped(locator=f"{shown(listing.path)}#{line}", error=row)
@@ -133,7 +116,7 @@ def _fitting(
 ) -> list[Listing]:
     """Return a list if its rows name files that are there, or hold texts; else nothing."""
     try:
-        rows = rows_of(tree, path, named=named)
+        rows = rows_of(tree, path)
     except VolanoError:
         if named:
             raise
@@ -144,100 +127,8 @@ def _fitting(
         return []
     stem = re.split(r"[._-]", path.rpartition("/")[2])[0]
     split = "" if "split" in meaning else split_of(stem)
-    return [Listing(path=path, rows=rows, meaning=meaning, split=split)]
-
-
-def rows_of(tree: Tree, path: str, *, named: bool) -> list[tuple[int, Row | LineMalformed]]:
-    """Return the rows of a list, with the numbers of their lines.
-
-    Raises: VolanoError (it cannot be read, or is no list at all).
-    """
-    text = text_of(tree.read(path, MOST_LISTING_BYTES))
-    last = ending(path)
-    if last == "json":
-        return _json_rows(path, text)
-    if last in ("jsonl", "ndjson") or text.lstrip()[:1] == "{":
-        return list(_json_lines(path, text))
-    return list(_csv_rows(path, text))
-
-
-def text_of(data: bytes) -> str:
-    """Return the text of a list: UTF-8, UTF-16 with its mark, or else as Windows writes it."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
-
-
-def _json_rows(path: str, text: str) -> list[tuple[int, Row | LineMalformed]]:
-    try:
-        rows = msgspec.json.decode(text, type=list[dict[str, Any]])
-    except msgspec.MsgspecError as error:
-        raise ImportUnreadable(name=shown(path), reason=str(error)) from None
-    return list(enumerate(rows, 1))
-
-
-def _json_lines(path: str, text: str) -> Iterator[tuple[int, Row | LineMalformed]]:
-    decode = msgspec.json.Decoder(dict[str, Any]).decode
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            yield number, decode(line)
-        except msgspec.MsgspecError as error:
-            yield number, LineMalformed(line=number, name=shown(path), reason=str(error))
-
-
-def _csv_rows(path: str, text: str) -> Iterator[tuple[int, Row | LineMalformed]]:
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if text[:4].lower() == "sep=":  # as Excel says it
-        text = text.partition("\n")[2]
-    reader = csv.reader(io.StringIO(text), delimiter=_delimiter(text), skipinitialspace=True)
-    head: list[str] = []
-    try:
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if not head:
-                head = _header(cells)
-                if head == [cell.strip() for cell in cells]:
-                    continue
-            yield reader.line_num, _row(path, reader.line_num, head, cells)
-    except csv.Error as error:
-        number = reader.line_num
-        yield number, LineMalformed(line=number, name=shown(path), reason=str(error))
-
-
-def _delimiter(text: str) -> str:
-    """Return what stands between the cells: what the first line has most of, outside of quotes."""
-    line = re.sub(r'"[^"]*"', "", text.lstrip("\n").partition("\n")[0])
-    best = max(_DELIMITERS, key=line.count)
-    if line.count(best):
-        return best
-    return " " if len(line.split()) == 2 else ","
-
-
-def _header(cells: Sequence[str]) -> list[str]:
-    """Return the names of the columns: the first row where it has any known one, else numbers."""
-    known = {name for names in COLUMNS.values() for name in names}
-    stripped = [cell.strip() for cell in cells]
-    is_data = any(ending(cell) in KIND_OF for cell in stripped)
-    if any(cell.lower() in known for cell in stripped) and not is_data:
-        return stripped
-    # Without a file name in it, a row of words that no data can be is taken for a header.
-    if not is_data and all(re.fullmatch(r"[A-Za-z_][\w .()#-]*", cell) for cell in stripped):
-        return stripped
-    return [f"column {n}" for n in range(1, len(cells) + 1)]
-
-
-def _row(path: str, line: int, head: list[str], cells: list[str]) -> Row | LineMalformed:
-    extra = [cell for cell in cells[len(head) :] if cell.strip()]
-    if extra:
-        reason = f"it has {len(cells)} cells and the first row has {len(head)}"
-        return LineMalformed(line=line, name=shown(path), reason=reason)
-    return dict(zip(head, cells, strict=False))
+    corners = list_boxes.columns_of(first[0]) if "path" in meaning else ()
+    return [Listing(path=path, rows=rows, meaning=meaning, split=split, corners=corners)]
 
 
 def _meaning(
@@ -290,25 +181,16 @@ def _remote(row: Row, column: str) -> bool:
 
 def _item(tree: Tree, names: Names, listing: Listing, line: int, row: Row) -> Item:
     """Return the item of a row. Raises: VolanoError, saying why there is none."""
-
-    def cell(what: str) -> str:
-        column = listing.meaning.get(what)
-        value = row.get(column) if column is not None else None
-        if isinstance(value, list) and len(value) == 1:
-            value = value[0]
-        return "" if value is None else str(value).strip()
-
     where = f"{shown(listing.path)}#{line}"
-    split = split_of(cell("split")) or listing.split
-    text = cell("text")
-    label, group, contributor = label_of(cell("label"), where), cell("group"), cell("contributor")
+    text = listing.cell(row, "text")
+    label = label_of(listing.cell(row, "label"), where)
     if "path" not in listing.meaning:
         if not text:
             raise LineMalformed(line=line, name=shown(listing.path), reason="it has no text")
         locator, kind, media_type = where, "text", "text/plain"
         content: Callable[[], bytes] = partial(text.encode, "utf-8", "surrogatepass")
     else:
-        path = _path(names, listing, line, cell("path"))
+        path = _path(names, listing, line, row)
         locator, kind = shown(path), KIND_OF.get(ending(path), "image")
         media_type = media_type_of(tree, File(path, 1), kind)
         content = partial(tree.read, path)
@@ -319,15 +201,49 @@ def _item(tree: Tree, names: Names, listing: Listing, line: int, row: Row) -> It
         kind=kind,
         media_type=media_type,
         label=label,
-        split=split,
-        group=group,
-        contributor=contributor,
+        split=split_of(listing.cell(row, "split")) or listing.split,
+        group=listing.cell(row, "group"),
+        contributor=listing.cell(row, "contributor"),
         read=content,
     )
 
 
-def _path(names: Names, listing: Listing, line: int, listed: str) -> str:
+def _boxed(tree: Tree, names: Names, listing: Listing, listed: set[str]) -> Iterator[Found]:
+    """Yield one item for all the rows of each file, with a box a row."""
+    by_file: dict[str, list[tuple[int, Row]]] = {}
+    for line, row in listing.rows:
+        try:
+            if isinstance(row, LineMalformed):
+                raise row
+            path = _path(names, listing, line, row)
+        except VolanoError as error:
+            at = "" if isinstance(row, LineMalformed) else listing.cell(row, "path")
+            yield Skipped(locator=at or f"{shown(listing.path)}#{line}", error=error)
+        else:
+            by_file.setdefault(path, []).append((line, row))
+    given = [row for rows in by_file.values() for _, row in rows]
+    shares = list_boxes.are_shares(given, listing.corners)
+    label = listing.meaning.get("label", "")
+    for path, rows in by_file.items():
+        (line, first), mine = rows[0], [row for _, row in rows]
+        bare = {what: name for what, name in listing.meaning.items() if what != "label"}
+        try:
+            item = _item(tree, names, replace(listing, meaning=bare), line, first)
+            size = boxes.size_of(tree, path)
+        except VolanoError as error:
+            yield Skipped(locator=shown(path), error=error)
+            continue
+        attributes, problems = list_boxes.attribute(
+            mine, listing.corners, label, size, item.locator, shares=shares
+        )
+        listed.add(item.locator)
+        yield from problems
+        yield replace(item, attributes=attributes)
+
+
+def _path(names: Names, listing: Listing, line: int, row: Row) -> str:
     """Return the path of the file that a row lists. Raises: VolanoError."""
+    listed = listing.cell(row, "path")
     if not listed:
         raise LineMalformed(line=line, name=shown(listing.path), reason="it names no file")
     if _DRIVE.match(listed):
@@ -364,7 +280,7 @@ def _unfit(tree: Tree, lists: Sequence[str], options: Options) -> str:
     """Return in words why none of the lists can be read."""
     if not lists:
         return "there is no list (CSV, TSV, JSON lines) in it"
-    rows = rows_of(tree, lists[0], named=True)
+    rows = rows_of(tree, lists[0])
     columns = next((list(row) for _, row in rows if not isinstance(row, LineMalformed)), [])
     told = ", ".join(columns) or "none"
     return (

@@ -26,7 +26,7 @@ from volano.data.formats.items import (
     split_among,
     split_of,
 )
-from volano.data.formats.manifest import text_of
+from volano.data.formats.rows import text_of
 from volano.data.formats.tree import Names, Tree, shown
 from volano.schemas.errors import VolanoError
 from volano.schemas.imports import (

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from volano.data.formats.items import ending
-from volano.data.formats.manifest import text_of
+from volano.data.formats.rows import text_of
 from volano.data.formats.tree import Tree, shown
 from volano.schemas.errors import VolanoError
 
