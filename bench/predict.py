@@ -11,14 +11,14 @@ import msgspec
 
 from bench.load import Call, run
 from bench.server import Served, served
-from volano.schemas.serving import DrawingInput, PredictRequest
+from volano.schemas.serving import PredictInput, PredictRequest
 from volano.sdk import synthetic
 
 
 def call(server: Served) -> Call:
     """One request with a synthetic drawing, authorised like any other."""
     one = next(iter(synthetic.drawings(["heart"], 1, seed=5))).drawing
-    request = PredictRequest(input=DrawingInput(canvas=one.canvas, strokes=one.strokes))
+    request = PredictRequest(input=PredictInput(canvas=one.canvas, strokes=one.strokes))
     body = msgspec.json.encode(request)
     return Call(f"{server.url}/api/v1/endpoints/shapes/predict", "POST", body, server.headers)
 

@@ -34,6 +34,7 @@ from volano.core.settings import Settings, of_kubernetes
 from volano.core.settings import read as read_settings
 from volano.core.settings import table as settings_table
 from volano.data import api as data_api
+from volano.data import lineage as data_lineage
 from volano.data import service as data
 from volano.hosting import launcher
 from volano.hosting.services import PostgresServer, S3Server
@@ -42,13 +43,18 @@ from volano.labeling import service as labeling
 from volano.labeling import worker as labeling_worker
 from volano.loop import api as loop_api
 from volano.loop import overview, upkeep
+from volano.loop import service as loop
 from volano.loop import worker as loop_worker
 from volano.migrations.run import check as check_revision
 from volano.migrations.run import migrate
 from volano.registry import api as registry_api
+from volano.registry import lineage as registry_lineage
 from volano.schemas.errors import VolanoError
 from volano.schemas.loop import Diagnosis
 from volano.serving import api as serving_api
+from volano.serving import following as serving_following
+from volano.serving import lineage as serving_lineage
+from volano.serving import logged as predictions
 from volano.serving import service as serving
 from volano.serving import state as serving_state
 from volano.serving import worker as serving_worker
@@ -88,9 +94,12 @@ ROUTES: list[http.Routes] = [
 
 STREAMS = (
     merge.Stream(data.STREAM, data.COMPACT),
-    merge.Stream(STREAM, serving.COMPACT, key="id"),
+    merge.Stream(STREAM, predictions.COMPACT, key="id"),
 )
 """Every stream of hot appends."""
+
+LINEAGES = (serving_lineage.LINEAGE, registry_lineage.LINEAGE, data_lineage.lineage())
+"""What every stage tells of where its things come from."""
 
 HANDLERS = Handlers(
     merge.handlers(STREAMS),
@@ -122,7 +131,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         segments = Segments(blobs)
         records = data.open_state(db, segments, settings)
         stack.push_async_callback(records.close)
-        predicting = serving_state.open_state(db, segments, metrics, settings)
+        predicting = serving.open_state(db, blobs, segments, metrics, settings)
         stack.push_async_callback(predicting.close)
         yield Context(
             settings=settings,
@@ -138,6 +147,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
                 data.State: records,
                 labeling.State: labeling.open_state(settings),
                 serving_state.State: predicting,
+                loop.State: loop.State(LINEAGES),
             },
         )
 
@@ -181,20 +191,20 @@ def build_api(ctx: Context, *, fallback: ASGIApp | None = None) -> http_app.Api:
 @asynccontextmanager
 async def following(ctx: Context) -> AsyncIterator[None]:
     """Keep this process's endpoints as the database says, while the block runs."""
-    await serving.load_endpoints(ctx)
+    await serving_following.load_endpoints(ctx)
     async with _beside(_follow(ctx), process.measure(ctx.metrics, "api")):
         yield
 
 
 async def _follow(ctx: Context) -> None:
-    async with ctx.bus.subscribe(serving.CHANGED) as changes:
+    async with ctx.bus.subscribe(serving_following.CHANGED) as changes:
         while True:
             rung = ""
             # Not wait_for: before Python 3.12 it loses a cancellation that comes with a ring.
             with suppress(TimeoutError):  # a doorbell may be lost: look all the same
                 async with asyncio.timeout(ctx.settings.serving_poll_s):
                     _, rung = await anext(changes)
-            await _try(serving.follow_changes(ctx, rung), "endpoints not followed")
+            await _try(serving_following.follow_changes(ctx, rung), "endpoints not followed")
 
 
 async def work(ctx: Context, stop: asyncio.Event) -> None:

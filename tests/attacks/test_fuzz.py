@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
-from typing import get_args
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -15,10 +14,11 @@ from msgspec import inspect
 
 from tests.attacks.hostile import HEADERS, Writer
 from tests.registry.versions import begun, registered
-from tests.serving.graphs import artefact as facts_of
-from tests.serving.graphs import asked, graph
+from tests.serving import graphs
+from tests.serving.graphs import graph
+from tests.serving.graphs import told as facts_of
 from tests.stages import Connect, collect, imports
-from volano.app import ROUTES
+from volano.app import LINEAGES, ROUTES
 from volano.core.context import Context
 from volano.core.http.routes import Operation
 from volano.core.jobs import Handlers, Worker
@@ -29,8 +29,8 @@ from volano.registry import service as registry
 from volano.schemas.accounts import Who
 from volano.schemas.common import uuid7
 from volano.schemas.data import NewSnapshot, RecordFilter
-from volano.schemas.loop import Kind
 from volano.schemas.registry import NewRun
+from volano.serving import predicting
 from volano.serving import service as serving
 from volano.serving import worker as serving_worker
 from volano.serving.state import State
@@ -60,9 +60,9 @@ async def furnished(ctx: Context, boss: Who) -> dict[str, list[str]]:
     frozen = await data.freeze(ctx, boss, NewSnapshot(name="first"))
     run = await training.request(ctx, boss, NewRun(snapshot=frozen.id))
     content = graph()
-    made = await registered(ctx, boss, {"model.onnx": content}, facts_of(content, tolerance=0.1))
+    made = await registered(ctx, boss, {"model.onnx": content}, facts_of(content))
     await serving.activate(ctx, boss, "shapes", made.id)
-    answer = await serving.predict(ctx, boss, "shapes", [asked()])
+    answer = await predicting.predict(ctx, boss, "shapes", graphs.request())
     await ctx.part(State).log.flush()
     ids = {
         "records": [stored[0].id],
@@ -74,14 +74,14 @@ async def furnished(ctx: Context, boss: Who) -> dict[str, list[str]]:
         "snapshots": [frozen.id, "first"],
         "snapshot": [frozen.id],
         "members": [boss.member],
-        "explain": list(get_args(Kind)),
+        "explain": [kind for one in LINEAGES for kind in one.kinds],
     }
     words = {
         "id": [str(uuid7()) for _ in range(50)],
         "shape": ["circle", "square"],
         "label": ["circle"],
         "labels": ["circle"],
-        "kind": list(get_args(Kind)),
+        "kind": [kind for one in LINEAGES for kind in one.kinds],
         "split": ["train"],
         "contributor": people,
         "color": ["#00ff00"],

@@ -31,7 +31,7 @@ from volano.schemas.registry import (
     Signature,
     Version,
 )
-from volano.schemas.serving import Endpoint, Prediction, PredictResponse, Rollout
+from volano.schemas.serving import ClassesPrediction, Endpoint, PredictResponse, Rollout
 
 RECORD_ID = "019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10"
 PREDICTION_ID = "019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a11"
@@ -200,7 +200,7 @@ ANSWER = PredictResponse(
     endpoint="drawing",
     version=VERSION_ID,
     predictions=[
-        Prediction(
+        ClassesPrediction(
             id=PREDICTION_ID,
             label="circle",
             confidence=0.9,

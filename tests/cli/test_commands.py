@@ -1,5 +1,6 @@
 """Tests of the commands against a server that has one of everything."""
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -290,7 +291,21 @@ def test_a_drawing_is_recognised_in_any_of_its_documents(ask, script, document, 
 
     assert ask("predict", "drawing", str(file)).code == 0
     (sent,) = script.bodies("POST", "/endpoints/drawing/predict")
-    assert sent["inputs"][0].keys() == {"canvas", "strokes"}
+    first = sent["input"] if "input" in sent else sent["inputs"][0]
+    assert first.keys() == {"canvas", "strokes"}
+
+
+def test_image_files_are_sent_as_they_are(ask, script, folder: Path):
+    for name in ("one.jpg", "two.png"):
+        (folder / name).write_bytes(b"the bytes of " + name.encode())
+
+    assert ask("predict", "drawing", "one.jpg", "two.png").code == 0
+    assert ask("predict", "--endpoint", "drawing", "one.jpg").code == 0
+
+    many, one = script.bodies("POST", "/endpoints/drawing/predict")
+    given = [base64.b64decode(one["image"]) for one in many["inputs"]]
+    assert given == [b"the bytes of one.jpg", b"the bytes of two.png"]
+    assert base64.b64decode(one["input"]["image"]) == b"the bytes of one.jpg"
 
 
 def test_a_drawing_may_come_by_standard_input(program, script):

@@ -9,20 +9,19 @@ from typing import Any, get_args
 import sqlalchemy as sa
 from msgspec import inspect
 
-from volano.app import STREAMS
+from volano.app import LINEAGES, STREAMS
 from volano.core.db import Instant, Uuid16
 from volano.core.db.tx import COLUMN
 from volano.core.http.routes import Operation
 from volano.schemas.common import Id
 from volano.schemas.data import Split
-from volano.schemas.loop import Kind
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 ID = "01a1fd59-4423-78e1-a2b3-59f4312e8f81"
 """An id that every kind of thing may have: a UUID, a file's name and a name that people give."""
 
 NOT_IDS = {
-    "kind": [kind for kind in get_args(Kind) if kind != "contributor"],
+    "kind": [kind for one in LINEAGES for kind in one.kinds if kind not in one.ends],
     "split": list(get_args(Split)),
 }
 """Names in a path that choose something else than a thing, with what they may be.

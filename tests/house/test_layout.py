@@ -23,7 +23,7 @@ EVERYWHERE_ALLOWED = {
     "accounts/authentication.py": "finds the workspace of a key",
     "accounts/service.py": "lists workspaces, and finds one by its name",
     "registry/service.py": "finds runs that nobody will end",
-    "serving/service.py": "follows the endpoints of all workspaces",
+    "serving/following.py": "follows the endpoints of all workspaces",
     "loop/overview.py": "counts what goes on, for those who run the server",
 }
 """Who may open a transaction that is bound to no workspace, and why."""

@@ -241,8 +241,7 @@ async def test_a_logged_prediction_that_cannot_be_read_does_not_spoil_the_others
 ) -> None:
     predictions = server.part(State).log
     answers = [answer() for _ in range(20)]
-    for one in answers:
-        predictions.add(boss.workspace, one)
+    predictions.add(boss.workspace, answers)
     await predictions.flush()
     bad = Row(str(uuid7()), b"", b"\xc1", b"", "ver_1")
     await predictions.inbox.append(boss.workspace, [bad])

@@ -1,22 +1,25 @@
 """Everything can be asked where it came from and what it touched."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from tests.evaluation.test_answers import written
 from tests.registry.versions import registered
-from tests.serving.graphs import asked, version
+from tests.serving.graphs import asked, request, version
 from tests.stages import Connect, collect, imports, working
 from volano.core.context import Context
+from volano.data import lineage as data_lineage
 from volano.data import service as data
 from volano.evaluation import answers
 from volano.loop import service
 from volano.schemas.accounts import Who
 from volano.schemas.data import NewSnapshot, Snapshot, SplitRule
 from volano.schemas.errors import Missing
-from volano.schemas.loop import Explanation, UnknownKind
+from volano.schemas.loop import Edges, Explanation, Fact, Lineage, UnknownKind, edges_to
 from volano.schemas.registry import Version
+from volano.serving import predicting
 from volano.serving import service as serving
 from volano.serving.state import State
 
@@ -40,7 +43,7 @@ async def turn(server: Context, boss: Who) -> Turn:
     made = await version(server, boss, snapshot=snapshot.id)
     await serving.activate(server, boss, "shapes", made.id)
     inputs = [asked(n) for n in range(7)]
-    answer = await serving.predict(server, boss, "shapes", inputs)
+    answer = await predicting.predict(server, boss, "shapes", request(*inputs))
     said = [one.id for one in answer.predictions]
     await server.part(State).log.flush()
     return Turn([one.drawing.id for one in given.drawings], snapshot, made, said)
@@ -95,7 +98,9 @@ async def test_snapshots_that_were_not_looked_into_are_counted(
             await data.freeze(server, boss, NewSnapshot(name=name, split=rule))
     all_of_them = await service.explain(server, boss, "record", turn.records[0])
     assert (len(_ids(all_of_them.down, "snapshot")), all_of_them.unsearched) == (3, {})
-    some = await service.explain(server, boss, "record", turn.records[0], searched=1)
+    few = service.State([data_lineage.lineage(searched=1)])
+    hurried = replace(server, parts={**server.parts, service.State: few})
+    some = await service.explain(hurried, boss, "record", turn.records[0])
     assert (len(_ids(some.down, "snapshot")), some.unsearched) == (1, {"snapshot": 2})
 
 
@@ -139,6 +144,39 @@ async def test_a_thing_of_another_workspace_is_missing(
 async def test_a_record_leads_to_the_contributor_by_id_alone(explain: Explain, turn: Turn) -> None:
     found = await explain("record", turn.records[0])
     assert [(fact.kind, fact.id, fact.facts) for fact in found.up] == [("contributor", "ada", {})]
+
+
+async def test_a_stage_adds_a_kind_and_edges_to_the_kinds_of_others(
+    server: Context, boss: Who, turn: Turn
+) -> None:
+    async def weather(ctx: Context, who: Who, id: str) -> Fact:
+        return Fact(kind="weather", id=id, title=f"the weather of {id}")
+
+    async def weather_of(ctx: Context, who: Who, id: str) -> Edges:
+        return edges_to("weather", ["today"], "trained in")
+
+    async def runs_in(ctx: Context, who: Who, id: str) -> Edges:
+        return edges_to("run", [turn.version.run], "saw")
+
+    async def humid(ctx: Context, who: Who, id: str) -> dict[str, object]:
+        return {"humid": True}
+
+    stage = Lineage(
+        kinds={"weather": weather},
+        facts={"run": humid},
+        up={"run": weather_of},
+        down={"weather": runs_in},
+    )
+    known = server.part(service.State).lineages
+    wider = replace(server, parts={**server.parts, service.State: service.State([*known, stage])})
+
+    of_version = await service.explain(wider, boss, "version", turn.version.id)
+    assert _ids(of_version.up, "weather") == ["today"]
+    assert next(fact for fact in of_version.up if fact.kind == "run").facts["humid"] is True
+    of_weather = await service.explain(wider, boss, "weather", "today")
+    assert _ids(of_weather.down, "version") == [turn.version.id]
+    with pytest.raises(UnknownKind):
+        await service.explain(server, boss, "weather", "today")
 
 
 async def test_a_kind_that_nobody_knows_is_refused(explain: Explain) -> None:

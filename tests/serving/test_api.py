@@ -6,12 +6,12 @@ import httpx
 import msgspec
 import pytest
 
-from tests.serving.graphs import asked, version
+from tests.serving.graphs import asked, request, version
 from tests.stages import Connect
 from volano.core.context import Context
 from volano.schemas.accounts import Who
 from volano.schemas.common import uuid7
-from volano.serving import service
+from volano.serving import predicting
 from volano.serving.state import State
 
 ONE = msgspec.to_builtins(asked())
@@ -138,7 +138,7 @@ async def test_what_a_refused_rollback_is_told_to_do_puts_another_version_on(
     first = (await http.get("/endpoints/shapes")).json()["version"]
     refused = await http.post("/endpoints/shapes/rollback", json={"from": first})
     assert refused.json()["code"] == "no-earlier-version"
-    assert refused.json()["remedy"] == "Activate a version by its id instead."
+    assert refused.json()["remedy"].endswith("lists what can be activated instead.")
     second = (await version(server, boss, 1)).id
     answer = await http.post("/endpoints/shapes/activate", json={"version": second})
     assert answer.json()["version"] == second
@@ -169,7 +169,7 @@ async def test_where_the_queue_is_full_a_prediction_is_refused_and_all_else_answ
     await http.post("/endpoints/slow/activate", json={"version": slow})
 
     async def ask() -> None:
-        await service.predict(server, boss, "slow", [asked()], deadline_ms=3_600_000)
+        await predicting.predict(server, boss, "slow", request(), deadline_ms=3_600_000)
 
     asking = [asyncio.create_task(ask()) for _ in range(20 * server.part(State).executor.sessions)]
     await asyncio.sleep(0)

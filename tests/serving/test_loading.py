@@ -3,6 +3,7 @@
 import pytest
 
 from tests.serving import graphs
+from volano.core.context import Context
 from volano.schemas.registry import ArtefactRefused, Golden
 from volano.serving import loading
 
@@ -18,13 +19,15 @@ from volano.serving import loading
         {"signature": graphs.signature(max_segments=0)},
     ],
 )
-def test_an_artefact_that_does_not_fit_its_graph_is_refused(changes: dict[str, object]) -> None:
+async def test_an_artefact_that_does_not_fit_its_graph_is_refused(
+    server: Context, changes: dict[str, object]
+) -> None:
     data = graphs.graph()
     with pytest.raises(ArtefactRefused):
-        loading.load("ver_1", data, graphs.told(data, **changes))
+        await loading.load(server, "ver_1", data, graphs.told(data, **changes))
 
 
-def test_bytes_that_are_no_graph_are_refused() -> None:
+async def test_bytes_that_are_no_graph_are_refused(server: Context) -> None:
     facts = graphs.told(graphs.graph())
     with pytest.raises(ArtefactRefused, match="does not run here"):
-        loading.load("ver_1", b"not a graph", facts)
+        await loading.load(server, "ver_1", b"not a graph", facts)

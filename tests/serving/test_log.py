@@ -10,10 +10,12 @@ from volano.core.context import Context
 from volano.core.segments.inbox import Inbox, of_subject
 from volano.schemas.accounts import Who
 from volano.schemas.common import uuid7
-from volano.schemas.serving import Prediction
-from volano.serving import drawings, log
-from volano.serving.drawings import Drawing
+from volano.schemas.serving import ClassesPrediction
+from volano.serving import log
+from volano.serving.adapters import drawing as drawings
+from volano.serving.adapters.drawing import Drawing
 from volano.serving.log import PredictionLog
+from volano.serving.state import State
 
 DRAWING = drawings.read(asked(), 1000)
 
@@ -27,7 +29,8 @@ def db_url(sqlite_url: str) -> str:
 def opened(ctx: Context, *, queue: int = 100_000) -> PredictionLog:
     """A log that commits nothing by itself."""
     inbox = Inbox(ctx.db, log.STREAM, None, queue=queue)
-    return PredictionLog(inbox, ctx.metrics, interval_s=3600.0)
+    decoders = ctx.part(State).decoders
+    return PredictionLog(inbox, ctx.blobs, decoders, ctx.metrics, interval_s=3600.0)
 
 
 async def kept(ctx: Context, who: Who) -> set[str]:
@@ -46,7 +49,7 @@ async def test_what_one_workspace_cannot_store_drops_nobody_elses_predictions(
         order = [(outsider, few), (boss, many)]
         for who, answers in order if first is outsider else order[::-1]:
             for one in answers:
-                predictions.add(who.workspace, one)
+                predictions.add(who.workspace, [one])
         await predictions.flush()
         assert {one.prediction.id for one in few} <= await kept(server, outsider)
     assert await kept(server, boss) == set()
@@ -59,8 +62,8 @@ async def test_predictions_beyond_the_bound_are_counted_not_kept(
 ) -> None:
     predictions, one = opened(server), answer()
     for _ in range(log.MOST_WAITING + 3):
-        made = Prediction(id=str(uuid7()), label="square", confidence=1.0, scores={})
-        predictions.add(boss.workspace, one._replace(prediction=made))
+        made = ClassesPrediction(id=str(uuid7()), label="square", confidence=1.0, scores={})
+        predictions.add(boss.workspace, [one._replace(prediction=made)])
     assert "volano_predictions_unlogged_total 3" in server.metrics.exposition()
     await predictions.close()
     assert len(await kept(server, boss)) == log.MOST_WAITING
@@ -73,7 +76,7 @@ async def test_large_drawings_that_wait_are_bounded_by_their_bytes(
     large = Drawing(steps, DRAWING.frame)
     predictions = opened(server)
     for _ in range(100):
-        predictions.add(boss.workspace, answer(large))
+        predictions.add(boss.workspace, [answer(large)])
     # The one that reaches the bound is the last that is kept.
     most = -(-log.MOST_WAITING_BYTES // steps.nbytes)
     assert f"volano_predictions_unlogged_total {100 - most}" in server.metrics.exposition()
@@ -83,7 +86,7 @@ async def test_a_prediction_is_logged_with_the_time_at_which_it_was_made(
     server: Context, boss: Who
 ) -> None:
     predictions = opened(server)
-    predictions.add(boss.workspace, answer())
+    predictions.add(boss.workspace, [answer()])
     await predictions.flush()
     async with server.db.read(boss.workspace) as tx:
         (row,) = await of_subject(tx, log.STREAM, "ver_1")
@@ -94,7 +97,7 @@ async def test_a_prediction_is_logged_with_the_time_at_which_it_was_made(
 async def test_after_a_flush_there_is_room_again(server: Context, boss: Who) -> None:
     predictions = opened(server)
     one = answer()
-    predictions.add(boss.workspace, one)
+    predictions.add(boss.workspace, [one])
     await predictions.flush()
     assert await kept(server, boss) == {one.prediction.id}
     assert predictions._count == 0

@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from tests.registry.versions import registered
-from tests.serving.graphs import CLASSES, asked, graph, seen, version, wrong
+from tests.serving.graphs import CLASSES, asked, graph, request, seen, version, wrong
 from tests.stages import claimed, until
 from volano import app
 from volano.core.blobs import Blobs
@@ -27,23 +27,23 @@ from volano.schemas.drawings import Canvas, Point, Stroke
 from volano.schemas.errors import Missing
 from volano.schemas.registry import ArtefactRefused, Version
 from volano.schemas.serving import (
-    DrawingInput,
     GoldenMismatch,
     InputUnusable,
     NoEarlierVersion,
     NotAnswering,
     NothingActive,
+    PredictInput,
     PredictResponse,
 )
-from volano.serving import log, service, store
-from volano.serving.runtime import Routing
+from volano.serving import following, log, logged, predicting, service, store
+from volano.serving.routing import Routing
 from volano.serving.state import State
 
 NAME = "shapes"
 
 
-async def _ask(ctx: Context, who: Who, *inputs: DrawingInput, name: str = NAME) -> PredictResponse:
-    return await service.predict(ctx, who, name, inputs or [asked()])
+async def _ask(ctx: Context, who: Who, *inputs: PredictInput, name: str = NAME) -> PredictResponse:
+    return await predicting.predict(ctx, who, name, request(*inputs))
 
 
 async def _flushed(ctx: Context) -> None:
@@ -51,11 +51,11 @@ async def _flushed(ctx: Context) -> None:
 
 
 async def _compact(ctx: Context, who: Who) -> int:
-    return await service.compact_log(ctx, await claimed(ctx, who.workspace, service.COMPACT, {}))
+    return await logged.compact_log(ctx, await claimed(ctx, who.workspace, logged.COMPACT, {}))
 
 
 async def _has(ctx: Context, who: Who, version: str, name: str = NAME) -> bool:
-    found = ctx.part(State).routing.find((who.workspace, name))
+    found = ctx.part(State).routing.active.get((who.workspace, name))
     return found is not None and found.loaded.version == version
 
 
@@ -100,7 +100,7 @@ async def test_several_inputs_are_answered_as_each_alone(server: Context, boss: 
 async def test_an_endpoint_on_which_no_version_was_put_is_missing(
     server: Context, boss: Who, outsider: Who
 ) -> None:
-    for verb in (_ask(server, boss), service.admit(server, boss, NAME)):
+    for verb in (_ask(server, boss), predicting.admit(server, boss, NAME)):
         with pytest.raises(Missing):
             await verb
     await service.activate(server, boss, NAME, (await version(server, boss)).id)
@@ -108,8 +108,8 @@ async def test_an_endpoint_on_which_no_version_was_put_is_missing(
         await _ask(server, outsider)
 
 
-def _one_point(x: float = 1.0, timestamp: float = 0.0, width: float = 100.0) -> DrawingInput:
-    return DrawingInput(
+def _one_point(x: float = 1.0, timestamp: float = 0.0, width: float = 100.0) -> PredictInput:
+    return PredictInput(
         canvas=Canvas(width=width, height=100.0),
         strokes=[Stroke(points=[Point(x=x, y=1.0, timestamp=timestamp)])],
     )
@@ -118,14 +118,14 @@ def _one_point(x: float = 1.0, timestamp: float = 0.0, width: float = 100.0) -> 
 @pytest.mark.parametrize(
     "given",
     [
-        DrawingInput(canvas=Canvas(width=9.0, height=9.0), strokes=[Stroke(points=[])]),
+        PredictInput(canvas=Canvas(width=9.0, height=9.0), strokes=[Stroke(points=[])]),
         *(_one_point(x=x) for x in (float("nan"), float("inf"), 1e9)),
         *(_one_point(timestamp=t) for t in (float("nan"), -1.0, 1e17)),
         *(_one_point(width=w) for w in (float("nan"), 0.0, 1e9)),
     ],
 )
 async def test_an_input_that_is_no_drawing_is_refused(
-    server: Context, boss: Who, given: DrawingInput
+    server: Context, boss: Who, given: PredictInput
 ) -> None:
     await service.activate(server, boss, NAME, (await version(server, boss)).id)
     await _ask(server, boss, _one_point())
@@ -275,16 +275,16 @@ async def test_under_twice_the_load_everybody_is_answered_or_told_when_to_come_a
 ) -> None:
     await service.activate(server, boss, NAME, (await version(server, boss, slow=True)).id)
     active, executor = (
-        server.part(State).routing.find((boss.workspace, NAME)),
+        server.part(State).routing.active.get((boss.workspace, NAME)),
         server.part(State).executor,
     )
     assert active is not None
     burst = 20 * executor.sessions
     in_time_s = burst / 2 * active.loaded.cost.now_s / executor.sessions
-    given = [asked()]
+    given = request()
     ends = await asyncio.gather(
         *(
-            service.predict(server, boss, NAME, given, deadline_ms=round(in_time_s * 1000))
+            predicting.predict(server, boss, NAME, given, deadline_ms=round(in_time_s * 1000))
             for _ in range(burst)
         ),
         return_exceptions=True,
@@ -297,7 +297,7 @@ async def test_under_twice_the_load_everybody_is_answered_or_told_when_to_come_a
     assert all(one.facts["retry_after_s"] > 0 for one in refused)
     await _flushed(server)
     for one in answered:
-        await service.prediction(server, boss, one.predictions[0].id)
+        await logged.prediction(server, boss, one.predictions[0].id)
 
 
 async def test_another_process_follows_by_the_doorbell(
@@ -338,12 +338,12 @@ async def test_another_process_follows_without_the_doorbell(
 async def test_an_endpoint_that_a_doorbell_names_is_loaded_before_anybody_asks(
     server: Context, other_process: Context, boss: Who, outsider: Who
 ) -> None:
-    await service.load_endpoints(other_process)
+    await following.load_endpoints(other_process)
     for who in (boss, outsider):
         await service.activate(server, who, NAME, (await version(server, who)).id)
-    await service.follow_changes(other_process)
+    await following.follow_changes(other_process)
     assert other_process.part(State).routing.addresses() == set()
-    await service.follow_changes(other_process, f"{boss.workspace}/{NAME}")
+    await following.follow_changes(other_process, f"{boss.workspace}/{NAME}")
     assert other_process.part(State).routing.addresses() == {(boss.workspace, NAME)}
 
 
@@ -360,7 +360,7 @@ async def test_what_answers_is_loaded_when_a_process_starts_as_far_as_there_is_r
     there = await version(server, boss)
     for name in ("a", "b", "c"):
         await service.activate(server, boss, name, there.id)
-    await service.load_endpoints(small)
+    await following.load_endpoints(small)
     assert len(small.part(State).routing) == 2
 
 
@@ -379,11 +379,11 @@ async def test_a_process_with_little_room_follows_what_it_has_loaded(
     old, new = [await version(server, boss, n) for n in range(2)]
     for name in ("a", "z"):
         await service.activate(server, boss, name, old.id)
-    await service.admit(small, boss, "z")
+    await predicting.admit(small, boss, "z")
     await service.activate(server, boss, "z", new.id)
-    await service.follow_changes(small)
+    await following.follow_changes(small)
     assert new.id == (await _ask(small, boss, name="z")).version
-    await service.admit(small, boss, "a")
+    await predicting.admit(small, boss, "a")
     assert old.id == (await _ask(small, boss, name="a")).version
 
 
@@ -395,10 +395,10 @@ async def test_an_endpoint_that_cannot_be_followed_stops_nobody_elses(
     await service.activate(server, boss, "other", (await version(server, boss, 1)).id)
     await service.activate(server, outsider, NAME, (await version(server, outsider, 2)).id)
     await _lose(server, boss, lost)
-    await service.load_endpoints(other_process)
-    assert other_process.part(State).routing.find((boss.workspace, NAME)) is None
+    await following.load_endpoints(other_process)
+    assert other_process.part(State).routing.active.get((boss.workspace, NAME)) is None
     for who, name in ((boss, "other"), (outsider, NAME)):
-        assert other_process.part(State).routing.find((who.workspace, name)) is not None
+        assert other_process.part(State).routing.active.get((who.workspace, name)) is not None
 
 
 async def _lose(ctx: Context, who: Who, version: Version) -> None:
@@ -414,14 +414,14 @@ async def test_what_cannot_be_followed_is_left_alone_for_a_while(
     await service.activate(server, boss, NAME, lost.id)
     await _lose(server, boss, lost)
     with structlog.testing.capture_logs() as lines:
-        await service.load_endpoints(other_process)
+        await following.load_endpoints(other_process)
         for _ in range(5):
-            await service.follow_changes(other_process)
+            await following.follow_changes(other_process)
     assert [line["event"] for line in lines] == ["endpoint.not_followed"]
     with pytest.raises(NothingActive):
         await _ask(other_process, boss)
     await service.activate(server, boss, NAME, (await version(server, boss, 1)).id)
-    await service.follow_changes(other_process)
+    await following.follow_changes(other_process)
     assert (await _ask(other_process, boss)).predictions[0].label == "square"
 
 
@@ -464,29 +464,29 @@ async def test_a_prediction_is_found_before_and_after_it_moved(server: Context, 
     given = [asked(n) for n in range(3)]
     made = (await _ask(server, boss, *given)).predictions
     await _flushed(server)
-    waiting = [await service.prediction(server, boss, one.id) for one in made]
+    waiting = [await logged.prediction(server, boss, one.id) for one in made]
     assert await _compact(server, boss) == 3
-    moved = [await service.prediction(server, boss, one.id) for one in made]
+    moved = [await logged.prediction(server, boss, one.id) for one in made]
     assert waiting == moved
     assert [seen(one) for one in given] == [seen(one.input) for one in moved]
-    for one, logged in zip(made, moved, strict=True):
-        assert logged.endpoint == NAME
-        assert logged.version == there.id
-        assert logged.label == one.label
-        assert logged.scores == one.scores
+    for one, shown in zip(made, moved, strict=True):
+        assert shown.endpoint == NAME
+        assert shown.version == there.id
+        assert shown.label == one.label
+        assert shown.scores == one.scores
 
 
 async def test_predictions_are_committed_without_being_asked(server: Context, boss: Who) -> None:
     await service.activate(server, boss, NAME, (await version(server, boss)).id)
     (made,) = (await _ask(server, boss)).predictions
 
-    async def logged() -> bool:
+    async def is_logged() -> bool:
         try:
-            return bool(await service.prediction(server, boss, made.id))
+            return bool(await logged.prediction(server, boss, made.id))
         except Missing:
             return False
 
-    await until(logged)
+    await until(is_logged)
 
 
 @pytest.mark.parametrize("id", ["none", "00000000-0000-7000-8000-000000000000"])
@@ -494,7 +494,7 @@ async def test_a_prediction_that_is_not_there_is_missing(
     server: Context, boss: Who, id: str
 ) -> None:
     with pytest.raises(Missing):
-        await service.prediction(server, boss, id)
+        await logged.prediction(server, boss, id)
 
 
 async def test_a_prediction_of_another_workspace_is_missing(
@@ -504,7 +504,7 @@ async def test_a_prediction_of_another_workspace_is_missing(
     (made,) = (await _ask(server, boss)).predictions
     await _flushed(server)
     with pytest.raises(Missing):
-        await service.prediction(server, outsider, made.id)
+        await logged.prediction(server, outsider, made.id)
 
 
 async def test_what_waits_at_the_end_of_a_process_is_committed(
@@ -520,7 +520,7 @@ async def test_what_waits_at_the_end_of_a_process_is_committed(
                 made.append((who, (await _ask(ending, who)).predictions[0].id))
             await asyncio.sleep(ending.settings.serving_log_ms / 1000)
     for who, id in made:
-        assert id == (await service.prediction(server, who, id)).id
+        assert id == (await logged.prediction(server, who, id)).id
 
 
 async def test_the_latest_predictions_of_a_version_come_newest_first(
@@ -537,10 +537,10 @@ async def test_the_latest_predictions_of_a_version_come_newest_first(
         if moved > 3:
             await _compact(server, boss)
     mine = [row.key for row in rows if row.subject == there.id][::-1]
-    found = await service.latest_of(server, boss, there.id, limit=20)
+    found = await logged.latest_of(server, boss, there.id, limit=20)
     assert mine[:20] == found.ids
     assert found.total == 1508
-    few = await service.latest_of(server, boss, there.id, limit=2)
+    few = await logged.latest_of(server, boss, there.id, limit=2)
     assert mine[:2] == few.ids
     assert few.total == 1508
 
@@ -583,7 +583,7 @@ async def test_two_activations_at_once_are_two_rollouts(
     endpoint = await service.endpoint(server, boss, NAME)
     assert [one.sequence for one in endpoint.history] == [2, 1]
     for ctx in contexts:
-        await service.follow_changes(ctx)
+        await following.follow_changes(ctx)
         assert endpoint.version == (await _ask(ctx, boss)).version
     assert endpoint.version == (await registry.version(server, boss, endpoint.version)).id
 

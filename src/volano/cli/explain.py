@@ -75,7 +75,7 @@ def _meant(client: "Client", kind: str, name: str) -> "tuple[Kind, str]":
         return "version", newest.id
     if kind == "endpoint":
         return "version", client.endpoints.show(name).version
-    return kind, name  # type: ignore[return-value] # the server refuses kinds that there are not
+    return kind, name
 
 
 def view(explanation: "Explanation", look: Look) -> str:

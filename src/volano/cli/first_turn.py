@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from volano.schemas.accounts import NameTaken
 from volano.schemas.drawings import Canvas, Point, Stroke
-from volano.schemas.serving import DrawingInput
+from volano.schemas.serving import ClassesPrediction, DrawingInput
 from volano.sdk import imports, synthetic
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def _ask(client: Client, steps: Steps) -> str:
     """Ask about a square; return the id of the answer."""
     asked = DrawingInput(canvas=Canvas(width=100, height=100), strokes=[_line(_SQUARE)])
     answer = client.endpoints.predict(NAME, asked)
+    assert isinstance(answer, ClassesPrediction), "the recipe is a classifier"
     steps.done(f"first answer: a {answer.label} ({answer.confidence:.0%}), prediction {answer.id}")
     return answer.id
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from volano.schemas.loop import Edge, Fact, Kind, Link
+import msgspec
+
+from volano.schemas.accounts import Who
+from volano.schemas.loop import Edge, Fact, Kind, Lineage, Link
+from volano.schemas.loop import Step as StageStep
 
 Way = Literal["up", "down"]
 """To what something was made from, or to what was made from it."""
@@ -33,6 +37,46 @@ class Walk:
     links: list[Link] = field(default_factory=list)
     omitted: Counter[str] = field(default_factory=Counter)
     """By kind, how many more there are."""
+
+
+def nouns(
+    lineages: Sequence[Lineage], ctx: Any, who: Who, unsearched: Counter[str]
+) -> dict[Kind, Noun]:
+    """Return every kind of every stage, with the edges that any stage knows from it.
+
+    What the edges did not look into is added to `unsearched`.
+    """
+
+    def describe(kind: Kind, of: Lineage) -> Describe:
+        async def described(id: str) -> Fact:
+            fact = await of.kinds[kind](ctx, who, id)
+            more = [
+                await one.facts[kind](ctx, who, fact.id) for one in lineages if kind in one.facts
+            ]
+            for facts in more:
+                fact = msgspec.structs.replace(fact, facts=fact.facts | facts)
+            return fact
+
+        return described
+
+    def step(steps: Sequence[StageStep]) -> Step:
+        async def taken(id: str) -> list[Edge]:
+            found = [await one(ctx, who, id) for one in steps]
+            for edges in found:
+                unsearched.update(edges.unsearched)
+            return [edge for edges in found for edge in edges.edges]
+
+        return taken
+
+    return {
+        kind: Noun(
+            describe(kind, of),
+            step([one.up[kind] for one in lineages if kind in one.up]),
+            step([one.down[kind] for one in lineages if kind in one.down]),
+        )
+        for of in lineages
+        for kind in of.kinds
+    }
 
 
 async def walk(nouns: Mapping[Kind, Noun], start: Fact, way: Way, *, limit: int) -> Walk:

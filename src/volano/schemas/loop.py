@@ -1,16 +1,20 @@
 """What the whole wheel can tell: where something came from and what it touched."""
 
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from msgspec import Meta
 
+from volano.schemas.accounts import Who
 from volano.schemas.blobs import Orphans
-from volano.schemas.common import Id, Input, Json, Struct, Uuid
+from volano.schemas.common import Id, Input, Json, Name, Struct, Uuid
 from volano.schemas.errors import Invalid
 from volano.schemas.jobs import DeadLetters
 
-Kind = Literal["prediction", "version", "run", "snapshot", "record", "contributor"]
+Kind = Name
+"""What a thing is: each stage names its own, see `Lineage`."""
 
 
 class Fact(Struct, frozen=True, kw_only=True):
@@ -30,6 +34,51 @@ class Edge(Struct, frozen=True, kw_only=True):
     relation: str
     more: int = 0
     """How many more things of this kind stand behind it unlisted."""
+
+
+class Edges(Struct, frozen=True, kw_only=True):
+    """Where a thing leads on one way."""
+
+    edges: list[Edge] = []
+    unsearched: dict[str, int] = {}
+    """Per kind, how many were not looked into, being too many."""
+
+
+SHOWN = 5
+"""Things of one kind that an explanation lists for another one; the others are counted."""
+
+Describe = Callable[[Any, Who, Id], Awaitable[Fact]]
+"""Tells what one thing is; given the Context, who asks and the id. Raises: Missing."""
+
+Step = Callable[[Any, Who, Id], Awaitable[Edges]]
+"""Tells where one thing leads, given the same."""
+
+Facts = Callable[[Any, Who, Id], Awaitable[Json]]
+"""Tells what a stage knows of a thing that another stage describes, given the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """What a stage exports for explanations: its kinds, and edges from these and others' kinds."""
+
+    kinds: Mapping[Kind, Describe] = field(default_factory=dict)
+    facts: Mapping[Kind, Facts] = field(default_factory=dict)
+    up: Mapping[Kind, Step] = field(default_factory=dict)
+    """To what a thing was made from."""
+    down: Mapping[Kind, Step] = field(default_factory=dict)
+    """To what was made from it."""
+    ends: frozenset[Kind] = frozenset()
+    """Kinds where every walk ends: nothing is known of them but their names."""
+
+
+def edges_to(kind: Kind, ids: list[Id], relation: str, more: int = 0) -> Edges:
+    """Return an edge to each id; the last one says how many more there are."""
+    counts = [0] * (len(ids) - 1) + [more]
+    found = [
+        Edge(kind=kind, id=id, relation=relation, more=count)
+        for id, count in zip(ids, counts[: len(ids)], strict=True)
+    ]
+    return Edges(edges=found)
 
 
 class Link(Struct, frozen=True, kw_only=True):

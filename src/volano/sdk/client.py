@@ -5,17 +5,18 @@ from typing import Final, Self
 
 from volano.schemas import images
 from volano.schemas.accounts import Who
-from volano.schemas.common import Id
+from volano.schemas.common import Id, Name
 from volano.schemas.errors import Missing
 from volano.schemas.labeling import UserStats
 from volano.schemas.loop import Explanation, Kind
+from volano.schemas.serving import Prediction
 from volano.sdk import config
 from volano.sdk.accounts import Invites, Keys, Members
 from volano.sdk.data import Drawings, Quarantine, Records, Shapes, Snapshots
 from volano.sdk.datasets import Datasets
 from volano.sdk.jobs import Jobs
 from volano.sdk.registry import Runs, Versions
-from volano.sdk.serving import Endpoints, Predictions
+from volano.sdk.serving import Drawn, Endpoints, ImageFile, Predictions
 from volano.sdk.transport import Backoff, Transport, path
 
 ERRORS: Final = (images,)
@@ -76,6 +77,20 @@ class Client:
     def stats(self) -> UserStats:
         """Return what this contributor has drawn."""
         return self._transport.call("GET", "/user/stats", UserStats)
+
+    def predict(
+        self,
+        endpoint: Name,
+        input: Drawn | None = None,
+        *,
+        image: ImageFile | None = None,
+        record: Id | None = None,
+    ) -> Prediction:
+        """Ask an endpoint about one drawing, image (a path or its bytes) or stored record.
+
+        Raises: NothingActive, Invalid (it is nothing of the kind that the endpoint takes).
+        """
+        return self.endpoints.predict(endpoint, input, image=image, record=record)
 
     def explain(self, id: Id, kind: Kind | None = None) -> Explanation:
         """Explain what a thing was made from, and what was made from it.

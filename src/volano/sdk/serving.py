@@ -1,6 +1,7 @@
 """The client's part of serving: endpoints and what they answered."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from volano.schemas.common import Id, Name
 from volano.schemas.drawings import Drawing, NewDrawing
@@ -8,20 +9,36 @@ from volano.schemas.serving import (
     Activation,
     DrawingInput,
     Endpoint,
+    EndpointChange,
+    FailedPrediction,
+    Feedback,
     LoggedPrediction,
+    NewFeedback,
+    OneOrMany,
+    PredictInput,
     Prediction,
     PredictRequest,
     PredictResponse,
     Rollback,
+    Share,
 )
 from volano.sdk.transport import Transport, path
 
-Drawn = DrawingInput | Drawing | NewDrawing
+Drawn = DrawingInput | PredictInput | Drawing | NewDrawing
 """What can be recognised: of a drawing only the canvas and the strokes are sent."""
 
+ImageFile = Path | str | bytes
+"""A path, or the bytes of the file."""
 
-def _asked(drawn: Drawn) -> DrawingInput:
-    return DrawingInput(canvas=drawn.canvas, strokes=drawn.strokes)
+
+def _asked(drawn: Drawn) -> PredictInput:
+    if isinstance(drawn, PredictInput):
+        return drawn
+    return PredictInput(canvas=drawn.canvas, strokes=drawn.strokes)
+
+
+def _image(image: ImageFile) -> PredictInput:
+    return PredictInput(image=image if isinstance(image, bytes) else Path(image).read_bytes())
 
 
 class Endpoints:
@@ -55,13 +72,58 @@ class Endpoints:
         at = path("endpoints", name, "rollback")
         return self._transport.call("POST", at, Endpoint, body=body)
 
-    def predict(self, name: Name, input: Drawn) -> Prediction:
-        """Ask the active version about one drawing. Raises: NothingActive."""
-        return self._predict(name, PredictRequest(input=_asked(input))).predictions[0]
+    def configure(
+        self,
+        name: Name,
+        *,
+        log: Share | None = None,
+        inputs: Share | None = None,
+        durable: bool | None = None,
+    ) -> Endpoint:
+        """Say what an endpoint keeps of its predictions; what is left out stays as it is."""
+        body = EndpointChange(log=log, inputs=inputs, durable=durable)
+        return self._transport.call("PATCH", path("endpoints", name), Endpoint, body=body)
 
-    def predict_all(self, name: Name, inputs: Sequence[Drawn]) -> PredictResponse:
-        """Ask about up to 32 drawings in one call of the model. Raises: NothingActive."""
-        return self._predict(name, PredictRequest(inputs=[_asked(one) for one in inputs]))
+    def predict(
+        self,
+        name: Name,
+        input: Drawn | None = None,
+        *,
+        image: ImageFile | None = None,
+        record: Id | None = None,
+    ) -> Prediction:
+        """Ask the active version about one drawing, image file or stored record.
+
+        Raises: NothingActive, Invalid (it is nothing of the kind that the version takes).
+        """
+        given = [_asked(input)] if input is not None else []
+        given += [_image(image)] if image is not None else []
+        given += [PredictInput(record=record)] if record is not None else []
+        if len(given) != 1:
+            raise OneOrMany
+        (answer,) = self.predict_one(name, given[0]).predictions
+        assert not isinstance(answer, FailedPrediction), "a single input is refused instead"
+        return answer
+
+    def predict_one(self, name: Name, input: Drawn) -> PredictResponse:
+        """Ask about one input, and return with the answer which version gave it."""
+        return self._predict(name, PredictRequest(input=_asked(input)))
+
+    def predict_all(
+        self,
+        name: Name,
+        inputs: Sequence[Drawn] = (),
+        *,
+        images: Sequence[ImageFile] = (),
+        records: Sequence[Id] = (),
+    ) -> PredictResponse:
+        """Ask about up to 32 inputs in one call of the model; one that cannot be read fails alone.
+
+        Raises: NothingActive.
+        """
+        given = [_asked(one) for one in inputs] + [_image(one) for one in images]
+        given += [PredictInput(record=one) for one in records]
+        return self._predict(name, PredictRequest(inputs=given))
 
     def _predict(self, name: Name, request: PredictRequest) -> PredictResponse:
         at = path("endpoints", name, "predict")
@@ -77,3 +139,8 @@ class Predictions:
     def show(self, id: Id) -> LoggedPrediction:
         """Return one answer with its input; it is there within the endpoint's logging delay."""
         return self._transport.call("GET", path("predictions", id), LoggedPrediction)
+
+    def feedback(self, id: Id, truth: str | float) -> Feedback:
+        """Say what turned out to be true of an answer: a label, or a number where one was given."""
+        at = path("predictions", id, "feedback")
+        return self._transport.call("POST", at, Feedback, body=NewFeedback(truth=truth))

@@ -5,16 +5,39 @@ from typing import Annotated
 from msgspec import Meta
 
 from volano.core.context import Context
-from volano.core.http import Header, Routes
+from volano.core.http import Header, RequestLimits, Response, Routes
 from volano.core.http.page import After, Limit
 from volano.schemas import serving as schemas
 from volano.schemas.accounts import Who
-from volano.schemas.common import CursorRefused, Id, Name, Overloaded, Page
+from volano.schemas.common import CursorRefused, Id, InputNotRead, Name, Overloaded, Page
+from volano.schemas.data import Quarantined
+from volano.schemas.images import (
+    ImageCorrupt,
+    ImageTooLarge,
+    ImageTooNarrow,
+    TooManyPixels,
+    UnsupportedImage,
+)
 from volano.schemas.registry import ArtefactRefused
-from volano.serving import service
+from volano.serving import logged, predicting, service
 
 endpoints = Routes("/endpoints", tag="serving")
 predictions = Routes("/predictions", tag="serving")
+
+IMAGE_TYPES = (
+    "application/octet-stream",
+    "image/bmp",
+    "image/gif",
+    "image/jpeg",
+    "image/png",
+    "image/tiff",
+    "image/webp",
+    "image/x-portable-pixmap",
+)
+"""Content types of an image as the body; its own bytes say what it is."""
+
+MOST_BYTES = 64 << 20
+"""In one request: 32 images of a good camera."""
 
 Deadline = Annotated[Annotated[int, Meta(ge=1)] | None, Header("x-deadline-ms")]
 
@@ -62,12 +85,38 @@ async def roll_back(ctx: Context, who: Who, name: Name, body: schemas.Rollback) 
     return await service.roll_back(ctx, who, name, body.leaves)
 
 
+@endpoints.patch("/{name}", allow="deploy", natural=True)
+async def change(
+    ctx: Context, who: Who, name: Name, body: schemas.EndpointChange
+) -> schemas.Endpoint:
+    """Say what the endpoint keeps of its predictions; it holds within a second everywhere."""
+    return await service.change(ctx, who, name, body)
+
+
+def _image(body: bytes) -> schemas.PredictRequest:
+    return schemas.PredictRequest(input=schemas.PredictInput(image=body))
+
+
 @endpoints.post(
     "/{name}/predict",
     allow="predict",
     natural=True,
-    before=service.admit,
-    errors=(schemas.OneOrMany, schemas.NothingActive, Overloaded),
+    before=predicting.admit,
+    errors=(
+        schemas.OneOrMany,
+        schemas.InputUnusable,
+        schemas.WrongInput,
+        ImageCorrupt,
+        ImageTooLarge,
+        ImageTooNarrow,
+        InputNotRead,
+        TooManyPixels,
+        UnsupportedImage,
+        schemas.NothingActive,
+        Overloaded,
+    ),
+    reads=dict.fromkeys(IMAGE_TYPES, _image),
+    limits=RequestLimits(body=MOST_BYTES),
 )
 async def predict(
     ctx: Context,
@@ -79,18 +128,48 @@ async def predict(
 ) -> schemas.PredictResponse:
     """Ask the endpoint about one input or up to 32.
 
-    What would come later than the deadline is refused before its body is read: 503.
+    An image may be the body itself, with its own content type. One of many inputs that cannot be
+    read has an answer of the kind `failed`; the others have theirs. What would come later than the
+    deadline is refused before its body is read: 503.
     """
-    if (body.input is None) == (body.inputs is None):
-        raise schemas.OneOrMany
-    inputs = [body.input] if body.input is not None else body.inputs or []
-    return await service.predict(ctx, who, name, inputs, deadline_ms=deadline_ms)
+    return await predicting.predict(ctx, who, name, body, deadline_ms=deadline_ms)
 
 
-@predictions.get("/{id}", allow="read")
+@predictions.get("/{id}", allow="read", errors=(Quarantined,))
 async def show_prediction(ctx: Context, who: Who, id: Id) -> schemas.LoggedPrediction:
-    """Show a prediction as it was logged."""
-    return await service.prediction(ctx, who, id)
+    """Show a prediction as it was logged, with what turned out to be true."""
+    return await logged.prediction(ctx, who, id)
+
+
+@predictions.get(
+    "/{id}/input",
+    allow="export",
+    produces="application/octet-stream",
+    errors=(Quarantined, schemas.InputNotKept),
+)
+async def download_input(ctx: Context, who: Who, id: Id) -> Response:
+    """Return what a prediction was made from: an image as a file, a drawing as its payload."""
+    media_type, content = await logged.input_of(ctx, who, id)
+    return Response(content, 200, media_type=media_type)
+
+
+@predictions.get("/{id}/feedback", allow="read", errors=(Quarantined,))
+async def list_feedback(ctx: Context, who: Who, id: Id) -> list[schemas.Feedback]:
+    """List what turned out to be true of a prediction, oldest first."""
+    return await logged.feedback(ctx, who, id)
+
+
+@predictions.post(
+    "/{id}/feedback",
+    allow="predict",
+    status=201,
+    errors=(Quarantined, schemas.TruthUnfit),
+)
+async def add_feedback(
+    ctx: Context, who: Who, id: Id, body: schemas.NewFeedback
+) -> schemas.Feedback:
+    """Say what turned out to be true of a prediction; nothing that was said before is replaced."""
+    return await logged.add_feedback(ctx, who, id, body)
 
 
 routes = (endpoints, predictions)

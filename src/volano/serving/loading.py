@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state
 
-from volano.schemas.registry import ArtefactRefused, DrawingSpec, VersionFile
+from volano.schemas.registry import ArtefactRefused, VersionFile
 from volano.schemas.serving import GoldenMismatch
-from volano.serving import drawings
-from volano.serving.runtime import CallCost, Floats, GraphInputs, LoadedVersion, run
+from volano.serving.adapters import inputs_of
+from volano.serving.adapters.outputs import outputs_of
+from volano.serving.routing import CallCost, LoadedVersion
+
+if TYPE_CHECKING:
+    from volano.core.context import Context
+
+Floats = NDArray[np.float32]
+GraphInputs = dict[str, NDArray[Any]]
 
 GOLDEN_TOLERANCE = 1e-3
 """Largest difference in probability between the runtime here and the one that trained."""
@@ -30,28 +39,30 @@ _UNFIT: tuple[type[Exception], ...] = (*_ORT_ERRORS, ValueError, TypeError, Inde
 """What a graph made elsewhere may raise while it is loaded: not ours to foresee, only to refuse."""
 
 
-def load(version: str, graph: bytes, told: VersionFile) -> LoadedVersion:
-    """Load a version, warm and check it; call it in a thread, for it takes some 10 to 200 ms.
+async def load(ctx: Context, version: str, graph: bytes, told: VersionFile) -> LoadedVersion:
+    """Load a version, warm and check it, in a thread: it takes some 10 to 200 ms.
 
     Raises: GoldenMismatch (it does not reproduce its own golden answers), ArtefactRefused (it has
     none, or cannot run here).
     """
     if not told.golden:
         raise ArtefactRefused(reason="it has no golden answers to check itself by")
-    takes = told.signature.input
-    if not isinstance(takes, DrawingSpec):
-        raise ArtefactRefused(reason="only drawings are answered here")
-    if takes.tolerance <= 0 or takes.max_segments < 1:
-        raise ArtefactRefused(reason="it does not say how to cut a drawing into segments")
-    try:
-        session = open_session(graph)
-        golden = [drawings.padded([np.array(g.input, np.float32)]) for g in told.golden]
-        answered = np.concatenate([run(session, inputs) for inputs in golden])
-        expected = np.array([g.scores for g in told.golden], np.float32)
-    except _UNFIT as error:
-        raise ArtefactRefused(reason=f"its graph does not run here: {error}"[:500]) from error
-    _check(version, answered, expected, len(told.signature.classes))
-    return LoadedVersion(version, told, session, CallCost(_cost_s(session, golden[0])))
+    inputs, outputs = inputs_of(told.signature.input), outputs_of(told.signature.output)
+    inputs.check()
+    golden = [await inputs.golden(ctx, one.input) for one in told.golden]
+
+    def warm() -> LoadedVersion:
+        try:
+            session = open_session(graph)
+            answered = np.concatenate([run(session, one, outputs.name) for one in golden])
+            expected = np.array([one.scores for one in told.golden], np.float32)
+        except _UNFIT as error:
+            raise ArtefactRefused(reason=f"its graph does not run here: {error}"[:500]) from error
+        _check(version, answered, expected, outputs.columns)
+        cost = CallCost(cost_s(session, golden[0], outputs.name))
+        return LoadedVersion(version, told, session, cost, inputs, outputs)
+
+    return await asyncio.to_thread(warm)
 
 
 def open_session(graph: bytes) -> Any:
@@ -65,20 +76,26 @@ def open_session(graph: bytes) -> Any:
     return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def _check(version: str, answered: Floats, expected: Floats, classes: int) -> None:
-    if not answered.shape == expected.shape == (len(expected), classes):
-        raise ArtefactRefused(reason=f"it answers {answered.shape[1:]} for {classes} classes")
+def run(session: Any, inputs: GraphInputs, name: str) -> Floats:
+    """Call the graph once and return the output of this name, a row for each input."""
+    given: Floats = session.run([name], inputs)[0]
+    return given
+
+
+def _check(version: str, answered: Floats, expected: Floats, columns: int) -> None:
+    if not answered.shape == expected.shape == (len(expected), columns):
+        raise ArtefactRefused(reason=f"it answers {answered.shape[1:]}, not {columns} numbers")
     error = float(np.abs(answered - expected).max())
     # `not <=` so that NaN is a mismatch too.
     if not error <= GOLDEN_TOLERANCE:
         raise GoldenMismatch(version=version, error=round(error, 6))
 
 
-def _cost_s(session: Any, inputs: GraphInputs) -> float:
+def cost_s(session: Any, inputs: GraphInputs, output: str) -> float:
     """Measure what a call takes of the processor, s: the least, for neighbours only add to it."""
     times = []
     for _ in range(_WARM_CALLS):
         start = time.thread_time()
-        run(session, inputs)
+        run(session, inputs, output)
         times.append(time.thread_time() - start)
     return min(times)

@@ -1,21 +1,19 @@
-"""What one process keeps for serving, and how it begins."""
+"""What one process keeps for serving."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
-
-from volano.core.segments.inbox import Inbox
-from volano.serving.log import STREAM, PredictionLog
-from volano.serving.runtime import InferenceExecutor, Routing
 
 if TYPE_CHECKING:
-    from volano.core.db import Database
-    from volano.core.metrics import Metrics
+    import asyncio
+    from weakref import WeakValueDictionary
+
+    from volano.core.compute import WorkerPool
     from volano.core.segments.parquet import Segments
-    from volano.core.settings import Settings
+    from volano.serving.log import PredictionLog
+    from volano.serving.predicting import InferenceExecutor
+    from volano.serving.routing import Routing
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,8 @@ class State:
     log: PredictionLog
     segments: Segments
     """Reads predictions that have left the inbox of the log."""
+    decoders: WorkerPool
+    """Limited processes that decode images."""
     loading: WeakValueDictionary[tuple[str, str], asyncio.Lock]
     """Held while a version (workspace, id) is loaded: who waits for it finds it in memory."""
 
@@ -34,16 +34,4 @@ class State:
         """Commit what is to be logged, and end the threads once what runs is done."""
         await self.log.close()
         self.executor.close()
-
-
-def open_state(db: Database, segments: Segments, metrics: Metrics, settings: Settings) -> State:
-    """Return the state of a process in which nothing answers yet."""
-    group, queue = settings.inbox_group, settings.inbox_queue
-    inbox = Inbox(db, STREAM, None, group=group, queue=queue)
-    return State(
-        routing=Routing(settings.serving_loaded),
-        executor=InferenceExecutor(metrics, deadline_s=settings.serving_deadline_ms / 1000),
-        log=PredictionLog(inbox, metrics, interval_s=settings.serving_log_ms / 1000),
-        segments=segments,
-        loading=WeakValueDictionary(),
-    )
+        await self.decoders.close()

@@ -7,7 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from volano.core.db import Instant, Tx, metadata
+from volano.core.blobs import blob_column, references
+from volano.core.db import Instant, JsonValue, Tx, metadata
 from volano.core.http.page import Keyset
 
 endpoints = sa.Table(
@@ -18,6 +19,17 @@ endpoints = sa.Table(
     sa.Column("model", sa.String(100), nullable=False),
     sa.Column("version", sa.String(64), nullable=False),
     sa.Column("sequence", sa.Integer, nullable=False),
+    # The number of its latest change, counted over all endpoints of all workspaces.
+    sa.Column("change", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("policy", JsonValue, nullable=False, server_default="{}"),
+    sa.Index("endpoints_change", "change"),
+)
+
+changes = sa.Table(  # one row: the number of the latest change of any endpoint
+    "endpoint_changes",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
 )
 
 rollouts = sa.Table(
@@ -41,6 +53,25 @@ answers = sa.Table(  # how many predictions of a version have left the inbox
     sa.Column("workspace", sa.String(64), primary_key=True),
     sa.Column("version", sa.String(64), primary_key=True),
     sa.Column("predictions", sa.BigInteger, nullable=False),
+)
+
+inputs = sa.Table(  # of logged predictions, where they are too large for a row
+    "prediction_inputs",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("prediction", sa.String(36), primary_key=True),
+    *blob_column("blob"),
+)
+
+feedback = sa.Table(  # what turned out to be true; rows are only ever added
+    "feedback",
+    metadata,
+    sa.Column("workspace", sa.String(64), primary_key=True),
+    sa.Column("prediction", sa.String(36), primary_key=True),
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("truth", JsonValue, nullable=False),
+    sa.Column("by", sa.String(64), nullable=False),
+    sa.Column("at", Instant, nullable=False),
 )
 
 BY_NAME = Keyset((endpoints.c.name,))
@@ -67,16 +98,42 @@ async def endpoints_at(tx: Tx, addresses: Collection[tuple[str, str]]) -> Sequen
     return await tx.all(tx.select(endpoints).where(key.in_(sorted(addresses))))
 
 
-async def put(tx: Tx, row: dict[str, Any]) -> int | None:
-    """Put a version on an endpoint's traffic (made if new) and return its new sequence number.
+async def latest_change(tx: Tx) -> int:
+    """Return the number of the latest change of any endpoint."""
+    return int(await tx.scalar(tx.select(changes.c.number)) or 0)
+
+
+async def changed_since(tx: Tx, number: int) -> Sequence[sa.Row[Any]]:
+    """Return the endpoints that changed after the change of that number."""
+    query = tx.select(endpoints).where(endpoints.c.change > number)
+    return await tx.all(query.order_by(endpoints.c.change))
+
+
+async def _next_change(tx: Tx) -> int:
+    """Return the number of a change that this transaction makes.
+
+    The row stays locked until it ends: numbers become visible in their order, so that whoever has
+    seen one has seen all before it.
+    """
+    await tx.run(tx.update(changes).values(number=changes.c.number + 1))
+    return await latest_change(tx)
+
+
+async def put(tx: Tx, row: dict[str, Any]) -> sa.Row[Any] | None:
+    """Put a version on an endpoint's traffic (made if new) and return its row.
 
     Return None, and change nothing, if the version answers there already.
     """
+    there = await lock(tx, row["name"])
+    if there is not None and there.version == row["version"]:
+        return None
+    row = row | {"change": await _next_change(tx)}
     new = tx.insert(endpoints)
     change = {
         "model": new.excluded.model,
         "version": new.excluded.version,
         "sequence": endpoints.c.sequence + 1,
+        "change": new.excluded.change,
     }
     new = new.on_conflict_do_update(
         index_elements=["workspace", "name"],
@@ -85,9 +142,34 @@ async def put(tx: Tx, row: dict[str, Any]) -> int | None:
     )
     if not await tx.run(new, [row | {"sequence": 1}]):
         return None
-    found = await endpoint(tx, row["name"])
-    assert found is not None
-    return int(found.sequence)
+    return await endpoint(tx, row["name"])
+
+
+async def set_policy(tx: Tx, name: str, policy: dict[str, Any]) -> sa.Row[Any]:
+    """Set what an endpoint that is there keeps of its predictions, and return its row."""
+    change = tx.update(endpoints).where(endpoints.c.name == name)
+    await tx.run(change.values(policy=policy, change=await _next_change(tx)))
+    row = await endpoint(tx, name)
+    assert row is not None
+    return row
+
+
+async def add_inputs(tx: Tx, blobs: dict[str, str]) -> None:
+    """Keep in which blob the input of each of these predictions is."""
+    await references.add(tx, *blobs.values())
+    rows = [{"prediction": id, "blob": blob} for id, blob in blobs.items()]
+    await tx.run(tx.insert(inputs), rows)
+
+
+async def add_feedback(tx: Tx, row: dict[str, Any]) -> None:
+    """Keep what turned out to be true of a prediction."""
+    await tx.run(tx.insert(feedback), [row])
+
+
+async def feedback_of(tx: Tx, prediction: str) -> Sequence[sa.Row[Any]]:
+    """Return what turned out to be true of a prediction, oldest first."""
+    query = tx.select(feedback).where(feedback.c.prediction == prediction)
+    return await tx.all(query.order_by(feedback.c.id))
 
 
 async def add_rollout(tx: Tx, row: dict[str, Any]) -> None:
@@ -95,10 +177,10 @@ async def add_rollout(tx: Tx, row: dict[str, Any]) -> None:
     await tx.run(tx.insert(rollouts), [row])
 
 
-async def lock(tx: Tx, name: str) -> None:
-    """Let nobody else change what answers on an endpoint until this transaction ends."""
+async def lock(tx: Tx, name: str) -> sa.Row[Any] | None:
+    """Return one endpoint's row, and let nobody else change it until this transaction ends."""
     query = tx.select(endpoints).where(endpoints.c.name == name)
-    await tx.one(query.with_for_update())
+    return await tx.one(query.with_for_update())
 
 
 async def rollout(tx: Tx, name: str, sequence: int) -> sa.Row[Any] | None:

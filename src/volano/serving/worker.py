@@ -2,12 +2,12 @@
 
 from volano.core.context import Context
 from volano.core.jobs import Handlers, Job
-from volano.serving import service
+from volano.serving import logged
 
 handlers = Handlers()
 
 
-@handlers.on(service.COMPACT)
+@handlers.on(logged.COMPACT)
 async def compact_log(ctx: Context, job: Job) -> None:
     """Move logged predictions into a segment. Idempotent: rows that have moved are gone."""
-    await service.compact_log(ctx, job)
+    await logged.compact_log(ctx, job)

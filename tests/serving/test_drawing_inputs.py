@@ -11,8 +11,8 @@ from volano.data.formats import line_segments
 from volano.data.formats import strokes as codec
 from volano.schemas.drawings import Canvas, Point, Stroke, TooManyPoints
 from volano.schemas.registry import DrawingSpec
-from volano.schemas.serving import DrawingInput, InputUnusable
-from volano.serving import drawings
+from volano.schemas.serving import InputUnusable, PredictInput
+from volano.serving.adapters import drawing as drawings
 
 SPEC = DrawingSpec()
 
@@ -25,7 +25,7 @@ points = st.builds(
     pressure=st.none() | st.floats(0, 1),
 )
 inputs = st.builds(
-    DrawingInput,
+    PredictInput,
     canvas=st.builds(Canvas, width=st.floats(0.5, 1e6), height=st.floats(0.5, 1e6)),
     strokes=st.lists(
         st.builds(Stroke, points=st.lists(points, min_size=1, max_size=8)), min_size=1, max_size=3
@@ -34,13 +34,13 @@ inputs = st.builds(
 
 
 def _packed(given: list[drawings.Drawing]) -> list[bytes]:
-    return [payload for some in drawings.payloads(given) for payload in some]
+    return [payload for some in drawings.passes(given) for payload in some]
 
 
 @given(st.lists(inputs, min_size=1, max_size=4))
-def test_the_graph_sees_what_the_log_keeps(given: list[DrawingInput]) -> None:
+def test_the_graph_sees_what_the_log_keeps(given: list[PredictInput]) -> None:
     read = [drawings.read(one, 1000) for one in given]
-    fed = drawings.graph_inputs(read, SPEC)
+    fed = drawings.DrawingInputs(SPEC).feed(read)
     for row, count, payload in zip(fed["segments"], fed["count"], _packed(read), strict=True):
         seen = line_segments.segments(codec.decode(payload))
         assert count == len(seen)
@@ -50,14 +50,14 @@ def test_the_graph_sees_what_the_log_keeps(given: list[DrawingInput]) -> None:
 
 def test_many_drawings_are_packed_some_at_a_time_as_each_alone() -> None:
     read = [drawings.read(asked(seed), 1000) for seed in range(300)]
-    passes = list(drawings.payloads(read))
+    passes = list(drawings.passes(read))
     assert len(passes) > 3
     assert [p for some in passes for p in some] == [_packed([one])[0] for one in read]
 
 
-def _line(many: int, last_ms: float = 1.0) -> DrawingInput:
+def _line(many: int, last_ms: float = 1.0) -> PredictInput:
     ends = [Point(x=1, y=1, timestamp=0)] * (many - 1) + [Point(x=2, y=2, timestamp=last_ms)]
-    return DrawingInput(canvas=Canvas(width=100, height=100), strokes=[Stroke(points=ends)])
+    return PredictInput(canvas=Canvas(width=100, height=100), strokes=[Stroke(points=ends)])
 
 
 def test_as_many_points_as_are_allowed_are_read_and_one_more_is_refused() -> None:
@@ -73,7 +73,7 @@ def test_a_payload_of_as_many_points_as_can_be_is_one_that_can_be_read_again() -
         Point(x=(-1) ** n * 1e6, y=(-1) ** n * 1e6, timestamp=n * 60_000, pressure=n % 2)
         for n in range(drawings.MOST_POINTS)
     ]
-    given = DrawingInput(canvas=Canvas(width=9, height=9), strokes=[Stroke(points=far)])
+    given = PredictInput(canvas=Canvas(width=9, height=9), strokes=[Stroke(points=far)])
     (payload,) = _packed([drawings.read(given, 10**9)])
     assert len(codec.decode(payload).t) == drawings.MOST_POINTS
     with pytest.raises(TooManyPoints):

@@ -1,4 +1,4 @@
-"""Versions in memory: which one answers where, and how their graphs are run in time.
+"""The way of a prediction, from the admission to the answer: its files in memory, no database.
 
 Quick graphs run on the event loop, the others behind one queue in threads. A thread costs a quick
 one half of its throughput, and a slow one on the loop would hold up every other answer (both
@@ -11,26 +11,31 @@ connections still fills the machine; where all are busy, calls take longer and t
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from volano.core.metrics import Metrics
 from volano.core.process import cores
-from volano.schemas.common import Overloaded
-from volano.schemas.registry import VersionFile
+from volano.schemas import serving as schemas
+from volano.schemas.accounts import Who
+from volano.schemas.common import Overloaded, utc_now
+from volano.schemas.errors import VolanoError
+from volano.serving import following
+from volano.serving.log import Answer
+from volano.serving.routing import ActiveVersion, LoadedVersion
+from volano.serving.state import State
+
+if TYPE_CHECKING:
+    from volano.core.context import Context
 
 Floats = NDArray[np.float32]
 GraphInputs = dict[str, NDArray[Any]]
-"""What a graph is fed with, by the name of each of its inputs; `count` has one number a drawing."""
-
-Address = tuple[str, str]
-"""Workspace and endpoint."""
+"""What a graph is fed with, by the name of each of its inputs."""
 
 INLINE_S = 0.001
 """A call that takes less runs on the event loop."""
@@ -38,126 +43,109 @@ INLINE_S = 0.001
 SHARE_TO_COMPUTE = 0.8
 """Share of a deadline that waiting and computing may take; the rest is for the way."""
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
-"""Between two tries to load what could not be loaded."""
-
-_FAILED_KEPT = 1000  # changes that could not be followed, the latest ones
 _BEAT_S = 0.01
 _LATE_SHARE = 0.2
 """A loop may be late by this share of the deadline: an answer waits for it two or three times."""
 
-_WEIGHT = 0.1  # of the newest measurement in the average cost of a call
 
+async def admit(ctx: Context, who: Who, name: str, *, deadline_ms: int | None = None) -> None:
+    """Let a request for predictions in, before its body is read.
 
-class CallCost:
-    """What one input takes, s: measured when the version was loaded, then a moving average."""
-
-    __slots__ = ("at_start_s", "now_s")
-
-    def __init__(self, seconds: float) -> None:
-        self.at_start_s = self.now_s = seconds
-
-    def measured(self, seconds: float) -> None:
-        """Take in one more measurement; never one of a call that failed."""
-        self.now_s += _WEIGHT * (seconds - self.now_s)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LoadedVersion:
-    """A version that can answer."""
-
-    version: str
-    told: VersionFile
-    session: Any
-    """Of onnxruntime."""
-    cost: CallCost
-
-
-def run(session: Any, inputs: GraphInputs) -> Floats:
-    """Call the graph once and return calibrated probabilities (inputs, classes)."""
-    scores: Floats = session.run(["probabilities"], inputs)[0]
-    return scores
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveVersion:
-    """What answers on one endpoint since the change `sequence`."""
-
-    sequence: int
-    loaded: LoadedVersion
-
-
-@dataclass(frozen=True, slots=True)
-class FailedChange:
-    """The change `sequence` could not be followed; it is not tried again before `until`, s."""
-
-    sequence: int
-    until: float
-    pause_s: float
-
-
-class Routing:
-    """Active versions by address, at most `limit`: the least recently used one goes first.
-
-    A swap is one assignment; a request keeps the version it began with.
+    Raises: Missing (no such endpoint), NothingActive, Overloaded (it would come too late).
     """
+    active = await _answering(ctx, who, name)
+    ctx.part(State).executor.admit(active.loaded, _deadline_s(ctx, deadline_ms))
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._active: OrderedDict[Address, ActiveVersion] = OrderedDict()
-        self._failed: dict[Address, FailedChange] = {}
 
-    def find(self, address: Address) -> ActiveVersion | None:
-        """Return what answers there, None if nothing is loaded."""
-        active = self._active.get(address)
-        if active is not None:
-            self._active.move_to_end(address)
-        return active
+async def predict(
+    ctx: Context,
+    who: Who,
+    name: str,
+    request: schemas.PredictRequest,
+    *,
+    deadline_ms: int | None = None,
+) -> schemas.PredictResponse:
+    """Let the endpoint's version answer for each input; warm, it asks no database.
 
-    def put(self, address: Address, active: ActiveVersion) -> bool:
-        """Let `active` answer there; return False if something as new already does."""
-        there = self._active.get(address)
-        if there is not None and there.sequence >= active.sequence:
-            return False
-        self._active[address] = active
-        self._active.move_to_end(address)
-        self._failed.pop(address, None)
-        if len(self._active) > self.limit:
-            self._active.popitem(last=False)
-        return True
+    One of many inputs that cannot be read has a FailedPrediction; a single one is refused.
 
-    def loaded(self, workspace: str, version: str) -> LoadedVersion | None:
-        """Return the version if it answers on any endpoint of the workspace already."""
-        found = (a.loaded for (owner, _), a in self._active.items() if owner == workspace)
-        return next((loaded for loaded in found if loaded.version == version), None)
+    Raises: OneOrMany, Missing, NothingActive, Overloaded, Invalid (what was sent is no input).
+    """
+    if (request.input is None) == (request.inputs is None):
+        raise schemas.OneOrMany
+    asked = [request.input] if request.input is not None else request.inputs or []
+    state, active = ctx.part(State), await _answering(ctx, who, name)
+    loaded = active.loaded
+    # Of one kind, the adapter's own: mypy cannot know that `feed` takes what `read` gives.
+    given: list[Any] = list(await loaded.inputs.read(ctx, who, asked))
+    sound = [one for one in given if not isinstance(one, VolanoError)]
+    if not sound and len(given) == 1:
+        raise given[0]
+    made: list[schemas.Prediction] = []
+    if sound:
+        fed = loaded.inputs.feed(sound)
+        scores = await state.executor.run(loaded, fed, len(sound), _deadline_s(ctx, deadline_ms))
+        made = loaded.outputs.answers(scores)
+        if active.policy.log != "none":
+            await _log(state, who, name, active, made, sound)
+    predictions: list[schemas.Prediction | schemas.FailedPrediction] = list(made)
+    if len(made) < len(given):
+        answers = iter(made)
+        predictions = [
+            _failed(one) if isinstance(one, VolanoError) else next(answers) for one in given
+        ]
+    return schemas.PredictResponse(endpoint=name, version=loaded.version, predictions=predictions)
 
-    def addresses(self) -> set[Address]:
-        """Return every address where something answers or a change could not be followed."""
-        return {*self._active, *self._failed}
 
-    def wants(self, address: Address, sequence: int, now: float) -> bool:
-        """Tell whether this change is news here, there is room, and it did not just fail."""
-        there = self._active.get(address)
-        is_news = len(self._active) < self.limit if there is None else there.sequence < sequence
-        return is_news and self.may_try(address, sequence, now)
+async def _answering(ctx: Context, who: Who, name: str) -> ActiveVersion:
+    """Return what answers on the endpoint, loaded where this process has not (or no longer).
 
-    def failed(self, address: Address, sequence: int, now: float) -> bool:
-        """Note that this change could not be followed; return False if that was known."""
-        before, pause_s = self._failed.pop(address, None), FIRST_PAUSE_S
-        if before is not None and before.sequence == sequence:
-            pause_s = min(2 * before.pause_s, LONGEST_PAUSE_S)
-        self._failed[address] = FailedChange(sequence, now + pause_s, pause_s)
-        if len(self._failed) > _FAILED_KEPT:
-            self._failed.pop(next(iter(self._failed)))
-        return pause_s == FIRST_PAUSE_S
+    Raises: Missing, NothingActive.
+    """
+    address = who.workspace, name
+    answering = ctx.part(State).routing.active
+    if (active := answering.get(address)) is None:
+        return await following.bring_in(ctx, address)
+    answering.move_to_end(address)
+    return active
 
-    def may_try(self, address: Address, sequence: int, now: float) -> bool:
-        """Tell whether this change did not fail a moment ago."""
-        failed = self._failed.get(address)
-        return failed is None or failed.sequence != sequence or failed.until <= now
 
-    def __len__(self) -> int:
-        return len(self._active)
+async def _log(
+    state: State,
+    who: Who,
+    name: str,
+    active: ActiveVersion,
+    made: list[schemas.Prediction],
+    given: list[Any],
+) -> None:
+    """Log predictions as the endpoint's policy says; where it is durable, return once stored.
+
+    Raises: Overloaded, DatabaseUnavailable, StorageFull (of a durable endpoint).
+    """
+    policy, now, version = active.policy, utc_now(), active.loaded.version
+    answers = [
+        Answer(name, version, now, prediction, one, _is_among(policy.inputs))
+        for prediction, one in zip(made, given, strict=True)
+        if _is_among(policy.log)
+    ]
+    if policy.durable:
+        await state.log.store(who.workspace, answers)
+    else:
+        state.log.add(who.workspace, answers)
+
+
+def _is_among(share: schemas.Share) -> bool:
+    """Tell whether one more is of this share."""
+    return share == "all" or (share != "none" and random.random() < share)
+
+
+def _failed(error: VolanoError) -> schemas.FailedPrediction:
+    error = error.shortened()
+    return schemas.FailedPrediction(code=error.code, detail=error.message, remedy=error.advice)
+
+
+def _deadline_s(ctx: Context, asked_ms: int | None) -> float:
+    return (ctx.settings.serving_deadline_ms if asked_ms is None else asked_ms) / 1000
 
 
 class InferenceExecutor:
@@ -201,14 +189,15 @@ class InferenceExecutor:
         if loaded.cost.at_start_s >= INLINE_S:
             self._check(loaded.cost.now_s, deadline_s)
 
-    async def run(self, loaded: LoadedVersion, inputs: GraphInputs, deadline_s: float) -> Floats:
-        """Call the graph once and return probabilities (inputs, classes).
+    async def run(
+        self, loaded: LoadedVersion, inputs: GraphInputs, many: int, deadline_s: float
+    ) -> Floats:
+        """Call the graph once for so many inputs and return its output, a row for each.
 
         Raises: Overloaded (it could not end in time).
         """
-        many = len(inputs["count"])
         if loaded.cost.at_start_s * many < INLINE_S:
-            return run(loaded.session, inputs)
+            return _call(loaded, inputs)
         cost_s = loaded.cost.now_s * many
         self._check(cost_s, deadline_s)
         # What begins at once may take as long as it takes.
@@ -266,8 +255,13 @@ def _timed(
     began = time.monotonic()
     if began > begin_by:
         return None
-    scores = run(loaded.session, inputs)
-    return scores, time.monotonic() - began
+    given = _call(loaded, inputs)
+    return given, time.monotonic() - began
+
+
+def _call(loaded: LoadedVersion, inputs: GraphInputs) -> Floats:
+    given: Floats = loaded.session.run([loaded.outputs.name], inputs)[0]
+    return given
 
 
 def eta_s(work_s: float, cost_s: float, sessions: int) -> float:

@@ -1,0 +1,128 @@
+"""Images are answered by the same path as drawings: raw, in JSON, many at once, and bad ones."""
+
+import base64
+
+import httpx
+import pytest
+
+from tests.serving import graphs
+from tests.serving.graphs import image_version, picture
+from tests.stages import Connect
+from volano.core.context import Context
+from volano.schemas.accounts import Who
+from volano.serving import log
+from volano.serving.state import State
+
+PATH = "/endpoints/photos/predict"
+PNG = {"content-type": "image/png"}
+
+
+@pytest.fixture
+async def http(server: Context, boss: Who, connect: Connect) -> httpx.AsyncClient:
+    """A client, where a version that tells dark from light answers on `photos`."""
+    developer = await connect("developer")
+    made = (await image_version(server, boss)).id
+    answer = await developer.post("/endpoints/photos/activate", json={"version": made})
+    assert answer.status_code == 200, answer.text
+    return developer
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+async def test_an_image_as_the_body_is_answered(http: httpx.AsyncClient) -> None:
+    for grey, label in ((20, "dark"), (230, "light")):
+        answer = await http.post(PATH, content=picture(grey), headers=PNG)
+        assert answer.status_code == 200
+        (made,) = answer.json()["predictions"]
+        assert made["kind"] == "classes"
+        assert made["label"] == label
+        assert sum(made["scores"].values()) == pytest.approx(1)
+
+
+async def test_an_image_is_answered_alike_raw_and_in_json(http: httpx.AsyncClient) -> None:
+    data = picture(140, format="JPEG")
+    raw = await http.post(PATH, content=data, headers={"content-type": "image/jpeg"})
+    in_json = await http.post(PATH, json={"input": {"image": encoded(data)}})
+    assert raw.status_code == 200
+    assert in_json.status_code == 200
+    scores = [answer.json()["predictions"][0]["scores"] for answer in (raw, in_json)]
+    assert scores[0] == scores[1]
+
+
+async def test_a_bad_one_of_many_has_its_reason_and_the_others_their_answers(
+    http: httpx.AsyncClient,
+) -> None:
+    sent = [picture(20), b"no image", picture(230)[:45], picture(230)]
+    body = {"inputs": [{"image": encoded(data)} for data in sent]}
+
+    answer = await http.post(PATH, json=body)
+
+    assert answer.status_code == 200
+    made = answer.json()["predictions"]
+    assert [one["kind"] for one in made] == ["classes", "failed", "failed", "classes"]
+    assert made[0]["label"] == "dark"
+    assert made[1]["code"] == "unsupported-image"
+    assert made[2]["code"] == "image-corrupt"
+    assert made[2]["remedy"]
+    assert made[3]["label"] == "light"
+
+
+async def test_a_single_bad_image_is_refused(http: httpx.AsyncClient) -> None:
+    answer = await http.post(PATH, content=picture(9)[:45], headers=PNG)
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "image-corrupt"
+
+
+async def test_an_endpoint_for_images_says_that_it_takes_no_drawing(
+    http: httpx.AsyncClient,
+) -> None:
+    drawing = {"canvas": {"width": 100, "height": 100}, "strokes": [{"points": []}]}
+    answer = await http.post(PATH, json={"input": drawing})
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "wrong-input"
+
+
+async def test_a_model_that_gives_a_number_answers_with_it(
+    server: Context, boss: Who, http: httpx.AsyncClient
+) -> None:
+    made = (await image_version(server, boss, value=True)).id
+    await http.post("/endpoints/lightness/activate", json={"version": made})
+    answer = await http.post("/endpoints/lightness/predict", content=picture(200), headers=PNG)
+    (said,) = answer.json()["predictions"]
+    assert said["kind"] == "value"
+    assert said["value"] == pytest.approx(200 - 127.5)
+    await server.part(State).log.flush()
+    logged = (await http.get(f"/predictions/{said['id']}")).json()
+    assert logged["value"] == pytest.approx(200 - 127.5)
+    assert logged["label"] is None
+
+
+async def test_what_an_image_was_predicted_from_is_shown_and_downloaded(
+    server: Context, http: httpx.AsyncClient
+) -> None:
+    data = picture(230)
+    answer = await http.post(PATH, content=data, headers=PNG)
+    id = answer.json()["predictions"][0]["id"]
+    await server.part(State).log.flush()
+    logged = (await http.get(f"/predictions/{id}")).json()
+    assert logged["label"] == "light"
+    assert logged["input"]["kind"] == "image"
+    assert logged["input"]["media_type"] == "image/png"
+    kept = await http.get(f"/predictions/{id}/input")
+    assert kept.status_code == 200
+    assert kept.headers["content-type"] == "image/png"
+    assert kept.content.startswith(b"\x89PNG")
+    assert len(kept.content) == logged["input"]["bytes"]
+
+
+async def test_a_large_image_is_kept_as_a_blob(server: Context, http: httpx.AsyncClient) -> None:
+    data = graphs.noisy_picture(400)
+    assert len(data) > log.LARGEST_IN_ROW
+    answer = await http.post(PATH, content=data, headers=PNG)
+    id = answer.json()["predictions"][0]["id"]
+    await server.part(State).log.flush()
+    kept = await http.get(f"/predictions/{id}/input")
+    assert kept.status_code == 200
+    assert len(kept.content) > log.LARGEST_IN_ROW
