@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from volano.data import snapshot
-from volano.schemas.data import RecordFilter, Snapshot, SplitRule
+from volano.schemas.data import Overlap, RecordFilter, Snapshot, SplitRule
 
 _RECORD = st.fixed_dictionaries(
     {
@@ -38,7 +38,9 @@ def digest(records: Sequence[dict[str, Any]], part: int = 5) -> str:
 
 @given(st.lists(st.uuids(), min_size=1, max_size=20))
 def test_rows_become_lines_with_their_ids_as_texts(ids: list[Any]) -> None:
-    rows = [(id.bytes, b"content", "square", "ada", "seg_a", n) for n, id in enumerate(ids)]
+    rows = [
+        (id.bytes, b"content", "square", "ada", "seg_a", n, "val", "1") for n, id in enumerate(ids)
+    ]
     found = snapshot.lines(rows).to_pylist()
     assert [line["record"] for line in found] == [str(id) for id in ids]
     assert [line["row"] for line in found] == list(range(len(ids)))
@@ -49,6 +51,8 @@ def test_rows_become_lines_with_their_ids_as_texts(ids: list[Any]) -> None:
         "contributor": "ada",
         "segment": "seg_a",
         "row": 0,
+        "given": "val",
+        "group": "1",
     }
 
 
@@ -144,9 +148,16 @@ def test_a_single_label_is_warned_of() -> None:
 def test_empty_splits_are_warned_of_with_what_fills_them() -> None:
     told = snapshot.warnings(frozen(by_split={"train": 8, "valid": 0, "test": 0}))
     assert [one.partition(":")[0] for one in told] == ["Nothing validates", "Nothing tests"]
-    assert "--split-by record" in told[1]
+    assert "--split-by content" in told[1]
     by_record = frozen(by_split={"train": 1, "valid": 1, "test": 0}, split=SplitRule(by="record"))
     assert snapshot.warnings(by_record) == ["Nothing tests: too few records that differ."]
+
+
+def test_contents_in_several_splits_are_warned_of_with_their_records() -> None:
+    shared = Overlap(contents=2, records=[["a", "b"], ["c", "d"]])
+    (told,) = snapshot.warnings(frozen(overlap=shared, split=SplitRule(by="given")))
+    assert told.startswith("Of 2 contents there are records in several splits")
+    assert told.endswith("a = b; c = d.")
 
 
 def test_a_rule_survives_the_wire() -> None:

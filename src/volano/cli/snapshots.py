@@ -33,21 +33,27 @@ COLUMNS: "Columns[Snapshot]" = {
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class SplitOptions:
-    """Whose drawings are in which split."""
+    """Which records are in which split."""
 
     test_contributors: Annotated[
         list[str],
         note(
-            "Whose drawings are the test split; else drawn at random.",
+            "Whose records are the test split; else drawn at random.",
             metavar="PATTERN ...",
             many=True,
         ),
     ] = field(default_factory=list)
     split_by: Annotated[
-        Literal["contributor", "record"],
-        note("Keep contributors whole, or only equal drawings together: for one or two people."),
+        Literal["contributor", "group", "content", "given", "record", "none"],
+        note(
+            "What stays whole: all of a contributor, of a group, or of one content; `given`: as "
+            "records came, the others by content; `none`: all train."
+        ),
     ] = "contributor"
-    test: Annotated[float, note("Share of people in the test split, if none are named.")] = 0.2
+    stratified: Annotated[
+        bool, note("Hold the shares for each label; by content, given or record.")
+    ] = False
+    test: Annotated[float, note("Share of them in the test split, if none are named.")] = 0.2
     valid: Annotated[float, note("Share of the others in the valid split.")] = 0.1
     seed: Annotated[int, note("Seed of the random draw.")] = 0
 
@@ -63,10 +69,11 @@ def create(
 ) -> None:
     """Freeze records into a snapshot, divided by contributor.
 
-    No contributor is in two splits; with `--split-by record`, no two equal drawings are.
+    No contributor is in two splits; with `--split-by content`, no two equal records are.
     Equal filters on equal data give the same hash.
 
     Example:
+        volano snapshots create photos --split-by content --stratified
         volano snapshots create letters --origin omniglot --test-contributors '*-19' '*-20'
     """
     from volano.schemas.data import RecordFilter, SplitRule
@@ -145,7 +152,7 @@ def view(snapshot: "Snapshot", look: Look) -> str:
         "contributors": snapshot.contributors,
         "labels": f"{len(snapshot.labels)}: {shown}{more}",
         "filter": _given(snapshot.filter) or "everything",
-        "split by": snapshot.split.by,
+        "split by": snapshot.split.by + (", stratified" if snapshot.split.stratified else ""),
         "tested by": snapshot.split.test_contributors or None,
         "created": snapshot.created_at,
     }

@@ -138,6 +138,7 @@ async def _drawing(ctx: Context, who: Who, id: str) -> Stored:
         schemas.SeveralKinds,
         schemas.EmptySplit,
         schemas.NobodyTests,
+        schemas.NotStratified,
     ),
     limits=RequestLimits(deadline_ms=300_000),  # millions of records: a client waits as long
 )

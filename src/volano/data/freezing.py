@@ -24,6 +24,8 @@ from volano.schemas.data import SPLITS, Split, SplitRule
 PART = 4096
 """Lines in what one read of a manifest fetches: 190 kB; the footer has 190 kB a million lines."""
 
+_CONTENTS_NAMED, _RECORDS_NAMED = 20, 8  # of what came with several splits
+
 
 class Draft:
     """A snapshot that is being made.
@@ -39,6 +41,7 @@ class Draft:
         self._divider = Divider(rule)
         self._rows: list[Sequence[Any]] = []
         self._counts: Counter[tuple[str, Split]] = Counter()
+        self._shared: dict[bytes, list[str]] = {}
         self._digest = snapshot.Digest()
         self._division: Division | None = None
         options = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -75,10 +78,16 @@ class Draft:
         """Write the manifest's next part, from 0 to `parts`."""
         assert self._division is not None, "divide comes first"
         lines = self._source.get_batch(number)
-        splits = self._division.splits_of(lines["contributor"], lines["content"])
-        columns = [*lines.columns[:4], splits, *lines.columns[4:]]
-        part = pa.record_batch(columns, schema=snapshot.MANIFEST)
+        splits = self._division.splits_of(lines)
+        whole = lines.append_column("split", splits).select(snapshot.MANIFEST.names)
+        part = whole.cast(snapshot.MANIFEST)
         self._digest.add(part)
+        for content, id in self._division.shared_in(lines):
+            ids = self._shared.setdefault(content, [])
+            if len(self._shared) > _CONTENTS_NAMED:
+                del self._shared[content]
+            elif len(ids) < _RECORDS_NAMED:
+                ids.append(id)
         counted = pa.table(part).group_by(["label", "split"]).aggregate([([], "count_all")])
         for row in counted.to_pylist():
             self._counts[row["label"], row["split"]] += row["count_all"]
@@ -87,6 +96,7 @@ class Draft:
     def facts(self) -> dict[str, Any]:
         """Close the manifest and return what the snapshot is, as its row has it."""
         self._sink.close()
+        assert self._division is not None, "divide comes first"
         labels = sorted({label for label, _ in self._counts})
         by_split = {
             split: sum(n for (_, of), n in self._counts.items() if of == split) for split in SPLITS
@@ -103,13 +113,17 @@ class Draft:
             "missing": missing,
             "records": self.records,
             "by_split": by_split,
+            "overlap": {
+                "contents": len(self._division.shared),
+                "records": list(self._shared.values()),
+            },
             "contributors": self._divider.contributors,
             "manifest_size": self.manifest.stat().st_size,
         }
 
     def _keep(self, rows: Sequence[Sequence[Any]]) -> None:
         lines = snapshot.lines(rows)
-        self._divider.add(lines["contributor"], lines["content"])
+        self._divider.add(lines)
         self._sink.write_batch(lines)
         self.records += len(rows)
         self.parts += 1
@@ -117,6 +131,8 @@ class Draft:
 
 def check(facts: dict[str, Any], rule: SplitRule) -> None:
     """Refuse what cannot be meant: no records, nobody to test where somebody is named, no training.
+
+    A split that nothing is in to validate or to test is no fault: a warning says so.
 
     Raises: NothingMatches, NobodyTests, EmptySplit.
     """

@@ -44,8 +44,11 @@ async def freeze(ctx: Context, who: Who, new: schemas.NewSnapshot) -> schemas.Sn
     Everything that was acknowledged before the call is considered, whatever the clocks say. Memory
     is some thousand records and 8 bytes for each contributor, however many records there are.
 
-    Raises: NothingMatches, SeveralKinds, NobodyTests, EmptySplit (nothing trains), StillMoving.
+    Raises: NotStratified, NothingMatches, SeveralKinds, NobodyTests, EmptySplit (nothing trains),
+        StillMoving.
     """
+    if new.split.stratified and new.split.by in ("contributor", "group"):
+        raise schemas.NotStratified(by=new.split.by)
     await compact.flush(ctx, who.workspace, STREAM, COMPACT)
     async with freezing.scratch() as folder:
         with freezing.Draft(folder, new.split) as draft:

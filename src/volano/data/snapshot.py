@@ -21,15 +21,32 @@ LINES = pa.schema(
         "contributor": pa.string(),
         "segment": pa.string(),
         "row": pa.int32(),
+        "given": pa.string(),
+        "group": pa.string(),
     }
 )
-"""One record of a snapshot and where its payload stands, in a list that is sorted by record."""
+"""One record of a snapshot, where its payload stands, and the split and the group it came with.
 
-MANIFEST = LINES.insert(4, pa.field("split", pa.string()))
+The list is sorted by record.
+"""
+
+_STORED = ("record", "content", "label", "contributor", "split", "segment", "row")
+MANIFEST = pa.schema(
+    [LINES.field(name) if name != "split" else pa.field("split", pa.string()) for name in _STORED]
+)
 """The same with their splits, as a snapshot is stored: membership is one range look-up."""
 
 _SCHEMA = b"volano snapshot 1"
 _NAMED = 8  # labels that a warning names
+_PAIRS = 3  # contents in several splits that it names
+_WHY_EMPTY = {
+    "contributor": "too few contributors; `--split-by content` divides the records of one",
+    "group": "too few groups; `--split-by content` divides the records of one",
+    "content": "too few records that differ",
+    "record": "too few records that differ",
+    "given": "no record came so, and too few came without a split",
+    "none": "with `--split-by none` all records train",
+}
 
 _HEX = np.array([list(b"%02x" % byte) for byte in range(256)], np.uint8)
 _DASHES = (8, 13, 18, 23)
@@ -37,7 +54,7 @@ _DIGITS = np.array([at for at in range(36) if at not in _DASHES])
 
 
 def lines(rows: Sequence[Sequence[Any]]) -> pa.RecordBatch:
-    """Return rows of (16 bytes of the id, content, label, contributor, segment, row) as lines."""
+    """Return rows of (16 bytes of the id, and the columns of LINES behind it) as lines."""
     ids, *columns = zip(*rows, strict=True)
     arrays = [_texts(b"".join(ids))]
     arrays += map(pa.array, columns, LINES.types[1:])
@@ -80,14 +97,15 @@ def warnings(frozen: schemas.Snapshot) -> list[str]:
         found.append(f"All records have one label, {frozen.labels[0]!r}: nothing to tell apart.")
     if unlearnt := frozen.missing.get("train"):
         found.append(f"No model can learn {_some(unlearnt)}: nothing of it trains.")
-    why = (
-        "too few records that differ"
-        if frozen.split.by == "record"
-        else ("too few contributors; `--split-by record` divides the records of one")
-    )
     for split, verb in (("valid", "validates"), ("test", "tests")):
         if not frozen.by_split[split]:
-            found.append(f"Nothing {verb}: {why}.")
+            found.append(f"Nothing {verb}: {_WHY_EMPTY[frozen.split.by]}.")
+    if shared := frozen.overlap.contents:
+        pairs = "; ".join(" = ".join(ids) for ids in frozen.overlap.records[:_PAIRS])
+        found.append(
+            f"Of {shared} contents there are records in several splits, as they came, so figures "
+            f"on them say too much: {pairs}."
+        )
     return found
 
 

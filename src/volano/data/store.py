@@ -82,7 +82,10 @@ async def page(
             fits.append(of.id > after)
         # As they are stored: that many ids are made into texts faster all at once.
         stored = sa.type_coerce(of.id, sa.LargeBinary).label("stored")
-        line = (stored, of.content, of.label, of.contributor, of.segment, of.row)
+        line = (
+            *(stored, of.content, of.label, of.contributor, of.segment, of.row),
+            *(of.split, of.group),
+        )
         query = tx.select(*(line if as_lines else of)).where(*fits)
         rows = await tx.all(query.order_by(of.id).limit(limit + 1))
         if len(rows) > limit:

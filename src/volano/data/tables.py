@@ -116,6 +116,7 @@ snapshots = sa.Table(
     sa.Column("records", sa.Integer, nullable=False),
     sa.Column("by_split", JsonValue, nullable=False),
     sa.Column("missing", JsonValue, nullable=False, server_default="{}"),
+    sa.Column("overlap", JsonValue, nullable=False, server_default="{}"),
     sa.Column("contributors", sa.Integer, nullable=False),
     *blob_column("manifest"),
     sa.Column("manifest_size", sa.BigInteger, nullable=False),

@@ -131,18 +131,27 @@ Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
+SplitBy = Literal["contributor", "group", "content", "given", "record", "none"]
+
+
 class SplitRule(Input, frozen=True, kw_only=True):
-    """Who goes where: every contributor is in exactly one split, with all of their records.
+    """Who goes where, by what must not be divided.
 
-    `test_contributors` (names or patterns) are the test split; without any, `test` of the
-    contributors are, chosen by a hash of seed and name. Of the others `valid` validate. With too
-    few contributors for that, a split is empty.
+    - `contributor`: every contributor is in exactly one split, with all of their records.
+    - `group`: so is every group that records were said to belong to; others go by content.
+    - `content`: records of equal content are in one split, the shares are of contents.
+    - `given`: as the records came, in folders or a column train, val(id), test; those that came
+      without go by content, and with an equal one that came with a split. Given wins.
+    - `record`: as by content, but who is in `test_contributors` tests alone.
+    - `none`: all records train.
 
-    By record, the shares are of records and not of contributors: for data of one or two people.
-    Records of equal content are then in one split; `test_contributors` test all the same.
+    `test_contributors` (names or patterns) are the test split; without any, `test` of the groups
+    are, chosen by a hash of seed and name. Of the others `valid` validate. With too few groups for
+    that, a split is empty. Stratified, the shares hold for each label.
     """
 
-    by: Literal["contributor", "record"] = "contributor"
+    by: SplitBy = "contributor"
+    stratified: bool = False
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     valid: Annotated[float, Meta(gt=0, le=0.5)] = 0.1
     test: Annotated[float, Meta(gt=0, le=0.5)] = 0.2
@@ -164,6 +173,14 @@ class NewSnapshot(Input, frozen=True, kw_only=True):
         return replace(self.filter, datasets=[self.dataset]) if self.dataset else self.filter
 
 
+class Overlap(Struct, frozen=True, kw_only=True):
+    """Contents of which records are in several splits, because they came so."""
+
+    contents: int = 0
+    records: list[list[Id]] = []
+    """Of the first of these contents, the ids of some records each."""
+
+
 class Snapshot(Struct, frozen=True, kw_only=True):
     """A frozen, hashed list of records with their splits: a dataset version."""
 
@@ -178,6 +195,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     by_split: dict[str, int]
     missing: dict[Split, list[str]] = {}
     """The labels of which a split has no record; nothing of older snapshots."""
+    overlap: Overlap = Overlap()
     warnings: list[str] = []
     """What a model that is trained on it cannot learn, or nothing can measure."""
     contributors: int
@@ -211,9 +229,15 @@ class EmptySplit(Invalid):
     """The split {split!r} has no records, of {contributors} contributors in all."""
 
     remedy = (
-        "Freeze again with `--split-by record` (at least three different drawings), name fewer "
+        "Freeze again with `--split-by content` (at least three different records), name fewer "
         "test_contributors, or collect from more people."
     )
+
+
+class NotStratified(Invalid):
+    """Divided by {by}, records stay together whatever their labels: no share holds for a label."""
+
+    remedy = "Stratify by content: `--split-by content --stratified`, or leave `--stratified` out."
 
 
 class NobodyTests(Invalid):
