@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,6 +24,9 @@ SCHEMA = pa.schema(
         "scores": pa.list_(pa.float32()),
     }
 )
+
+MANY_CLASSES = 200
+"""From here on a table of all classes is too large to be sent with the end of a run."""
 
 
 class Measurement:
@@ -115,4 +119,13 @@ def metrics(report: ClassificationReport) -> dict[str, float]:
     }
     if report.baseline is not None:
         found["baseline_accuracy"] = report.baseline.accuracy
+    return found
+
+
+def figures(report: ClassificationReport) -> dict[str, Any]:
+    """Return a report as JSON values, of many classes without its tables: they are in the file."""
+    found: dict[str, Any] = msgspec.to_builtins(report)
+    if len(report.classes) > MANY_CLASSES:
+        for table in ("confusion", "per_class", "classes", "support"):
+            del found[table]
     return found

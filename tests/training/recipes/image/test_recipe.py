@@ -182,6 +182,21 @@ def test_what_is_no_picture_or_has_no_label_is_left_out_and_told(tmp_path: Path)
     assert f"Left out, since they cannot be read as pictures: {broken!r}" in told
 
 
+def test_a_thousand_classes_are_learned_and_their_table_is_in_the_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for split in ("train", "valid", "test"):
+        pictures = rng.integers(0, 256, (1000, 4, 4), np.uint8)
+        named = [(f"class {n}", encoded(picture)) for n, picture in enumerate(pictures)]
+        write(tmp_path / "data" / f"{split}.parquet", named)
+    end, events = trained(tmp_path / "data", tmp_path / "out", epochs=1, steps=3)
+    report = (tmp_path / "out" / "evaluation.json").read_bytes()
+
+    assert end.figures["n"] == 1000
+    assert "confusion" not in end.figures
+    assert len(msgspec.json.decode(report, type=ClassificationReport).confusion) == 1000
+    assert any("and 995 more: fewer than 5 pictures" in text for text in warnings(events))
+
+
 def test_pictures_of_one_class_cannot_be_told_apart(tmp_path: Path) -> None:
     data = stage(tmp_path / "data", {"train": 5, "valid": 2, "test": 2}, ["disc"])
     end = local.train(Image, data, tmp_path / "out", params=QUICK)

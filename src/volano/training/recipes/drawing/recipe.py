@@ -19,7 +19,7 @@ from volano.evaluation import coverage
 from volano.harness.model import Model, Param, Run
 from volano.harness.phases import peak_rss
 from volano.schemas.registry import ClassesSpec, DrawingSpec, Signature, VersionFile
-from volano.training.measuring import Measurement, metrics
+from volano.training.measuring import Measurement, figures, metrics
 from volano.training.networks.schedule import (
     Rows,
     Schedule,
@@ -113,8 +113,7 @@ class Drawing(Model):
         report = measurement.report(told.temperature, warnings=coverage.warnings(counts))
         (run.artefact / "evaluation.json").write_bytes(msgspec.json.encode(report))
         run.log(0, **metrics(report))
-        figures: dict[str, Any] = msgspec.to_builtins(report)
-        return figures
+        return figures(report)
 
     def _fit(self, run: Run, known: Drawings, classes: int) -> Recogniser:
         import torch

@@ -21,7 +21,7 @@ from volano.evaluation import coverage
 from volano.harness.model import Model, Param, Run
 from volano.harness.phases import peak_rss
 from volano.schemas.registry import ClassesSpec, ImageSpec, Signature, VersionFile
-from volano.training.measuring import Measurement, metrics
+from volano.training.measuring import Measurement, figures, metrics
 from volano.training.networks.schedule import (
     Rows,
     Schedule,
@@ -131,8 +131,7 @@ class Image(Model):
             run.warn(text)
         (run.artefact / "evaluation.json").write_bytes(msgspec.json.encode(report))
         run.log(0, **metrics(report))
-        figures: dict[str, Any] = msgspec.to_builtins(report)
-        return figures
+        return figures(report)
 
     def _fit(self, run: Run, known: Known, counts: coverage.Counts) -> Classifier:
         import torch
