@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from tests.cli import canned
+from tests.training.pictures import stage
 from volano.cli.train import typed
 
 MODEL = """
@@ -64,6 +65,17 @@ def test_a_model_imports_from_its_own_folder_and_not_from_the_working_one(progra
 
     assert done.code == 0, done.err
     assert (folder / "result" / "mean.txt").exists()
+
+
+def test_a_classifier_of_images_is_trained_here(volano, model, folder):
+    stage(folder / "staged", {"train": 6, "valid": 2, "test": 2})
+    params = ["--steps=3", "--epochs=1", "--width=4", "--threads=1"]
+    done = volano("train", "--local", "--data", "staged", "--recipe", "image", *params)
+
+    assert done.code == 0, done.err
+    assert "accuracy" in done.out
+    names = sorted(path.name for path in (folder / "artefact").iterdir())
+    assert {"model.onnx", "version.json", "evaluation.json"} <= set(names)
 
 
 def test_what_was_found_out_here_is_json_where_that_is_asked_for(volano, model):

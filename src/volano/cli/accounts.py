@@ -118,6 +118,19 @@ def create_key(
     return terminal.confirm(f"{key.id}: {key.role} for {days} days. It is not shown again.")
 
 
+@keys.command(name="current")
+def print_current_key(*, terminal: Here) -> None:
+    """Print the key that commands send from here: `curl -H "Authorization: Bearer $(…)"`.
+
+    Example:
+        volano keys current
+    """
+    profile = config.read(terminal.url, terminal.key)
+    if not profile.key:
+        raise config.NoKey(url=profile.url)
+    terminal.print(profile.key)
+
+
 @keys.command(name="ls")
 def list_keys(*, terminal: Here, limit: Limit = 50) -> None:
     """List keys, without their secrets.
