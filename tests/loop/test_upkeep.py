@@ -126,9 +126,7 @@ async def test_blobs_of_merged_segments_go_when_nobody_can_be_reading_them(
     assert await upkeep.sweep(server, boss.workspace) == NONE
     assert (await upkeep.sweep(late, boss.workspace)).blobs == merge.FEWEST
     assert len(await _blobs(server, boss)) == 1
-    for record in (
-        await data.page(server, boss, RecordFilter(), after=None, limit=99)
-    ).items:
+    for record in (await data.page(server, boss, RecordFilter(), after=None, limit=99)).items:
         assert (await data.payload(server, boss, record.id))[1]
 
 
