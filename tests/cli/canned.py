@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from tests.sdk.scripted import Answer, Script, page, value
+from tests.sdk.scripted import Answer, Script, page, problem, value
 from volano.schemas.accounts import Invite, Key, Member, Who
 from volano.schemas.data import Quality, QualityPart, Record, RecordFilter, Snapshot, SplitRule
+from volano.schemas.datasets import Dataset
 from volano.schemas.drawings import Canvas, Drawing, Point, Stroke
+from volano.schemas.errors import Missing
 from volano.schemas.evaluation import (
     Averages,
     ClassFigures,
@@ -69,6 +71,25 @@ DRAWING = Drawing(
         parts=[QualityPart(name="pace", value=0.875, reason="speed varies by 31%")],
         scorer_version="1",
     ),
+    captured_at=THEN,
+    received_at=THEN,
+)
+DATASET = Dataset(
+    name="photos",
+    fields={"image": "image"},
+    licence="CC0-1.0",
+    labels=["cat", "traffic light"],
+    records=1234,
+    created_at=THEN,
+)
+PHOTO = Record(
+    id="019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a12",
+    content="cd" * 32,
+    dataset="photos",
+    kind="image",
+    label="traffic light",
+    facts={"media_type": "image/png", "width": 640, "height": 480, "name": "a.png"},
+    bytes=4567,
     captured_at=THEN,
     received_at=THEN,
 )
@@ -252,7 +273,12 @@ def furnish(script: Script) -> None:
     get = {
         "/whoami": value(WHO),
         "/shapes": page(SHAPE),
-        "/records": page(RECORD),
+        "/datasets": page(DATASET),
+        "/datasets/photos": value(DATASET),
+        "/records": page(RECORD, PHOTO),
+        f"/records/{PHOTO.id}": value(PHOTO),
+        f"/records/{PHOTO.id}/drawing": problem(Missing(noun="drawing", id=PHOTO.id)),
+        f"/records/{PHOTO.id}/content": Answer(body=b"pixels", media_type="image/png"),
         "/quarantine": page(QUARANTINED),
         f"/records/{RECORD_ID}/drawing": value(DRAWING),
         "/records/export": Answer(body=msgspec.json.encode(DRAWING) + b"\n"),
@@ -279,6 +305,7 @@ def furnish(script: Script) -> None:
         "/invites": page(INVITE),
     }
     post = {
+        "/datasets": value(DATASET, 201),
         "/shapes": value(SHAPE, 201),
         "/quarantine/retry": value(Retried(rows=3)),
         "/jobs/requeue": value(Requeued(jobs=2)),
@@ -296,6 +323,8 @@ def furnish(script: Script) -> None:
         script.on("GET", path, answer)
     for path, answer in post.items():
         script.on("POST", path, answer)
+    script.on("DELETE", "/datasets/photos", Answer(status=204))
+    script.on("PATCH", "/datasets/photos", value(DATASET))
     script.on("DELETE", "/keys/key_2", Answer(status=204))
     script.on("DELETE", "/invites/inv_1", Answer(status=204))
     script.on("DELETE", f"/quarantine/{RECORD_ID}", Answer(status=204))

@@ -25,6 +25,7 @@ from volano.schemas.loop import Retried
 from volano.schemas.serving import NoEarlierVersion
 
 LISTINGS = {
+    "datasets ls": ("NAME ", "1234"),
     "shapes ls": ("NAME    DIFFICULTY", "circle"),
     "data ls": ("ID ", canned.RECORD_ID),
     "data quarantine ls": ("ID ", "unknown-codec-version: Stroke payloads of version 9"),
@@ -40,6 +41,9 @@ LISTINGS = {
 
 SHOWN = {
     f"data show {canned.RECORD_ID}": "greek-07",
+    f"data show {canned.PHOTO.id}": "traffic light",
+    "datasets show photos": "cat, traffic light",
+    "datasets edit photos --licence CC0-1.0": "CC0-1.0",
     "snapshots show letters": "train=2000, valid=176, test=544",
     f"runs show {canned.RUN_ID}": "3 min 20 s",
     f"versions show {canned.VERSION_ID}": "model.onnx 912.3 kB",
@@ -129,7 +133,7 @@ def test_an_export_is_lines_on_stdout_and_the_count_beside_them(ask):
     done = ask("data", "export")
 
     assert msgspec.json.decode(done.out, type=type(canned.DRAWING)) == canned.DRAWING
-    assert done.err == "1 drawing\n"
+    assert done.err == "1 record\n"
 
 
 def test_a_snapshot_is_made_by_filter_and_rule(ask, script):
@@ -206,6 +210,8 @@ def test_the_log_of_a_run_is_what_it_printed(ask):
         ("versions activate ver_1", "ver_1 answers on drawing now"),
         ("versions rollback drawing", "ver_1 answers on drawing now"),
         ("shapes add circle", "circle is asked for now"),
+        ("datasets create photos", "photos is there"),
+        ("datasets rm photos", "photos is removed"),
         ("keys revoke key_2", "key_2 is revoked"),
         ("members add Ada --role developer", "Ada is a member with the role developer"),
         ("members role mem_2 developer", "Ada is developer now"),
@@ -511,3 +517,25 @@ def test_an_empty_path_is_not_the_folder_that_one_is_in(ask, folder: Path, line)
     assert done.code == 2
     assert "A path is empty. Has a variable of the shell no value?" in done.err
     assert list(folder.iterdir()) == []
+
+
+def test_a_dataset_has_the_fields_that_are_given(ask, script):
+    ask("datasets", "create", "photos")
+    ask("datasets", "create", "photos", "--field", "photo=image", "--field", "caption=text")
+    first, second = script.bodies("POST", "/datasets")
+    assert first["fields"] == {"image": "image"}
+    assert second["fields"] == {"photo": "image", "caption": "text"}
+
+
+def test_the_content_of_a_record_is_written_to_a_file(ask, tmp_path):
+    done = ask("data", "fetch", canned.PHOTO.id, str(tmp_path / "a.png"))
+    assert done.code == 0
+    assert (tmp_path / "a.png").read_bytes() == b"pixels"
+
+
+def test_records_of_a_dataset_are_asked_for(ask, script):
+    ask("data", "ls", "--dataset", "photos", "--synthetic", "without", "--given-split", "train")
+    asked = script.seen[-1].query
+    assert "dataset=photos" in asked
+    assert "synthetic=false" in asked
+    assert "split=train" in asked

@@ -75,7 +75,7 @@ def evil(script: Script) -> Script:
     for (method, path), (answer, *_) in list(script._answers.items()):
         operation = answered_by(method, path)
         shape = operation and operation.result_shape
-        if shape and answer.body:
+        if shape and answer.body and answer.status < 400:
             document = poisoned(msgspec.json.decode(answer.body), shape)
             script.on(method, path.removeprefix("/api/v1"), value(document, answer.status))
     return script

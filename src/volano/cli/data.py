@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
-from volano.cli import braille, render
+from volano.cli import braille, errors, render
 from volano.cli.render import Columns, Look
-from volano.cli.terminal import Here, Limit, note
+from volano.cli.terminal import Here, Limit, note, path
 
 if TYPE_CHECKING:
     from volano.schemas.data import QualityPart, Record, RecordCount
@@ -20,6 +21,7 @@ app.command("volano.cli.data_import:import_", name="import")
 
 COLUMNS: "Columns[Record]" = {
     "ID": lambda record: record.id,
+    "DATASET": lambda record: record.dataset,
     "LABEL": lambda record: record.label,
     "CONTRIBUTOR": lambda record: record.contributor,
     "QUALITY": lambda record: record.quality,
@@ -33,9 +35,21 @@ COLUMNS: "Columns[Record]" = {
 class Filter:
     """Which records: every option given must hold, of a repeated one any."""
 
+    dataset: Annotated[list[str], note("Only of this dataset.", metavar="NAME")] = field(
+        default_factory=list
+    )
+    kind: Annotated[list[str], note("Only of this kind, such as image.", metavar="KIND")] = field(
+        default_factory=list
+    )
     label: Annotated[list[str], note("Only this label; may be repeated.", metavar="NAME")] = field(
         default_factory=list
     )
+    given_split: Annotated[
+        list[str], note("Only what came with this split, such as train.", metavar="NAME")
+    ] = field(default_factory=list)
+    synthetic: Annotated[
+        Literal["only", "without"] | None, note("What a program made up: only that, or none of it.")
+    ] = None
     origin: Annotated[list[str], note("Only from this import.", metavar="NAME")] = field(
         default_factory=list
     )
@@ -50,6 +64,11 @@ class Filter:
     received_before: Annotated[
         datetime | None, note("Only what came before; UTC unless an offset is given.")
     ] = None
+
+    @property
+    def made_up(self) -> bool | None:
+        """`synthetic` as a server takes it."""
+        return None if self.synthetic is None else self.synthetic == "only"
 
     @property
     def until(self) -> datetime | None:
@@ -99,25 +118,55 @@ def count(*, terminal: Here, which: Filter = EVERYTHING) -> None:
 
 @app.command
 def show(id: Annotated[str, note("Id of a record.")], /, *, terminal: Here) -> None:
-    """Show one drawing: the strokes, and what is known about it.
+    """Show one record: what is known about it, and of a drawing its strokes.
 
-    Its quality, from 0 to 1, is the product of the parts in the last table.
+    The quality of a drawing, from 0 to 1, is the product of the parts in the last table.
 
     Example:
         volano data show 019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10
     """
-    terminal.show(terminal.client.records.drawing(id), _view)
+    from volano.schemas.errors import Missing
+
+    try:
+        found = terminal.client.records.drawing(id)
+    except Missing:  # it is of another kind, or not there at all
+        return terminal.show(terminal.client.records.show(id), _card)
+    return terminal.show(found, _view)
+
+
+@app.command
+def fetch(
+    id: Annotated[str, note("Id of a record.")],
+    file: Annotated[Path, path("Where to put its content.")],
+    /,
+    *,
+    terminal: Here,
+    field: Annotated[str, note("Which of several fields; else the first.", metavar="NAME")] = "",
+) -> None:
+    """Write the content of a record into a file: the image, the text, the sound.
+
+    Example:
+        volano data fetch 019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10 cat.jpg
+    """
+    chunks = terminal.client.records.content(id, field=field)
+    try:
+        with file.open("wb") as opened:
+            size = sum(map(opened.write, chunks))
+    except OSError as error:
+        raise errors.unusable(error, file) from None
+    terminal.confirm(f"{render.size(size)} in {file}")
 
 
 @app.command
 def export(*, terminal: Here, which: Filter = EVERYTHING) -> None:
-    """Write drawings with their strokes, one JSON document a line.
+    """Write records with their content, one JSON document a line: text, or bytes in base64.
 
     Example:
         volano data export --label circle > circles.jsonl
+        volano data export --dataset photos > photos.jsonl
     """
     count = terminal.documents(terminal.client.records.export(**_which(which)))
-    terminal.say(render.plural(count, "drawing"))
+    terminal.say(render.plural(count, "record"))
 
 
 app.command("volano.cli.data_quarantine:app", name="quarantine")
@@ -125,7 +174,11 @@ app.command("volano.cli.data_quarantine:app", name="quarantine")
 
 def _which(given: Filter) -> "Which":
     return {
+        "dataset": given.dataset,
+        "kind": given.kind,
         "label": given.label,
+        "split": given.given_split,
+        "synthetic": given.made_up,
         "origin": given.origin,
         "contributor": given.contributor,
         "without_flag": given.without_flag,
@@ -136,6 +189,28 @@ def _which(given: Filter) -> "Which":
 
 def _counted(found: "RecordCount", look: Look) -> str:
     return f"{'' if found.exact else 'at least '}{found.records:,}"
+
+
+def _card(record: "Record", look: Look) -> str:
+    fields = (f"{name}: {one.kind}, {one.bytes:,} bytes" for name, one in record.fields.items())
+    facts = {
+        "id": record.id,
+        "dataset": record.dataset,
+        "kind": record.kind,
+        "label": record.label or None,
+        "split": record.split or None,
+        "group": record.group or None,
+        "synthetic": record.synthetic or None,
+        "contributor": record.contributor or None,
+        "origin": record.origin or None,
+        "fields": "; ".join(fields) or None,
+        "bytes": f"{record.bytes:,}",
+        **record.facts,
+        "quality": record.quality,
+        "flags": record.flags or None,
+        "received": record.received_at,
+    }
+    return render.card(facts, look)
 
 
 def _view(drawing: "Drawing", look: Look) -> str:

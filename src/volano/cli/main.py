@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "Data": {
         "data": ("data:app", "Records: import, list, look at, export."),
+        "datasets": ("datasets:app", "Records that belong together: list, make, describe."),
         "shapes": ("shapes:app", "What contributors are asked to draw."),
         "snapshots": ("snapshots:app", "Frozen lists of records to train on."),
     },

@@ -75,12 +75,17 @@ def create(
     Example:
         volano snapshots create photos --split-by content --stratified
         volano snapshots create letters --origin omniglot --test-contributors '*-19' '*-20'
+        volano snapshots create pets --dataset photos --split-by record
     """
     from volano.schemas.data import RecordFilter, SplitRule
 
     given = asdict(split)
     rule = SplitRule(by=given.pop("split_by"), **given)
     wanted = RecordFilter(
+        datasets=which.dataset,
+        kinds=which.kind,
+        splits=which.given_split,
+        synthetic=which.made_up,
         labels=which.label,
         origins=which.origin,
         contributors=which.contributor,

@@ -150,13 +150,15 @@ class DatasetReserved(Invalid):
 class DatasetArchived(Conflict):
     """The dataset {name!r} is archived: it takes no more records."""
 
-    remedy = "`volano datasets edit {name} --no-archived` opens it again."
+    remedy = "`volano datasets edit {name} --archived no` opens it again."
 
 
 class DatasetNotEmpty(Conflict):
     """The dataset {name!r} has {records} records."""
 
-    remedy = "Delete its records first, or archive it: `volano datasets edit {name} --archived`."
+    remedy = (
+        "Delete its records first, or archive it: `volano datasets edit {name} --archived yes`."
+    )
 
 
 class RecordIdReused(Conflict):

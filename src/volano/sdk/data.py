@@ -33,7 +33,11 @@ FREEZING_S = 300.0
 class Which(TypedDict, total=False):
     """Which records: every condition given must hold; of several values one is enough."""
 
+    dataset: str | Sequence[str]
+    kind: str | Sequence[str]
     label: str | Sequence[str]
+    split: str | Sequence[str]
+    synthetic: bool | None
     origin: str | Sequence[str]
     contributor: str | Sequence[str]
     without_flag: str | Sequence[str]
@@ -92,8 +96,16 @@ class Records:
         return self._transport.call("GET", "/records/count", RecordCount, query={**which})
 
     def show(self, id: Id) -> Record:
-        """Return one record, without its strokes."""
+        """Return one record, without its content."""
         return self._transport.call("GET", path("records", id), Record)
+
+    def content(self, id: Id, *, field: str = "") -> Iterator[bytes]:
+        """Yield the content of a record, or of one of its fields, as it arrives."""
+        return self._transport.chunks(path("records", id, "content"), {"field": field})
+
+    def preview(self, id: Id, *, size: int = 256) -> bytes:
+        """Return a small picture of a record, or its first lines."""
+        return self._transport.fetch("GET", path("records", id, "preview"), query={"size": size})
 
     def drawing(self, id: Id) -> Drawing:
         """Return one record with its strokes."""
@@ -105,7 +117,7 @@ class Records:
         return self._transport.fetch("GET", path("records", id, "image"), query=query)
 
     def export(self, **which: Unpack[Which]) -> Iterator[bytes]:
-        """Yield the drawings that fit as they arrive, each as a JSON document."""
+        """Yield the records that fit with their content, each as a JSON document."""
         return self._transport.lines("/records/export", {**which})
 
     def drawings(self, **which: Unpack[Which]) -> Iterator[Drawing]:

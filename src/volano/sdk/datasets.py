@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from volano.schemas.accounts import NameTaken
 from volano.schemas.common import Name
-from volano.schemas.datasets import Dataset, NewDataset, Outcome
+from volano.schemas.datasets import Dataset, DatasetChange, NewDataset, Outcome
 from volano.schemas.errors import Missing
 from volano.schemas.imports import DatasetOfOtherKind
 from volano.sdk import uploads
@@ -26,10 +26,38 @@ class Datasets:
         """Return one dataset with the labels of its records."""
         return self._transport.call("GET", path("datasets", name), Dataset)
 
-    def create(self, name: Name, fields: dict[str, str]) -> Dataset:
+    def create(
+        self,
+        name: Name,
+        fields: dict[str, str],
+        *,
+        licence: str = "",
+        source: str = "",
+        description: str = "",
+    ) -> Dataset:
         """Make a dataset: `fields` tells the kind of each, such as {"image": "image"}."""
-        new = NewDataset(name=name, fields=fields)
+        said = {"licence": licence, "source": source, "description": description}
+        new = NewDataset(name=name, fields=fields, **said)
         return self._transport.call("POST", "/datasets", Dataset, body=new)
+
+    def edit(
+        self,
+        name: Name,
+        *,
+        licence: str | None = None,
+        source: str | None = None,
+        description: str | None = None,
+        archived: bool | None = None,
+    ) -> Dataset:
+        """Change what a dataset says of itself; what is not given stays."""
+        change = DatasetChange(
+            licence=licence, source=source, description=description, archived=archived
+        )
+        return self._transport.call("PATCH", path("datasets", name), Dataset, body=change)
+
+    def rm(self, name: Name) -> None:
+        """Remove a dataset that has no records."""
+        self._transport.fetch("DELETE", path("datasets", name))
 
     def ensure(self, name: Name, kind: str) -> Dataset:
         """Return the dataset of this name, made with one field of the kind if it is not there.
