@@ -16,7 +16,7 @@ from volano.data.datasets import service as datasets
 from volano.data.kinds import KINDS
 from volano.data.state import State
 from volano.schemas.accounts import Who
-from volano.schemas.common import InputNotRead
+from volano.schemas.common import InputNotRead, Overloaded, uuid7
 from volano.schemas.datasets import NewDataset, NewItem
 from volano.schemas.images import UnsupportedImage
 
@@ -28,6 +28,11 @@ LARGE = pictures.file(Image.new("1", (6_300, 6_300)), "PNG")
 
 def is_limited(process: psutil.Process) -> bool:
     return any("fork_server" in part for part in process.cmdline())
+
+
+def with_pool(server: Context, pool: WorkerPool) -> Context:
+    state = replace(server.part(State), limited=pool)
+    return replace(server, parts={**server.parts, State: state})
 
 
 @pytest.fixture
@@ -66,8 +71,7 @@ async def test_kinds_that_are_read_here_start_no_process() -> None:
 async def test_an_image_that_takes_too_much_memory_costs_its_neighbours_nothing(
     server: Context, boss: Who, pool: WorkerPool
 ) -> None:
-    small = replace(server.part(State), limited=pool)
-    ctx = replace(server, parts={**server.parts, State: small})
+    ctx = with_pool(server, pool)
     await datasets.create(ctx, boss, NewDataset(name="photos", fields={"photo": "image"}))
     items = [NewItem(data=file) for file in (JPEG, LARGE, b"no image", GIF, LARGE, JPEG)]
 
@@ -83,6 +87,22 @@ async def test_an_image_that_takes_too_much_memory_costs_its_neighbours_nothing(
     ]
     assert "64 MiB" in outcomes[1].detail
     assert [one.stored for one in outcomes] == [True, False, False, True, False, True]
+
+
+async def test_a_server_with_too_much_to_read_refuses_the_request_and_no_image_of_it(
+    server: Context, boss: Who
+) -> None:
+    busy = WorkerPool(limited.TARGET, processes=1, waiting=0)
+    await datasets.create(server, boss, NewDataset(name="photos", fields={"photo": "image"}))
+    items = [NewItem(id=str(uuid7()), data=file) for file in (JPEG, GIF, JPEG)]
+
+    with pytest.raises(Overloaded):
+        await intake.add(with_pool(server, busy), boss, "photos", items)
+    again = await intake.add(server, boss, "photos", items)
+    await busy.close()
+
+    assert [one.stored for one in again] == [True, True, True]
+    assert [one.id for one in again] == [item.id for item in items]
 
 
 async def test_images_are_stored_after_their_processes_were_killed(

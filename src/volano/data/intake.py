@@ -39,7 +39,7 @@ from volano.schemas.datasets import (
     Outcome,
     RecordIdReused,
 )
-from volano.schemas.errors import Missing, VolanoError
+from volano.schemas.errors import Missing, Unavailable, VolanoError
 
 if TYPE_CHECKING:
     from volano.core.blobs import Blobs
@@ -138,10 +138,15 @@ async def _add(
 async def _made(
     ctx: Context, who: Who, dataset: str, fields: Mapping[str, str], given: NewItem | Arrived
 ) -> Row | VolanoError:
-    """Return an item as a row for the inbox, or why it is refused."""
+    """Return an item as a row for the inbox, or why it is refused.
+
+    Raises: an Unavailable, which says nothing against the item: the same request may be sent again.
+    """
     try:
         one = given if isinstance(given, Arrived) else _arrived(given, fields)
         return await make_row(ctx, who, dataset, fields, one)
+    except Unavailable:
+        raise
     except VolanoError as error:
         return error
 
