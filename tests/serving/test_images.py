@@ -4,13 +4,17 @@ import base64
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from tests.serving import graphs
 from tests.serving.graphs import image_version, picture
 from tests.stages import Connect
 from volano.core.context import Context
+from volano.data.formats import pixels
 from volano.schemas.accounts import Who
+from volano.schemas.registry import ImageSpec
 from volano.serving import log
+from volano.serving.adapters import inputs_of
 from volano.serving.state import State
 
 PATH = "/endpoints/photos/predict"
@@ -126,3 +130,13 @@ async def test_a_large_image_is_kept_as_a_blob(server: Context, http: httpx.Asyn
     kept = await http.get(f"/predictions/{id}/input")
     assert kept.status_code == 200
     assert len(kept.content) > log.LARGEST_IN_ROW
+
+
+@pytest.mark.parametrize(("digest", "warnings"), [(pixels.DIGEST, 0), ("0" * 32, 1)])
+def test_a_version_whose_training_decoded_otherwise_is_loaded_with_a_warning(
+    digest: str, warnings: int
+) -> None:
+    inputs = inputs_of(ImageSpec(height=4, width=4, channels=1))
+    with capture_logs() as logged:
+        inputs.check({"pixels": digest})
+    assert [line["log_level"] for line in logged] == ["warning"] * warnings

@@ -48,7 +48,7 @@ async def load(ctx: Context, version: str, graph: bytes, told: VersionFile) -> L
     if not told.golden:
         raise ArtefactRefused(reason="it has no golden answers to check itself by")
     inputs, outputs = inputs_of(told.signature.input), outputs_of(told.signature.output)
-    inputs.check()
+    inputs.check(told.facts)
     golden = [await inputs.golden(ctx, one.input) for one in told.golden]
 
     def warm() -> LoadedVersion:

@@ -20,6 +20,7 @@ from volano.data.formats import line_segments, packing
 from volano.data.formats import strokes as codec
 from volano.data.formats.packing import STEPS_PER_PX, Frame, Ints, Values
 from volano.data.formats.strokes import Strokes
+from volano.schemas.common import Json
 from volano.schemas.drawings import TooManyPoints
 from volano.schemas.errors import Conflict, Invalid, Missing, TooMuch, VolanoError
 from volano.schemas.registry import ArtefactRefused, DrawingSpec
@@ -63,7 +64,7 @@ class DrawingInputs:
 
     spec: DrawingSpec
 
-    def check(self) -> None:
+    def check(self, facts: Json) -> None:
         """Raise ArtefactRefused where no drawing can be cut so."""
         if self.spec.tolerance <= 0 or self.spec.max_segments < 1:
             raise ArtefactRefused(reason="it does not say how to cut a drawing into segments")
