@@ -17,6 +17,7 @@ from PIL import Image
 from tests.data.formats import pictures
 from tests.stages import Connect
 from volano.core.compute import WorkerPool
+from volano.core.process import resident_bytes
 from volano.data.formats import image_types
 from volano.schemas.common import InputNotRead
 from volano.schemas.errors import VolanoError
@@ -152,7 +153,12 @@ async def test_the_largest_picture_fits_the_memory_of_a_process(
     format: str, options: dict[str, Any], pool: WorkerPool
 ) -> None:
     largest = Image.linear_gradient("L").resize((8_000, 5_000)).convert("RGB")
-    assert await outcome(pool, pictures.file(largest, format, **options)) == "stored"
+    file = pictures.file(largest, format, **options)
+    del largest
+    before = resident_bytes()
+
+    assert await outcome(pool, file) == "stored"
+    assert resident_bytes() - before < 32 << 20  # what it takes, the other process takes
 
 
 async def test_mutated_files_that_are_uploaded_are_stored_or_refused_one_by_one(

@@ -364,14 +364,15 @@ def _turned(pixels: Pixels, orientation: int) -> Pixels:
     return pixels
 
 
-def _digest() -> str:
+def digest(source: str) -> str:
     """Hash what decides about pixels: this code but for its comments, and the decoders."""
-    tree = ast.parse(Path(__file__).read_text("utf-8"))
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [one for one in body if not _is_text(one)]  # type: ignore[attr-defined]
-    parts = (ast.dump(tree), cv2.__version__, pillow_version)
+    # Not ast.dump, which each version of Python writes in another way.
+    parts = (ast.unparse(tree), cv2.__version__, pillow_version)
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 
@@ -380,5 +381,5 @@ def _is_text(node: object) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-DIGEST = _digest()
+DIGEST = digest(Path(__file__).read_text("utf-8"))
 """Equal where the same bytes become the same pixels; a version keeps that of its training."""
