@@ -1,6 +1,7 @@
 """Tests of volano.sdk.transport: sent until answered, never done twice."""
 
 import json
+import math
 import socket
 import time
 
@@ -14,12 +15,14 @@ from volano.schemas.common import (
     StillRunning,
     StorageFull,
 )
+from volano.schemas.data import RecordFilter
 from volano.schemas.drawings import TooManyPoints
 from volano.schemas.errors import PROBLEM_MEDIA_TYPE, Broken, Conflict, Invalid, Missing
 from volano.sdk.client import Client
 from volano.sdk.transport import (
     AnswerUnreadable,
     Backoff,
+    NotFinite,
     NothingGiven,
     NotVolano,
     ServerUnreachable,
@@ -252,6 +255,23 @@ def test_what_a_person_typed_stays_within_its_segment_of_the_path():
 def test_an_empty_name_is_refused_before_it_is_another_path(client: Client, script: Script):
     with pytest.raises(NothingGiven):
         client.keys.revoke("")
+    assert script.seen == []
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_json_has_not_is_refused_by_name(
+    client: Client, script: Script, value: float
+):
+    with pytest.raises(NotFinite) as frozen:
+        client.snapshots.create("all", filter=RecordFilter(min_quality=value))
+    with pytest.raises(NotFinite) as listed:
+        list(client.records.ls(min_quality=value))
+    with pytest.raises(NotFinite) as trained:
+        client.runs.create("snap_1", recipe="drawing", params={"sizes": [1.0, value]})
+
+    assert frozen.value.message == f"filter.min_quality is {value}, not a finite number."
+    assert listed.value.facts["at"] == "min_quality"
+    assert trained.value.facts["at"] == "params.sizes[1]"
     assert script.seen == []
 
 

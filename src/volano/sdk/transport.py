@@ -3,6 +3,7 @@
 Every write carries an Idempotency-Key, the same on each try, so trying again never does it twice.
 """
 
+import math
 import random
 import re
 import threading
@@ -90,6 +91,12 @@ class NotText(Invalid):
     remedy = "Give names and ids in UTF-8."
 
 
+class NotFinite(Invalid):
+    """{at} is {value}, not a finite number."""
+
+    remedy = "Give a number, or leave it out."
+
+
 class NothingGiven(Invalid):
     """An id or a name is empty."""
 
@@ -164,7 +171,8 @@ class Transport:
     ) -> T:
         """Send one request and return its answer as `shape`; `timeout_s` replaces the usual.
 
-        Raises: what the server refused it with; ServerUnreachable; NotVolano; AnswerUnreadable.
+        Raises: what the server refused it with; ServerUnreachable; NotVolano; AnswerUnreadable;
+        NotFinite (a number in the query or the body that JSON does not have).
         """
         answer = self.fetch(method, path, query=query, body=body, timeout_s=timeout_s)
         try:
@@ -256,11 +264,13 @@ class Transport:
         content = None if body is None else _content(body)
         if content is not None:
             headers["content-type"] = content.media_type
+        params = {k: msgspec.to_builtins(v) for k, v in (query or {}).items() if v or v == 0}
+        _check_finite(params, "")
         try:
             return self._http.build_request(
                 method,
                 self.url + ROOT + path,
-                params={k: msgspec.to_builtins(v) for k, v in (query or {}).items() if v or v == 0},
+                params=params,
                 content=content and content.data,
                 headers=headers,
                 timeout=timeout_s or self.timeout_s,
@@ -336,8 +346,28 @@ def path(*segments: str) -> str:
 
 
 def _content(body: Any) -> Content:
-    """Return a body as it is sent: JSON, unless it is content already."""
-    return body if isinstance(body, Content) else Content(_encode(body), "application/json")
+    """Return a body as it is sent: JSON, unless it is content already.
+
+    Raises: NotFinite (JSON has no such number: it would be sent as null).
+    """
+    if isinstance(body, Content):
+        return body
+    encoded = _encode(body)
+    if b"null" in encoded:  # seldom, so that large bodies are not walked through
+        _check_finite(msgspec.to_builtins(body), "")
+    return Content(encoded, "application/json")
+
+
+def _check_finite(value: Any, at: str) -> None:
+    """Look through a JSON value. Raises: NotFinite (naming the place: `filter.min_quality`)."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise NotFinite(at=at, value=value)
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _check_finite(inner, f"{at}.{name}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            _check_finite(inner, f"{at}[{index}]")
 
 
 def _quoted(segment: str) -> str:
