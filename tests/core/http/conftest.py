@@ -14,6 +14,7 @@ from tests.core.http.things import authorise, things
 from volano.core.context import Context
 from volano.core.db import Database, metadata
 from volano.core.http.app import Api, build
+from volano.core.http.connection import Connection
 from volano.core.http.idempotency import keys
 from volano.core.http.routes import Routes
 from volano.core.http.server import About
@@ -83,7 +84,7 @@ async def live(app: Callable[..., Api]) -> AsyncIterator[Callable[..., Any]]:
     servers: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
 
     async def start(**options: Any) -> int:
-        config = uvicorn.Config(app(**options), log_config=None, http="httptools", lifespan="on")
+        config = uvicorn.Config(app(**options), log_config=None, http=Connection, lifespan="on")
         server = uvicorn.Server(config)
         listener = listen("127.0.0.1", 0)
         task = asyncio.create_task(server.serve(sockets=[listener]))

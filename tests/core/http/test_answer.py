@@ -37,7 +37,7 @@ async def test_a_stream_ends_when_its_client_goes(live: Any, routes: Routes) -> 
 
 @pytest.mark.parametrize("asked", [b"", b"x-deadline-ms: 50\r\n"])
 async def test_a_deadline_that_is_asked_for_ends_a_stream_ours_does_not(
-    live: Any, routes: Routes, asked: bytes
+    live: Any, routes: Routes, asked: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def slowly() -> AsyncIterator[bytes]:
         yield b"first"
@@ -56,6 +56,33 @@ async def test_a_deadline_that_is_asked_for_ends_a_stream_ours_does_not(
     # Without its end, a client knows that the rest is missing.
     assert b"first" in answer
     assert answer.endswith(b"0\r\n\r\n") == (b"last" in answer) == (not asked)
+    # Any caller can ask for that, so it must not fill the log.
+    assert [line.message for line in caplog.records] == []
+
+
+async def test_a_stream_that_fails_is_cut_with_one_line_in_the_log(
+    live: Any,
+    routes: Routes,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def failing() -> AsyncIterator[bytes]:
+        yield b"first"
+        raise ValueError("a fault of ours")
+
+    @routes.get(allow=PUBLIC)
+    async def ticks(ctx: Context, who: None) -> ByteStream:
+        return ByteStream(failing())
+
+    reader, writer = await asyncio.open_connection("127.0.0.1", await live())
+    writer.write(GET + GET)  # the second waits for the first
+    answer = await reader.read()
+    writer.close()
+
+    assert answer.count(b"HTTP/1.1 200") == 1
+    assert not answer.endswith(b"0\r\n\r\n")
+    assert capsys.readouterr().out.count("request failed") == 1
+    assert [line.message for line in caplog.records] == []
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

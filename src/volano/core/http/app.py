@@ -292,7 +292,12 @@ async def _refuse(error: Exception, scope: Scope, receive: Receive, exchange: Ex
         log.error("request failed", path=scope["path"], exc_info=error)
     if exchange.status:
         # Half an answer is out: only a cut connection tells the client that it is not whole.
-        raise error
+        exchange.status = 0
+        cut = scope.get("volano.cut")
+        if cut is None:  # another server than ours cuts by itself, with a traceback in the log
+            raise error
+        cut()
+        return
     answer = problem.answer(told, path=scope["path"], request_id=exchange.request_id)
     if not isinstance(told, BodyTooLarge | BodyTooSlow):
         await answer(scope, receive, exchange.send)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 import sys
 from asyncio import TimerHandle, Transport
+from functools import partial
 from http import HTTPStatus
 
 import structlog
 from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from volano.core.http import problem
 from volano.schemas.common import HeadTooLarge, NotHttp
@@ -71,6 +72,7 @@ class Connection(HttpToolsProtocol):
         self._in_head, self._pending = False, 0
         self._disarm()
         super().on_headers_complete()
+        self.scope["volano.cut"] = partial(_cut, self.cycle)  # type: ignore[typeddict-unknown-key]
 
     def on_body(self, body: bytes) -> None:
         self._pending = 0
@@ -118,6 +120,12 @@ class Connection(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _cut(cycle: RequestResponseCycle) -> None:
+    """Close the connection within an answer, which uvicorn then takes for gone and says nothing."""
+    cycle.disconnected = True
+    cycle.transport.close()
 
 
 def _whole(answer: Response) -> bytes:
