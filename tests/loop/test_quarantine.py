@@ -90,6 +90,22 @@ async def test_a_workspace_with_foreign_rows_keeps_none_waiting_and_freezes_the_
         assert {letters.topic for letters in await server.jobs.dead(tx)} == set()
 
 
+@pytest.mark.parametrize("kind", ["no head", "a short head", "a long label", "no moment"])
+async def test_a_damaged_head_is_told_from_a_fault_also_before_it_is_in_quarantine(
+    server: Context, boss: Who, connect: Connect, kind: str
+) -> None:
+    damaged, reason = FOREIGN[kind]
+    await add(server, boss.workspace, damaged)
+    http = await connect("developer")
+
+    for path in ("", "/drawing"):
+        refused = await http.get(f"/records/{damaged.key}{path}")
+        assert refused.status_code == 409
+        assert refused.json()["code"] == "quarantined"
+        assert refused.json()["facts"]["reason"].startswith(reason)
+    assert await data.labels(server, boss.workspace, [damaged.key]) == {}
+
+
 async def test_a_row_in_quarantine_shows_whose_it_is_and_when_it_came(
     server: Context, boss: Who, connect: Connect
 ) -> None:

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from volano.core.db import Tx
 from volano.core.segments.inbox import Row
+from volano.core.segments.quarantine import reason_of
 from volano.data.kinds import KINDS, Kind
 from volano.schemas.data import Quality, Quarantined, Record, RecordField, UnknownRecordKind
 from volano.schemas.datasets import DRAWINGS, Facts
@@ -189,14 +190,25 @@ def shelf_rows(rows: Sequence[Row], scored: Sequence[Scored], segment: str) -> l
     ]
 
 
-def waiting_record(row: Row) -> Record:
-    """Return a record as it is shown while it waits in the inbox: not scored yet.
+def waiting_head(row: Row) -> Head:
+    """Return the head of a row in the inbox.
 
-    Raises: Quarantined.
+    Raises: Quarantined (it is, or cannot be read, so that it will be in a moment).
     """
     if row.reason is not None:
         raise Quarantined(noun="record", id=row.key, reason=row.reason)
-    head = decode_head(row.head)
+    try:
+        return decode_head(row.head)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Quarantined(noun="record", id=row.key, reason=reason_of(error)) from None
+
+
+def waiting_record(row: Row) -> Record:
+    """Return a record as it is shown while it waits in the inbox: not scored yet.
+
+    Raises: Quarantined (it is, or its head cannot be read, so that it will be in a moment).
+    """
+    head = waiting_head(row)
     item = head.item or _DRAWN
     return Record(
         id=row.key,

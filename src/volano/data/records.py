@@ -36,7 +36,7 @@ async def waiting_heads(tx: Tx, contributor: str) -> list[Head]:
     """Return the facts of a contributor's records that are acknowledged but not on the shelf."""
     heads = []
     for row in await inbox.of_subject(tx, STREAM, contributor):
-        with suppress(msgspec.MsgspecError):  # of one in quarantine
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):  # of one in quarantine
             heads.append(ingest.decode_head(row.head))
     return heads
 
@@ -97,8 +97,8 @@ async def _known(ctx: Context, workspace: str, ids: Collection[str]) -> dict[str
         found = await store.labels(tx, ids)
         waiting = await inbox.find(tx, STREAM, [id for id in ids if id not in found])
     for id, row in waiting.items():
-        if row.reason is None:
-            head = ingest.decode_head(row.head)
+        with suppress(schemas.Quarantined):
+            head = ingest.waiting_head(row)
             found[id] = head.dataset, head.label
     return found
 
