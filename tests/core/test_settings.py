@@ -37,6 +37,7 @@ def test_every_default_could_be_typed() -> None:
         ("VOLANO_PORT", "65536", "more than 65535"),
         ("VOLANO_PORT", "-1", "not 0 or more"),
         ("VOLANO_PROCESSES", "0", "not 1 or more"),
+        ("VOLANO_PROCESSES", "100000", "it is more than 256"),
         ("VOLANO_JOBS_SLOTS", "-2", "not 1 or more"),
         ("VOLANO_JOBS_LEASE_S", "long", "not a number"),
         ("VOLANO_JOBS_LEASE_S", "nan", "not 0 or more"),

@@ -78,7 +78,7 @@ class Settings:
 
     host: str = _setting("127.0.0.1", "address to listen on", filled=True)
     port: int = _setting(8000, "port to listen on", most=65_535)
-    processes: int = _setting(1, "API processes, each with its own socket", least=1)
+    processes: int = _setting(1, "API processes, each with its own socket", least=1, most=256)
     allowed_hosts: str = _setting("localhost,127.0.0.1,[::1]", "Host headers answered, comma apart")
     log: str = _setting(
         "warning",
