@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from cyclopts import App
+from cyclopts import App, CoercionError
 
 from volano.cli.global_options import split
 from volano.cli.main import COMMANDS, app
@@ -68,6 +68,21 @@ def test_every_example_is_a_valid_command_line(words):
         assert callable(command)
 
 
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_a_whole_number_is_never_rounded(words):
+    node = app
+    for word in words:
+        node = node[word]
+    options = node.assemble_argument_collection()
+    needed = ["x" for one in options if one.required and one.field_info.is_positional]
+
+    for one in options:
+        if one.hint is int:
+            line = [*words, *needed, f"{one.name}=1.5"]
+            with pytest.raises(CoercionError):
+                app.parse_args(line, print_error=False, exit_on_error=False)
+
+
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]], ids=str)
 def test_the_program_lists_its_commands(program, words):
     done = program(*words)
@@ -99,6 +114,7 @@ def test_the_version_is_the_packages(volano):
         (["data", "ls", "--nope"], "Unknown option: --nope.", "volano data ls --help"),
         (["data", "ls", "--limt=3"], "Did you mean --limit?", "volano data ls --help"),
         (["data", "ls", "--limit", "x"], "'x': it is not a whole number", "volano data ls --help"),
+        (["data", "ls", "--limit=1.5"], "'1.5': it is not a whole number", "volano data ls --help"),
         (
             ["data", "ls", "--limit", "-1"],
             'value "-1" for --limit. It must',

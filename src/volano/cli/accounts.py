@@ -8,7 +8,7 @@ from cyclopts import App
 from volano.cli import render
 from volano.cli.render import Columns, Look
 from volano.cli.streams import read_input
-from volano.cli.terminal import Here, Limit, Terminal, note
+from volano.cli.terminal import Here, Limit, Terminal, note, whole
 from volano.sdk import config
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def create_key(
     terminal: Here,
     role: Annotated[RoleName | None, note("A lower role than the member's own.")] = None,
     member: Annotated[str | None, note("The member it is for; else you.", metavar="ID")] = None,
-    days: Annotated[int, note("Days that it is valid.")] = 365,
+    days: Annotated[int, note("Days that it is valid.", converter=whole)] = 365,
 ) -> None:
     """Make an API key; it is printed once and kept nowhere.
 
@@ -201,7 +201,7 @@ def change_role(
 
 @invites.command(name="create")
 def create_invite(
-    *, terminal: Here, days: Annotated[int, note("Days that it is valid.")] = 30
+    *, terminal: Here, days: Annotated[int, note("Days that it is valid.", converter=whole)] = 30
 ) -> None:
     """Make a code with which anyone may draw here; it is printed once.
 

@@ -12,7 +12,7 @@ from volano.cli import errors, import_report, import_sending
 from volano.cli.import_sending import Target
 from volano.cli.misuse import Misuse
 from volano.cli.progress import Live
-from volano.cli.terminal import Here, Terminal, note, path
+from volano.cli.terminal import Here, Terminal, note, path, whole
 from volano.data.formats import detect, folder
 from volano.data.formats.detect import Format, FormatName, Source
 from volano.data.formats.health import Health
@@ -53,7 +53,7 @@ class ImportOptions:
         Path | None, path("Names of the classes, one a line, in the order of their numbers.")
     ] = None
     root: Annotated[Path | None, path("Folder in which the paths of a list start.")] = None
-    limit: Annotated[int, note("Import at most this many; 0: all.")] = 0
+    limit: Annotated[int, note("Import at most this many; 0: all.", converter=whole)] = 0
     report: Annotated[Path | None, path("Write the whole report to this file, as JSON.")] = None
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from volano.cli import render
-from volano.cli.terminal import Here, note, path
+from volano.cli.terminal import Here, note, path, whole
 
 if TYPE_CHECKING:
     from volano.cli.render import Look
@@ -22,9 +22,14 @@ def up(
         str | None, note("Address to listen on; else VOLANO_HOST, else 127.0.0.1.")
     ] = None,
     port: Annotated[
-        int | None, note("Port to listen on; else VOLANO_PORT, else 8000; 0 takes a free one.")
+        int | None,
+        note(
+            "Port to listen on; else VOLANO_PORT, else 8000; 0 takes a free one.", converter=whole
+        ),
     ] = None,
-    processes: Annotated[int | None, note("API processes; else VOLANO_PROCESSES, else 1.")] = None,
+    processes: Annotated[
+        int | None, note("API processes; else VOLANO_PROCESSES, else 1.", converter=whole)
+    ] = None,
     role: Annotated[
         Literal["all", "api", "worker"],
         note("What to run here; one folder takes one api and one worker."),

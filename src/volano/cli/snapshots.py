@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from volano.cli import errors, render
 from volano.cli.data import EVERYTHING, Filter
 from volano.cli.render import Columns, Look
-from volano.cli.terminal import Here, Limit, note, path
+from volano.cli.terminal import Here, Limit, note, path, whole
 
 if TYPE_CHECKING:
     from volano.schemas.data import Snapshot
@@ -55,7 +55,7 @@ class SplitOptions:
     ] = False
     test: Annotated[float, note("Share of them in the test split, if none are named.")] = 0.2
     valid: Annotated[float, note("Share of the others in the valid split.")] = 0.1
-    seed: Annotated[int, note("Seed of the random draw.")] = 0
+    seed: Annotated[int, note("Seed of the random draw.", converter=whole)] = 0
 
 
 @app.command

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TextIO, TypeVar
 
-from cyclopts import Parameter, Token
+from cyclopts import CoercionError, Parameter, Token
 
 from volano.cli import render
 from volano.cli.misuse import Misuse
@@ -180,12 +180,25 @@ def _finite(_: object, value: object) -> None:
         raise ValueError("It must be a finite number.")
 
 
+def whole(_: object, words: Sequence[Token]) -> int:
+    """Read a whole number; the parser by itself takes 1.5 for 2."""
+    try:
+        return int(words[0].value)
+    except ValueError:
+        raise CoercionError(token=words[0], target_type=int) from None
+
+
 def note(
-    help: str, *names: str, metavar: str = "", show: bool = True, many: bool = False
+    help: str,
+    *names: str,
+    metavar: str = "",
+    show: bool = True,
+    many: bool = False,
+    converter: Callable[..., object] | None = None,
 ) -> Parameter:
     """Describe a parameter for `--help`, and name it where not as in Python.
 
-    One flag of `many` takes all the words up to the next flag.
+    One flag of `many` takes all the words up to the next flag; `converter=whole` is for an int.
     """
     return Parameter(
         name=names or None,
@@ -194,6 +207,7 @@ def note(
         show=show,
         negative="",
         consume_multiple=many,
+        converter=converter,
         validator=_finite,
     )
 
@@ -212,6 +226,11 @@ def _expanded(_: object, words: Sequence[Token]) -> Path:
 
 Limit = Annotated[
     int,
-    Parameter(help="Show at most this many; 0: all.", negative="", validator=_not_negative),
+    Parameter(
+        help="Show at most this many; 0: all.",
+        negative="",
+        converter=whole,
+        validator=_not_negative,
+    ),
 ]
 """The type of the option that cuts a listing."""

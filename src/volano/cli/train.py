@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from volano.cli.render import visible
 from volano.cli.run_progress import follow
-from volano.cli.terminal import Here, Terminal, note, path
+from volano.cli.terminal import Here, Terminal, note, path, whole
 from volano.schemas.errors import Invalid
 
 
@@ -36,7 +36,7 @@ class TrainOptions:
         None
     )
     seconds: Annotated[float, note("Time for training, evaluation and export.")] = 300.0
-    seed: Annotated[int, note("Seed of everything random in it.")] = 0
+    seed: Annotated[int, note("Seed of everything random in it.", converter=whole)] = 0
 
 
 @Parameter(name="*")

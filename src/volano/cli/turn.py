@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from volano.cli.data_import import Imported, ImportOptions, import_file
-from volano.cli.terminal import Here, Terminal, note, path
+from volano.cli.terminal import Here, Terminal, note, path, whole
 from volano.schemas.data import RecordFilter, Snapshot, SplitRule
 from volano.schemas.errors import Invalid
 from volano.sdk import config
@@ -38,7 +38,7 @@ class TurnOptions:
         str | None, note("Name of model and endpoint; else the dataset's.", metavar="NAME")
     ] = None
     seconds: Annotated[float, note("Time for training, evaluation and export.")] = 300.0
-    seed: Annotated[int, note("Seed of everything random in it.")] = 0
+    seed: Annotated[int, note("Seed of everything random in it.", converter=whole)] = 0
     test_contributors: Annotated[
         list[str],
         note(
