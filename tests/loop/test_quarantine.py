@@ -132,6 +132,25 @@ async def test_the_list_comes_in_pages(server: Context, boss: Who, connect: Conn
     assert refused.json()["code"] == "cursor-refused"
 
 
+async def test_a_row_is_retried_and_deleted_by_its_id_in_capitals_too(
+    server: Context, boss: Who, connect: Connect
+) -> None:
+    bad = row(payload=b"bad")
+    await add(server, boss.workspace, bad)
+    await settled(server, boss.workspace)
+    http = await connect("admin")
+
+    retried = await http.post("/quarantine/retry", json={"ids": [bad.key.upper()]})
+    assert retried.json() == {"rows": 1}
+    await settled(server, boss.workspace)
+    deleted = await http.delete(f"/quarantine/{bad.key.upper()}")
+    assert deleted.status_code == 204
+    assert (await http.get("/quarantine")).json()["items"] == []
+    refused = await http.delete("/quarantine/bad")
+    assert refused.status_code == 422
+    assert "'bad' is not a UUID" in refused.json()["detail"]
+
+
 async def test_another_workspace_sees_and_touches_nothing_of_it(
     server: Context, boss: Who, outsider: Who
 ) -> None:

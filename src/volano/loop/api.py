@@ -5,7 +5,7 @@ from volano.core.http import Routes
 from volano.core.http.page import After, Limit
 from volano.loop import service, upkeep
 from volano.schemas.accounts import Who
-from volano.schemas.common import CursorRefused, Id, Name, Page, Uuid
+from volano.schemas.common import AnyCaseUuid, CursorRefused, Id, Name, Page
 from volano.schemas.errors import Missing
 from volano.schemas.evaluation import AnswersUnreadable, Difference, NothingShared
 from volano.schemas.jobs import JobInfo, JobMissing, NotDead, Requeue, Requeued, State
@@ -50,7 +50,7 @@ async def retry_quarantine(ctx: Context, who: Who, body: QuarantineRetry) -> Ret
 
 
 @quarantine.delete("/{id}", allow="settings", errors=(Missing,))
-async def delete_quarantined(ctx: Context, who: Who, id: Uuid) -> None:
+async def delete_quarantined(ctx: Context, who: Who, id: AnyCaseUuid) -> None:
     """Delete what is in quarantine, for good."""
     await upkeep.delete_quarantined(ctx, who, id)
 

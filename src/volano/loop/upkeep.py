@@ -13,7 +13,7 @@ from volano.core.segments import inbox, quarantine
 from volano.data import service as data
 from volano.schemas.accounts import Who
 from volano.schemas.blobs import BlobCorrupt, BlobMissing, Orphans
-from volano.schemas.common import Page, Uuid
+from volano.schemas.common import Page
 from volano.schemas.errors import Missing
 from volano.schemas.jobs import JobInfo, Requeue, Requeued, State
 from volano.schemas.loop import Diagnosis, QuarantinedRow, QuarantineRetry, Retried
@@ -98,17 +98,18 @@ def _quarantined_row(row: sa.Row[Any]) -> QuarantinedRow:
 
 async def retry_quarantined(ctx: Context, who: Who, wanted: QuarantineRetry) -> Retried:
     """Let rows in quarantine wait for a segment again: the next compaction reads them anew."""
+    ids = wanted.ids and [id.lower() for id in wanted.ids]
     async with ctx.db.begin(who.workspace) as tx:
-        return Retried(rows=await quarantine.release(tx, wanted.ids))
+        return Retried(rows=await quarantine.release(tx, ids))
 
 
-async def delete_quarantined(ctx: Context, who: Who, id: Uuid) -> None:
+async def delete_quarantined(ctx: Context, who: Who, id: str) -> None:
     """Delete a row in quarantine, for good: its id may be used again.
 
     Raises: Missing.
     """
     async with ctx.db.begin(who.workspace) as tx:
-        if not await quarantine.remove(tx, id):
+        if not await quarantine.remove(tx, id.lower()):
             raise Missing(noun="row in quarantine", id=id)
 
 

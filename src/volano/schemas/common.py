@@ -28,6 +28,11 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 Uuid = Annotated[str, msgspec.Meta(pattern=rf"^{_UUID.pattern}$(?!\n)")]
 """The name of a record or a prediction: a UUID in lower case."""
 
+_ANY_CASE = _UUID.pattern.replace("a-f", "a-fA-F")
+
+AnyCaseUuid = Annotated[str, msgspec.Meta(pattern=rf"^{_ANY_CASE}$(?!\n)")]
+"""A UUID as people may copy it; in lower case it is the name."""
+
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*$(?!\n)"
 
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=_NO_CONTROLS)]
@@ -41,6 +46,7 @@ IN_WORDS: dict[str, str] = {
     r"^[a-z0-9][a-z0-9_.-]*$(?!\n)": "a name: lower case letters, digits and `_ . -`, of which "
     "the first is a letter or a digit",
     rf"^{_UUID.pattern}$(?!\n)": "a UUID in lower case",
+    rf"^{_ANY_CASE}$(?!\n)": "a UUID",
     _NO_CONTROLS: "text without control characters",
     r"^#[0-9a-fA-F]{6}$": "a colour such as #1f2328",
     "^[0-9a-f]{64}$": "a SHA-256 digest: 64 hexadecimal digits",

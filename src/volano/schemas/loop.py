@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from volano.schemas.accounts import Who
 from volano.schemas.blobs import Orphans
-from volano.schemas.common import Id, Input, Json, Name, Struct, Uuid
+from volano.schemas.common import AnyCaseUuid, Id, Input, Json, Name, Struct
 from volano.schemas.errors import Invalid
 from volano.schemas.jobs import DeadLetters
 
@@ -118,7 +118,7 @@ class QuarantinedRow(Struct, frozen=True, kw_only=True):
 class QuarantineRetry(Input, frozen=True, kw_only=True):
     """Which rows of the quarantine to try again; without ids all of them."""
 
-    ids: Annotated[list[Uuid], Meta(min_length=1, max_length=1000)] | None = None
+    ids: Annotated[list[AnyCaseUuid], Meta(min_length=1, max_length=1000)] | None = None
 
 
 class Retried(Struct, frozen=True, kw_only=True):
