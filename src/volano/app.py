@@ -67,8 +67,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = [
-    "Role", "Server", "Settings", "build_api", "examine", "following", "migrate", "open_context",
-    "prepare", "read_settings", "real_services", "recover", "run_worker", "serve",
+    "Role", "Server", "Settings", "build_api", "examine", "following", "has_services", "migrate",
+    "open_context", "prepare", "read_settings", "real_services", "recover", "run_worker", "serve",
     "settings_table", "work",
 ]  # fmt: skip
 
@@ -348,3 +348,8 @@ def real_services(settings: Settings) -> Iterator[Settings]:
             s3_access_key=s3.access_key,
             s3_secret_key=s3.secret_key,
         )
+
+
+def has_services(settings: Settings) -> bool:
+    """Return whether the home keeps what `real_services` stores."""
+    return (settings.home_path / "services" / "postgres" / "data").is_dir()

@@ -52,6 +52,17 @@ def test_one_command_turns_the_wheel_on_real_servers_and_runs_no_file_beside_it(
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["a,b %41?x=1#é"]
 
 
+def test_the_doctor_examines_the_real_servers_of_a_folder(folder: Path) -> None:
+    assert up(folder, "--real", "--empty").returncode == 0
+
+    command = [VOLANO, "doctor", "--json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
+
+    assert done.returncode == 0, done.stderr
+    assert '"healthy":true' in done.stdout.replace(" ", "")
+    assert not (folder / ".volano" / "volano.db").exists()
+
+
 def test_python_m_volano_runs_no_file_beside_it(folder: Path) -> None:
     plant(folder)
     (folder / "volano.py").unlink()  # which is what `python -m volano` asks for

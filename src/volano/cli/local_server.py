@@ -106,14 +106,20 @@ def migrate(home: Path | None) -> str:
 def doctor(home: Path | None, *, fix: bool, requeue: bool) -> Diagnosis:
     """Return what is damaged in everything that a server stores.
 
-    Raises: NoServerHere (nothing is made there), what app.examine raises.
+    Raises: NoServerHere (nothing is made there), what app.examine raises; HomeTaken (a server with
+    its own PostgreSQL and S3 runs there).
     """
     settings = app.read_settings(home=_text(home))
     # What the first start leaves behind: the database, or the secret beside one that is elsewhere.
     made = settings.home_path / ("secret" if settings.db else "volano.db")
-    if not made.exists() and not (settings.db and settings.secret):
-        raise NoServerHere(home=str(settings.home_path))
-    return asyncio.run(app.examine(settings, fix=fix, requeue=requeue))
+    with ExitStack() as stack:
+        if not made.exists() and not (settings.db and settings.secret):
+            if settings.db or not app.has_services(settings):
+                raise NoServerHere(home=str(settings.home_path))
+            stack.enter_context(_home(settings, "all"))
+            _let_nobody_through(settings.home_path)
+            settings = stack.enter_context(app.real_services(settings))
+        return asyncio.run(app.examine(settings, fix=fix, requeue=requeue))
 
 
 def settings() -> list[tuple[str, str, str]]:
