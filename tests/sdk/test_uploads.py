@@ -153,6 +153,18 @@ def test_an_item_that_no_server_takes_is_refused_here_and_the_others_are_sent(
     assert "label" in told[1].detail
 
 
+def test_a_number_that_json_has_not_is_refused_with_its_item(script: Script, client: Client):
+    made = files(2)
+    boxes = {"boxes": [{"box": [0.0, float("nan")]}]}
+    made[0] = made[0]._replace(item=msgspec.structs.replace(made[0].item, attributes=boxes))
+
+    (told,) = client.datasets.upload("pets", made)
+
+    assert sent(script) == [["cat/1.png"]]
+    assert told[0].code == "not-finite"
+    assert told[0].detail == "attributes.boxes[0].box[1] is nan, not a finite number."
+
+
 @pytest.mark.parametrize(
     "refusal",
     [

@@ -346,16 +346,19 @@ def path(*segments: str) -> str:
 
 
 def _content(body: Any) -> Content:
-    """Return a body as it is sent: JSON, unless it is content already.
+    """Return a body as it is sent: JSON, unless it is content already. Raises: NotFinite."""
+    return body if isinstance(body, Content) else Content(encoded(body), "application/json")
+
+
+def encoded(value: Any) -> bytes:
+    """Return a value as JSON.
 
     Raises: NotFinite (JSON has no such number: it would be sent as null).
     """
-    if isinstance(body, Content):
-        return body
-    encoded = _encode(body)
-    if b"null" in encoded:  # seldom, so that large bodies are not walked through
-        _check_finite(msgspec.to_builtins(body), "")
-    return Content(encoded, "application/json")
+    text = _encode(value)
+    if b"null" in text:  # seldom, so that large bodies are not walked through
+        _check_finite(msgspec.to_builtins(value), "")
+    return text
 
 
 def _check_finite(value: Any, at: str) -> None:

@@ -16,7 +16,7 @@ import msgspec
 from volano.schemas.common import FormUnreadable, InvalidValues
 from volano.schemas.datasets import Known, Lookup, NewItem, Outcome
 from volano.schemas.errors import TooMuch, VolanoError
-from volano.sdk.transport import Content, NotVolano, Transport, path
+from volano.sdk.transport import Content, NotFinite, NotVolano, Transport, encoded, path
 
 BATCH: Final = 250
 """Files in one form; a server takes up to 1,000."""
@@ -110,7 +110,7 @@ def _send(transport: Transport, dataset: str, uploads: Sequence[Upload]) -> list
 def form(uploads: Sequence[Upload]) -> Content:
     """Return files as a form: the part `items` says what is known of each, in their order."""
     boundary = secrets.token_hex(16).encode()
-    items = msgspec.json.encode([one.item for one in uploads])
+    items = encoded([one.item for one in uploads])
     parts = [_part(boundary, b'name="items"', b"application/json", items)]
     for number, one in enumerate(uploads):
         # The item has the true name, which may have any character.
@@ -128,7 +128,9 @@ def _part(boundary: bytes, name: bytes, media_type: bytes, data: bytes) -> bytes
 def _unfit(one: Upload) -> Outcome | None:
     """Return why an item would be refused together with all others of its form."""
     try:
-        msgspec.json.decode(msgspec.json.encode(one.item), type=NewItem)
+        msgspec.json.decode(encoded(one.item), type=NewItem)
+    except NotFinite as error:
+        return _refused(one, error)
     except msgspec.ValidationError as error:
         at, _, reason = f"item: {error}".partition(": ")
         return _refused(one, InvalidValues(at=at, reason=reason))
