@@ -294,3 +294,10 @@ def test_how_nested_folders_were_taken_is_said(ask, tmp_path: Path):
     done = ask("data", "import", "--dry-run", root)
     assert "warning: fruit/apple is taken for the class apple; --labels top, leaf, path" in done.err
     assert "is taken" not in ask("data", "import", "--dry-run", root, "--labels", "path").err
+
+
+def test_drawings_go_into_their_own_dataset_and_that_is_said(ask, taking, archive):
+    done = ask("data", "import", str(archive), "--dataset", "letters")
+    assert done.code == 0
+    assert "warning: drawings go into the dataset drawings, not into letters" in done.err
+    assert "✓ 150 drawings stored" in done.err

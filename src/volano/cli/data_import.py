@@ -70,7 +70,8 @@ def import_(
     Reads folders called like their classes (also below train, val and test), ZIP and TAR of them,
     lists (CSV, TSV, JSON lines), COCO, Pascal VOC, YOLO, IDX (MNIST), Omniglot, Quick, Draw! and
     what `volano data export` wrote. Nothing is stored twice: the same command again, after an
-    interruption, stores the rest. What is left out is named, with the reason.
+    interruption, stores the rest; what is there already keeps its label. What is left out is
+    named, with the reason.
 
     Example:
         volano data import photos/ --dry-run
@@ -161,6 +162,8 @@ def import_file(terminal: Terminal, file: Path, options: ImportOptions) -> Impor
     """
     source, format = _open(file, options)
     target = _target(file, source, format, options)
+    if options.dataset and format.name in ("omniglot", "quickdraw"):
+        terminal.warn(f"drawings go into the dataset drawings, not into {options.dataset}")
     found = Imported(
         format=format,
         total=_count(source, format, options),

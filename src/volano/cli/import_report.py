@@ -14,6 +14,7 @@ from volano.cli.terminal import Terminal
 if TYPE_CHECKING:
     from volano.cli.data_import import Imported
     from volano.data.formats.health import Health
+    from volano.data.formats.items import Skipped
     from volano.schemas.common import Json
 
 _SHOWN: Final = 20
@@ -161,11 +162,15 @@ def _show_problems(terminal: Terminal, found: "Imported") -> None:
     if foreign := [one.locator for one in problems if one.loss == "none"]:
         others = render.plural(len(foreign), "other file")
         terminal.warn(f"{others} left out: {_some(foreign)}")
-    parts = [(o.locator, o.error.code, o.error.message, o.error.advice) for o in problems
-             if o.loss == "part"]  # fmt: skip
-    _list(terminal, f"{render.plural(len(parts), 'part')} left out:", parts)
+    for loss, noun, head in (("note", "item", "to look at:"), ("part", "part", "left out:")):
+        some = [_row(one) for one in problems if one.loss == loss]
+        _list(terminal, f"{render.plural(len(some), noun)} {head}", some)
     count = len(found.left_out)
     _list(terminal, f"{count:,} {_noun(found, count)} left out:", found.left_out)
+
+
+def _row(one: "Skipped") -> tuple[str, str, str, str]:
+    return one.locator, one.error.code, one.error.message, one.error.advice
 
 
 def _list(terminal: Terminal, head: str, rows: Sequence[tuple[str, str, str, str]]) -> None:

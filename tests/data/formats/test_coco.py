@@ -102,7 +102,7 @@ def test_bad_boxes_are_told_one_by_one_and_the_picture_is_kept(tmp_path):
     assert told.count("box-refused") == 6
     assert told.count("box-cut") == 1
     assert told.count("class-unknown") == 1
-    assert {one.loss for one in skipped} == {"part", "none"}
+    assert {one.loss for one in skipped} == {"part", "note"}
 
 
 def test_missing_unlisted_and_orphaned_things_are_told(tmp_path):

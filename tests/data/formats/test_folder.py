@@ -196,7 +196,7 @@ def test_a_link_to_a_folder_is_followed_and_a_circle_of_links_ends(tmp_path):
     items, skipped = found(root)
 
     assert labels(items) == {"cat/1.png": "cat", "dog/2.png": "dog"}
-    assert codes(skipped) == {"cat/gone.png": "file-unreadable"}
+    assert codes(skipped) == {"cat/gone.png": "file-unreadable", "cat/up": "file-not-read"}
 
 
 def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path):

@@ -265,3 +265,18 @@ def test_bad_rows_of_boxes_are_told_and_a_row_without_corners_says_that_there_is
         ("1.png", "box-refused", "part"),
         ("1.png", "box-refused", "part"),
     ]
+
+
+def test_columns_of_zeros_and_ones_are_classes(tmp_path):
+    text = "filename, cat, dog\n1.png, 1, 0\n2.png, 0, 1.0\n3.png, 1, 1\n4.png, 0, 0\n"
+    root = folder(tmp_path, {"_classes.csv": text, **{f"{n}.png": PNG for n in (1, 2, 3, 4)}})
+    items, skipped = found(root)
+    assert [item.label for item in items] == ["cat", "dog", "", ""]
+    assert [item.attributes for item in items] == [{}, {}, {"labels": ["cat", "dog"]}, {}]
+    assert skipped == []
+
+
+def test_an_index_of_zeros_and_ones_beside_a_label_is_no_class(tmp_path):
+    text = ",path,label,blurred\n0,1.png,cat,0\n1,2.png,dog,1\n"
+    items, _ = found(folder(tmp_path, {"l.csv": text, "1.png": PNG, "2.png": PNG}))
+    assert [item.label for item in items] == ["cat", "dog"]

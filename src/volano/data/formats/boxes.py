@@ -53,7 +53,7 @@ def checked(
             continue
         if reason:
             cut = BoxCut(number=number, name=name, reason=reason)
-            problems.append(Skipped(locator=name, error=cut, loss="none"))
+            problems.append(Skipped(locator=name, error=cut, loss="note"))
         one: dict[str, Any] = {"label": label, "box": corners}
         kept.append(one | {"crowd": True} if box.crowd else one)
     return kept, problems

@@ -226,7 +226,7 @@ class _Described:
             drawn = [_turned(box, size) for box in drawn]
             wide, high = size.stored
             told = BoxesTurned(name=self._name, size=f"{wide} x {high}")
-            self.problems.append(Skipped(locator=self._name, error=told, loss="none"))
+            self.problems.append(Skipped(locator=self._name, error=told, loss="note"))
         kept, problems = boxes.checked(drawn, size, self._name)
         self.problems += problems
         return "", {boxes.NAME: kept}

@@ -8,11 +8,11 @@ from typing import Final
 import msgspec
 
 from volano.data.formats.items import Found, Item, Options, Skipped, drawing_id, ending
-from volano.data.formats.tree import Tree, shown
+from volano.data.formats.tree import Tree, beside, shown
 from volano.schemas.common import is_uuid
 from volano.schemas.data import ExportedRecord
 from volano.schemas.drawings import Drawing, ImportedDrawing, NewDrawing
-from volano.schemas.imports import FileNotRead, ImportUnreadable, LineMalformed
+from volano.schemas.imports import ImportUnreadable, LineMalformed
 
 _LONGEST_LINE: Final = 64 << 20
 _BEGINNING: Final = 4096
@@ -58,8 +58,7 @@ def read(tree: Tree, options: Options) -> Iterator[Found]:
     if not options.main:
         for file in tree.files:
             if file.path not in paths:
-                error = FileNotRead(name=shown(file.path), reason="it is no export")
-                yield Skipped(locator=shown(file.path), error=error, loss="none")
+                yield beside(file.path, "it is no export")
 
 
 def _found(path: str, number: int, line: bytes) -> Found:

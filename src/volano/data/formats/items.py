@@ -12,8 +12,9 @@ from volano.schemas.drawings import ImportedDrawing
 from volano.schemas.errors import VolanoError
 from volano.schemas.imports import LabelRefused
 
-Loss = Literal["none", "part", "item"]
-"""What is missing on the shelf because of it: nothing, a part of an item, or an item."""
+Loss = Literal["none", "note", "part", "item"]
+"""What is missing because of it: nothing; nothing, but an item is not as it may seem; a part of an
+item; an item."""
 
 LONGEST_LABEL: Final = 200
 

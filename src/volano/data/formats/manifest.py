@@ -56,6 +56,8 @@ class Listing:
     """What a column means -> its name."""
     split: str
     """Of all its rows, by the name of the list; empty where that tells none."""
+    classes: tuple[str, ...] = ()
+    """Columns of 0 and 1 that are called like the classes, where there are such."""
     corners: tuple[str, ...] = ()
     """Columns of the corners of boxes, of which each row has one; nothing without boxes."""
 
@@ -127,8 +129,30 @@ def _fitting(
         return []
     stem = re.split(r"[._-]", path.rpartition("/")[2])[0]
     split = "" if "split" in meaning else split_of(stem)
-    corners = list_boxes.columns_of(first[0]) if "path" in meaning else ()
-    return [Listing(path=path, rows=rows, meaning=meaning, split=split, corners=corners)]
+    return [
+        Listing(
+            path=path,
+            rows=rows,
+            meaning=meaning,
+            split=split,
+            classes=_classes(first, meaning),
+            corners=list_boxes.columns_of(first[0]) if "path" in meaning else (),
+        )
+    ]
+
+
+def _classes(rows: Sequence[Row], meaning: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the columns that are classes, each with 0 or 1 in every row; none without two."""
+    if "label" in meaning or "path" not in meaning:
+        return ()
+    columns = [column for column in rows[0] if column not in meaning.values()]
+    marks = {column: {_mark(row.get(column)) for row in rows} for column in columns}
+    found = tuple(column for column, values in marks.items() if values <= {"0", "1"})
+    return found if len(found) > 1 and any("1" in marks[column] for column in found) else ()
+
+
+def _mark(cell: object) -> str:
+    return str(cell).strip().removesuffix(".0")
 
 
 def _meaning(
@@ -183,7 +207,8 @@ def _item(tree: Tree, names: Names, listing: Listing, line: int, row: Row) -> It
     """Return the item of a row. Raises: VolanoError, saying why there is none."""
     where = f"{shown(listing.path)}#{line}"
     text = listing.cell(row, "text")
-    label = label_of(listing.cell(row, "label"), where)
+    marked = [label_of(name, where) for name in listing.classes if _mark(row.get(name)) == "1"]
+    label = label_of(listing.cell(row, "label"), where) or (marked[0] if len(marked) == 1 else "")
     if "path" not in listing.meaning:
         if not text:
             raise LineMalformed(line=line, name=shown(listing.path), reason="it has no text")
@@ -204,6 +229,7 @@ def _item(tree: Tree, names: Names, listing: Listing, line: int, row: Row) -> It
         split=split_of(listing.cell(row, "split")) or listing.split,
         group=listing.cell(row, "group"),
         contributor=listing.cell(row, "contributor"),
+        attributes={"labels": marked} if len(marked) > 1 else {},
         read=content,
     )
 

@@ -14,10 +14,10 @@ import unicodedata
 from collections.abc import Iterator
 
 from volano.data.formats.items import Found, Item, Options, Skipped, drawing_id
-from volano.data.formats.tree import Tree, shown
+from volano.data.formats.tree import Tree, beside, shown
 from volano.schemas.drawings import Canvas, ImportedDrawing, NewDrawing, Point, Stroke
 from volano.schemas.errors import VolanoError
-from volano.schemas.imports import FileNotRead, FileUnreadable, ImportUnreadable
+from volano.schemas.imports import FileUnreadable, ImportUnreadable
 
 _MEMBER = re.compile(
     r"(?:[^/]*/)*(?P<alphabet>[^/]{1,61})/(?P<character>character[0-9]{1,4})"
@@ -71,8 +71,7 @@ def read(tree: Tree, options: Options) -> Iterator[Found]:
         raise ImportUnreadable(name=tree.name, reason=reason)
     for path, name in members:
         if name is None:
-            error = FileNotRead(name=shown(path), reason=f"it is not called {_LAYOUT}")
-            yield Skipped(locator=shown(path), error=error, loss="none")
+            yield beside(path, f"it is not called {_LAYOUT}")
         else:
             yield _read_member(tree, path, name, options.origin)
 

@@ -18,10 +18,10 @@ import msgspec
 from msgspec import Meta
 
 from volano.data.formats.items import Found, Item, Options, Skipped, drawing_id, ending
-from volano.data.formats.tree import Tree, shown
+from volano.data.formats.tree import Tree, beside, shown
 from volano.schemas.drawings import Canvas, ImportedDrawing, NewDrawing, Point, Stroke
 from volano.schemas.errors import VolanoError
-from volano.schemas.imports import FileNotRead, ImportUnreadable, LineMalformed
+from volano.schemas.imports import ImportUnreadable, LineMalformed
 
 SOURCE: Final = "quickdraw"
 """Of all drawings: the same key is the same drawing, in whichever file it stands."""
@@ -75,8 +75,7 @@ def read(tree: Tree, options: Options) -> Iterator[Found]:
     if not options.main:
         for file in tree.files:
             if file.path not in paths:
-                error = FileNotRead(name=shown(file.path), reason="it holds no such drawings")
-                yield Skipped(locator=shown(file.path), error=error, loss="none")
+                yield beside(file.path, "it holds no such drawings")
 
 
 def _found(path: str, number: int, line: bytes) -> Found:

@@ -164,7 +164,9 @@ def _walk(
         reason = FileUnreadable(name=shown(below), reason=error.strerror or str(error))
         skipped.append(Skipped(locator=shown(below), error=reason))
         return
-    if (here.st_dev, here.st_ino) in seen:  # a link back up
+    if (here.st_dev, here.st_ino) in seen:
+        again = FileNotRead(name=shown(below), reason="it links to a folder that is read already")
+        skipped.append(Skipped(locator=shown(below), error=again, loss="none"))
         return
     seen.add((here.st_dev, here.st_ino))
     for entry in entries:

@@ -99,7 +99,7 @@ def read(tree: Tree, options: Options) -> Iterator[Found]:
         if ending(file.path) in PICTURES and file.path not in seen and not boxes.is_mask(file.path):
             seen.add(file.path)
             unknown = NothingKnown(name=shown(file.path), reason="no XML file tells of it")
-            yield Skipped(locator=shown(file.path), error=unknown, loss="none")
+            yield Skipped(locator=shown(file.path), error=unknown, loss="note")
             yield _item(tree, file.path, splits, {})
     yield from boxes.rest(tree, seen | {*listings, *lists}, PICTURES)
 

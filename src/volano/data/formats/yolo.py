@@ -80,7 +80,7 @@ def read(tree: Tree, options: Options) -> Iterator[Found]:
             found = _Picture(tree, path, split)
             if text is None:
                 error = NothingKnown(name=shown(path), reason="there is no text of boxes for it")
-                found.problems.append(Skipped(locator=shown(path), error=error, loss="none"))
+                found.problems.append(Skipped(locator=shown(path), error=error, loss="note"))
             else:
                 used.add(text)
                 found.label(text, names, source)
