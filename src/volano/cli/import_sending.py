@@ -115,6 +115,8 @@ def upload_of(item: Item, content: bytes, dataset: str, origin: str) -> "Upload"
         group=item.group,
         contributor=item.contributor,
         origin=origin,
+        synthetic=item.synthetic,
+        captured_at=item.captured_at,
         attributes=item.attributes,
     )
     return Upload(new, content, item.media_type)

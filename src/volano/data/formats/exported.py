@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -11,11 +12,15 @@ from volano.data.formats.items import Found, Item, Options, Skipped, drawing_id,
 from volano.data.formats.tree import Tree, beside, shown
 from volano.schemas.common import is_uuid
 from volano.schemas.data import ExportedRecord
+from volano.schemas.datasets import DRAWINGS
 from volano.schemas.drawings import Drawing, ImportedDrawing, NewDrawing
 from volano.schemas.imports import ImportUnreadable, LineMalformed
 
 _LONGEST_LINE: Final = 64 << 20
 _BEGINNING: Final = 4096
+_ANY: Final = "drawing"
+"""A shape, which a record has as its label."""
+
 _FIELDS: Final = (
     (b"id", b"shape", b"canvas", b"strokes"),
     (b"id", b"dataset", b"kind", b"content", b"facts"),
@@ -79,7 +84,9 @@ def _record(locator: str, record: ExportedRecord) -> Item:
     if record.text is None and record.data is None:
         raise ValueError("its payload is not in it: it is too large for an export")
     payload = (
-        base64.b64decode(record.data) if record.data is not None else (record.text or "").encode()
+        base64.b64decode(record.data, validate=True)
+        if record.data is not None
+        else (record.text or "").encode()
     )
     return Item(
         locator=str(record.facts.get("name") or locator),
@@ -92,11 +99,16 @@ def _record(locator: str, record: ExportedRecord) -> Item:
         contributor=record.contributor,
         id=record.id,
         dataset=record.dataset,
+        synthetic=record.synthetic,
+        captured_at=record.captured_at,
     )
 
 
 def _drawing(locator: str, line: bytes) -> Item:
-    """Return a drawing. Raises: msgspec.MsgspecError."""
+    """Return a drawing; of another dataset than the game's as a record of it.
+
+    Raises: msgspec.MsgspecError.
+    """
     drawing = _decode_drawing(line)
     digest = hashlib.blake2b(line, digest_size=16).hexdigest()
     who = drawing.contributor or "unknown"
@@ -108,10 +120,24 @@ def _drawing(locator: str, line: bytes) -> Item:
         duration_ms=drawing.duration_ms,
         device=drawing.device,
     )
-    return Item(
+    item = Item(
         locator=locator,
         kind="drawing",
         label=drawing.shape,
         contributor=who,
         drawing=ImportedDrawing(contributor=who, drawing=new),
+    )
+    if drawing.dataset == DRAWINGS:
+        return item
+    return replace(
+        item,
+        media_type="application/json",
+        read=lambda: msgspec.json.encode(msgspec.structs.replace(new, shape=_ANY)),
+        split=drawing.split,
+        group=drawing.group,
+        id=new.id,
+        dataset=drawing.dataset,
+        synthetic=drawing.synthetic,
+        captured_at=drawing.captured_at,
+        drawing=None,
     )

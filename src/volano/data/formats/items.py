@@ -5,6 +5,7 @@ import unicodedata
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from volano.schemas.data import Split
@@ -87,6 +88,8 @@ class Item:
     """Of what was a record before; else it is made of where it stands."""
     dataset: str = ""
     """In which it was a record before."""
+    synthetic: bool = False
+    captured_at: datetime | None = None
     drawing: ImportedDrawing | None = None
 
 
