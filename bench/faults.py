@@ -26,6 +26,7 @@ def show(report: Report) -> None:
         "store": report.backend,
         "kills": f"{report.kills}: {kinds}",
         "acknowledged": report.acked,
+        "images, stored": report.images,
         "lost": report.lost,
         "doubled": report.doubled,
         "stored without an answer": report.unacknowledged,

@@ -1,6 +1,8 @@
-"""People who draw while the server dies: they send until they are answered, and write down what."""
+"""People who draw and upload while the server dies: they send until they are answered."""
 
 import asyncio
+import hashlib
+import io
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -9,6 +11,8 @@ from typing import Any
 
 import httpx
 import msgspec
+import numpy as np
+from PIL import Image
 
 from volano.schemas.common import uuid7
 from volano.schemas.drawings import NewDrawing
@@ -16,6 +20,8 @@ from volano.sdk import synthetic
 
 GIVERS = [f"giver-{number}" for number in range(8)]
 DRAWINGS_PER_S = 120
+PICTURES = "pictures"
+"""The dataset of the images."""
 TRY_AGAIN_S = 0.1
 
 
@@ -30,19 +36,24 @@ class Line:
         self.address = address
         self.tries = self.failed = 0
         self.http = httpx.AsyncClient(
-            headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
+            headers={"authorization": f"Bearer {key}"},
             timeout=httpx.Timeout(30, connect=2),
         )
 
-    async def ask(self, method: str, path: str, body: Any = None, *, key: str = "") -> Any:
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, key: str = "", files: Any = None
+    ) -> Any:
         """Ask until there is an answer, and return its document. Raises: Refused (4xx)."""
         headers = {"idempotency-key": key} if key else {}
+        headers |= {} if body is None else {"content-type": "application/json"}
         while True:
             self.tries += 1
             try:
                 url = f"{self.address()}/api/v1{path}"
                 data = None if body is None else msgspec.json.encode(body)
-                got = await self.http.request(method, url, content=data, headers=headers)
+                got = await self.http.request(
+                    method, url, content=data, headers=headers, files=files
+                )
                 if got.is_success:
                     return msgspec.json.decode(got.content) if got.content else None
                 if got.status_code < 500 and got.status_code not in (409, 429):
@@ -71,6 +82,8 @@ class Journal:
         self.path = path
         self._file = path.open("ab", buffering=0)
         self.sent: set[str] = set()
+        self.pictures: dict[str, str] = {}
+        """SHA-256 of the bytes of each image that was sent."""
 
     def note(self, ids: list[str]) -> None:
         """Write down that these are promised now."""
@@ -87,28 +100,31 @@ class Journal:
 
 
 class Crowd:
-    """Several senders at once: single drawings, batches, imports, and some things sent again."""
+    """Several senders at once: drawings, batches, imports, images, and some things sent again."""
 
     def __init__(self, line: Line, journal: Journal, seed: int) -> None:
         self.line, self.journal = line, journal
         self.rng = random.Random(seed)
         self.repeats = 0
         self._models = [one.drawing for one in synthetic.drawings(synthetic.SHAPES, 4, seed=seed)]
+        self._images = [image_of(seed + number) for number in range(8)]
         self._over = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def prepare(self) -> None:
-        """Ask for the shapes."""
+        """Ask for the shapes, and make the dataset of the images."""
+        dataset = {"name": PICTURES, "fields": {"image": "image"}}
+        await self.line.ask("POST", "/datasets", dataset, key="dataset")
         for name in synthetic.SHAPES:
             await self.line.ask("POST", "/shapes", {"name": name}, key=f"shape-{name}")
 
     def start(self) -> None:
-        """Begin to draw."""
-        kinds = (self._single, self._single, self._batch, self._import)
+        """Begin to send."""
+        kinds = (self._single, self._single, self._batch, self._import, self._upload)
         self._tasks = [asyncio.create_task(self._keep(kind)) for kind in kinds]
 
     async def stop(self) -> None:
-        """Stop drawing; what is under way is answered first. Raises: what a sender met."""
+        """Stop sending; what is under way is answered first. Raises: what a sender met."""
         self._over.set()
         await asyncio.gather(*self._tasks)
 
@@ -150,6 +166,19 @@ class Crowd:
         self._noted(await self.line.ask("POST", "/drawings/import", body))
         return len(batch)
 
+    async def _upload(self) -> int:
+        batch = [
+            (str(uuid7()), self.rng.choice(self._images)) for _ in range(self.rng.randint(1, 4))
+        ]
+        self.journal.sent |= {id for id, _ in batch}
+        self.journal.pictures |= {id: hashlib.sha256(data).hexdigest() for id, data in batch}
+        items = [{"id": id, "label": f"size {len(data)}"} for id, data in batch]
+        form = [("items", (None, msgspec.json.encode(items), "application/json"))]
+        form += [("file", (f"{id}.png", data, "image/png")) for id, data in batch]
+        path = f"/datasets/{PICTURES}/records"
+        self._noted(await self.line.ask("POST", path, files=form))
+        return 3 * len(batch)
+
     def _noted(self, outcomes: list[dict[str, Any]], *, again: bool = False) -> None:
         """Write down what was promised; a promise repeated must be known as one."""
         if any(not one["stored"] for one in outcomes):
@@ -158,3 +187,12 @@ class Crowd:
             raise Refused(f"sent twice, and not known: {outcomes}")
         self.repeats += sum(one["duplicate"] for one in outcomes)
         self.journal.note([one["id"] for one in outcomes])
+
+
+def image_of(seed: int) -> bytes:
+    """Return an image of noise as PNG; every fourth is too large for a row and becomes a blob."""
+    side = 360 if seed % 4 == 0 else 24
+    noise = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
+    made = io.BytesIO()
+    Image.fromarray(noise).save(made, "PNG")
+    return made.getvalue()

@@ -48,6 +48,8 @@ class Report:
     kills: int = 0
     by_kind: dict[str, int] = field(default_factory=dict)
     acked: int = 0
+    images: int = 0
+    """Images among what is stored."""
     lost: int = 0
     doubled: int = 0
     stored: int = 0
@@ -126,7 +128,7 @@ class _Storm:
         await self.line.http.aclose()
 
     async def _snapshot(self) -> str:
-        made = await self.line.ask("POST", "/snapshots", {"name": "storm"})
+        made = await self.line.ask("POST", "/snapshots", {"name": "storm", "dataset": "drawings"})
         return str(made["id"])
 
     async def _strike(self, snapshot: str) -> None:
@@ -179,7 +181,7 @@ class _Storm:
             await asyncio.sleep(0.1)
         self.report.wrong += [f"never ended: {what}" for what in busy]
         look(self.server, self.journal, self.report)
-        await Shelf(self.server, self.line, self.report).compare(self.run_ids)
+        await Shelf(self.server, self.line, self.journal, self.report).compare(self.run_ids)
         self.report.requests, self.report.failed_requests = self.line.tries, self.line.failed
 
     def _busy(self) -> list[str]:

@@ -1,13 +1,15 @@
 """What is stored in the end, read past the product's own queries and then through its API."""
 
+import io
 import uuid
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from PIL import Image
 
-from tests.faults.crowd import Journal, Line
+from tests.faults.crowd import PICTURES, Journal, Line
 from tests.faults.roles import Fleet
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ def look(server: Fleet, journal: Journal, report: "Report") -> None:
     report.doubled = max(report.doubled, sum(count > 1 for count in there.values()))
     report.unacknowledged = len(there.keys() - promised)
     if strange := there.keys() - journal.sent:
-        report.wrong.append(f"{len(strange)} drawings that nobody sent")
+        report.wrong.append(f"{len(strange)} records that nobody sent")
 
 
 def _text(key: Any) -> str:
@@ -35,12 +37,13 @@ def _text(key: Any) -> str:
 class Shelf:
     """Compares what the API tells with what is stored, and the runs with their effects."""
 
-    def __init__(self, server: Fleet, line: Line, report: "Report") -> None:
-        self.server, self.line, self.report = server, line, report
+    def __init__(self, server: Fleet, line: Line, journal: Journal, report: "Report") -> None:
+        self.server, self.line, self.journal, self.report = server, line, journal, report
 
     async def compare(self, run_ids: list[str]) -> None:
         """Note in the report whatever does not agree."""
-        await self._drawings()
+        await self._records()
+        await self._images()
         await self._runs(run_ids)
         self._jobs()
 
@@ -48,13 +51,15 @@ class Shelf:
         if expected != found:
             self.report.wrong.append(f"{what}: expected {expected}, found {found}")
 
-    async def _drawings(self) -> None:
-        listed = await self.line.pages("/records")
-        ids = [one["id"] for one in listed]
-        self._expect("listed drawings", (self.report.stored, len(ids)), (len(set(ids)), len(ids)))
+    async def _records(self) -> None:
+        every = await self.line.pages("/records")
+        ids = [one["id"] for one in every]
+        self._expect("listed records", (self.report.stored, len(ids)), (len(set(ids)), len(ids)))
         exported = await self._exported()
-        self._expect("exported drawings", sorted(ids), sorted(one["id"] for one in exported))
-        self._expect("strokes of exported drawings", True, all(one["strokes"] for one in exported))
+        self._expect("exported records", sorted(ids), sorted(one["id"] for one in exported))
+        drawn = [one for one in exported if one["id"] not in self.journal.pictures]
+        self._expect("strokes of exported drawings", True, all(one["strokes"] for one in drawn))
+        listed = [one for one in every if one["id"] not in self.journal.pictures]
         by_shape = Counter(one["label"] for one in listed)
         shapes = await self.line.pages("/shapes")
         self._expect("shapes.drawings", by_shape, {s["name"]: s["drawings"] for s in shapes})
@@ -68,6 +73,20 @@ class Shelf:
         self._expect("rows of segments", len(ids), int(moved[0][0]))
         merged = self.server.query("SELECT count(*) FROM segment_merges")
         self.report.merged = int(merged[0][0])
+
+    async def _images(self) -> None:
+        listed = await self.line.pages(f"/records?dataset={PICTURES}")
+        sent = {one["id"]: self.journal.pictures.get(one["id"]) for one in listed}
+        self._expect("images as sent", sent, {one["id"]: one["sha256"] for one in listed})
+        self.report.images = len(listed)
+        for one in listed:
+            got = await self.line.http.get(
+                f"{self.line.address()}/api/v1/records/{one['id']}/content"
+            )
+            with Image.open(io.BytesIO(got.content)) as image:
+                image.load()  # raises where a byte of it is lost
+                size = one["facts"]["width"], one["facts"]["height"]
+                self._expect(f"size of {one['id']}", size, image.size)
 
     async def _exported(self) -> list[dict[str, Any]]:
         got = await self.line.http.get(f"{self.line.address()}/api/v1/records/export", timeout=120)
