@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -48,6 +50,12 @@ def alive(pid: int) -> bool:
     with suppress(FileNotFoundError):
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     return False
+
+
+def has_landlock() -> bool:
+    program = "from volano.harness.landlock import read_only; print(read_only([]))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    return done.stdout.strip() == b"True"
 
 
 async def turns() -> None:
@@ -207,18 +215,43 @@ async def test_an_error_of_the_house_comes_back_as_its_class(pool: WorkerPool) -
 
 async def test_a_process_writes_no_file(pool: WorkerPool, tmp_path: Path) -> None:
     path = tmp_path / "file"
-    told = await refused(pool, f"open({str(path)!r}, 'wb', buffering=0).write(b'x')")
+    path.write_bytes(b"there before")
+    told = await refused(pool, f"open({str(path)!r}, 'r+b', buffering=0).write(b'x')")
 
-    assert told.startswith("OSError: [Errno 27]")
-    assert path.read_bytes() == b""
+    assert told.startswith(("PermissionError: [Errno 13]", "OSError: [Errno 27]"))
+    assert path.read_bytes() == b"there before"
+
+
+async def test_a_process_opens_no_file_of_the_server(
+    pool: WorkerPool, tmp_path: Path, absent: Callable[[str], NoReturn]
+) -> None:
+    if not has_landlock():
+        absent("no Landlock in this kernel")
+    path = tmp_path / "secret"
+    path.write_bytes(b"secret")
+    for code in (
+        f"open({str(path)!r}, 'rb').read()",
+        f"open({str(path)!r}, 'wb')",
+        f"__import__('os').unlink({str(path)!r})",
+        f"__import__('os').listdir({str(tmp_path)!r})",
+        "__import__('socket').create_connection(('127.0.0.1', 9))",
+    ):
+        assert (await refused(pool, code)).startswith("PermissionError: [Errno 13]")
+    assert path.read_bytes() == b"secret"
+    assert await pool.call("__import__('wave').__name__.encode()") == b"wave"
 
 
 async def test_a_process_has_nothing_of_the_server(pool: WorkerPool) -> None:
+    closed = (
+        "(lambda poll: [poll.register(file, 0) for file in range(16)]"
+        " and bytes(file for file, event in poll.poll(0) if event & 32))"
+        "(__import__('select').poll())"
+    )
     with open("/dev/null"):
-        files = await pool.call("str(__import__('os').listdir('/proc/self/fd')).encode()")
+        open_files = set(range(16)) - set(await pool.call(closed))
     variables = await pool.call("' '.join(__import__('os').environ).encode()")
 
-    assert len(files.split()) <= 6  # three standard ones, the pool, its own listing, nowhere
+    assert len(open_files) == 5  # the three standard ones, nowhere and the pool
     assert set(variables.decode().split()) - {"LC_CTYPE"} == {
         "PATH",
         "LANG",

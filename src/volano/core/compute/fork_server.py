@@ -15,13 +15,14 @@ import select
 import signal
 import socket
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
 
-from volano.harness import confine
+from volano.harness import confine, landlock
 from volano.schemas.errors import VolanoError
 from volano.schemas.harness import Limits
 
@@ -136,6 +137,8 @@ def limit(memory: int) -> None:
     if loaded.exists():
         most = int(loaded.read_text().split()[0]) * resource.getpagesize() + memory
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    # Decoders load some of their modules when they meet what needs them.
+    landlock.read_only({Path(one) for one in (sys.prefix, sys.base_prefix, *sys.path) if one})
 
 
 def work(connection: socket.socket, function: Function, seconds: float) -> None:
