@@ -88,9 +88,27 @@ def import_(
     if found.left_out:
         return errors.USER
     if terminal.format == "table":
-        again = f"volano data import {file}"
-        terminal.then(*([again] if dry_run else ["volano data ls", "volano snapshots create NAME"]))
+        _advise(terminal, found)
     return 0
+
+
+def _advise(terminal: Terminal, found: "Imported") -> None:
+    """Say which commands are likely wanted now."""
+    if found.target is None:
+        terminal.then("the same command without --dry-run stores it")
+    elif found.target.used:
+        name = found.target.used[0]
+        listing = f"volano data ls --dataset {name}"
+        if set(found.health.splits) - {""}:
+            terminal.then(
+                listing, f"volano snapshots create {name} --dataset {name} --split-by given"
+            )
+        else:
+            terminal.then(
+                listing, f"volano snapshots create {name} --dataset {name} --split-by content"
+            )
+    else:
+        terminal.then("volano data ls", "volano snapshots create NAME")
 
 
 @dataclass(kw_only=True)
