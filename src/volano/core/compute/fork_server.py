@@ -196,6 +196,8 @@ def main(fd: str, target: str, memory: str, seconds: str) -> None:
     # Whatever else the server had open, connections to its database among them.
     os.closerange(3, int(fd))
     os.closerange(int(fd) + 1, os.sysconf("SC_OPEN_MAX"))
+    # Whoever stops a server may send that to all its processes, while requests are still answered.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     control = socket.socket(fileno=int(fd))
     control.set_inheritable(False)
     module, _, name = target.partition(":")
