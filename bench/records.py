@@ -35,6 +35,7 @@ from volano.hosting.services import PostgresServer
 from volano.migrations import migrate
 from volano.schemas.accounts import Who
 from volano.schemas.data import NewSnapshot, RecordFilter
+from volano.schemas.datasets import DRAWINGS
 
 TOGETHER = 25_000
 """Records in one transaction of the filling."""
@@ -44,6 +45,7 @@ ORIGINS = ("", "omniglot", "quickdraw", "tablets", "pilot")
 SHARES = (70, 20, 9, 0.9, 0.1)
 FLAGS = ([], ["off-canvas"], ["time-normalised"], ["off-canvas", "duration-mismatch"])
 OFTEN = (90, 6, 3.9, 0.1)
+FACTS = {"strokes": 3, "points": 60, "duration_ms": 1500.0}
 
 FILTERS: dict[str, dict[str, Any]] = {
     "everything": {},
@@ -101,20 +103,26 @@ def made_up(count: int, seed: int = 1) -> Iterator[list[Any]]:
         yield [
             f"{id[:4].hex()}-{id[4:6].hex()}-{id[6:8].hex()}-{id[8:10].hex()}-{id[10:].hex()}",
             rng.randbytes(32),
+            DRAWINGS,
             "drawing",
             labels[n % 10_007],
+            "",
+            "",
+            False,
             people[n % 20_011],
             origin,
             "mouse",
             0.3 + 0.7 * rng.random(),
             flags[n % 40_009],
-            3,
-            60,
-            1500.0,
+            FACTS,
+            None,
+            433,
+            None,
             moment,
             moment,
             f"seg_{n // TOGETHER:06}",
             n % TOGETHER,
+            None,
         ]
 
 
