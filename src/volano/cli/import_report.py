@@ -1,7 +1,6 @@
 """What `volano data import` shows: how far it is, and how sound the data looks at the end."""
 
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -34,7 +33,9 @@ class Bar:
     def lines(self) -> list[str]:
         """Return the progress as the one line of a `Live`."""
         found, seconds = self._found, max(time.monotonic() - self._start, 1e-6)
-        done, total = found.done, found.total
+        done = found.done
+        # What is left out may not have been counted.
+        total = None if found.total is None else max(found.total, done)
         speed = f"  {done / seconds:,.0f}/s" if done else ""
         if total and 0 < done < total:
             speed += f"  {render.span((total - done) * seconds / done)} left"
@@ -182,10 +183,7 @@ def _list(terminal: Terminal, head: str, rows: Sequence[tuple[str, str, str, str
         terminal.say(render.visible(f"  {place}{code}: {detail}"))
     if len(rows) > _SHOWN:
         terminal.say(f"  and {len(rows) - _SHOWN:,} more; `--json` or `--report FILE` lists all")
-    remedies: dict[str, int] = defaultdict(int)
-    for _, _, _, remedy in rows:
-        remedies[remedy] += 1
-    for remedy in list(remedies)[:_FEW]:
+    for remedy in list(dict.fromkeys(remedy for *_, remedy in rows))[:_SHOWN]:
         if remedy:
             terminal.say(terminal.ink("dim", "  advice: ") + render.visible(remedy))
 
