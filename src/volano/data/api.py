@@ -14,7 +14,7 @@ from volano.core.http.page import After, Limit
 from volano.data import service
 from volano.data.datasets import api as datasets_api
 from volano.data.formats import render
-from volano.data.kinds import KINDS, drawing
+from volano.data.kinds import document, drawing
 from volano.data.kinds.kind import Stored
 from volano.schemas import data as schemas
 from volano.schemas.accounts import Who
@@ -89,7 +89,7 @@ async def export(ctx: Context, who: Who, *, query: RecordQuery) -> ByteStream:
 
 async def _lines(ctx: Context, who: Who, wanted: schemas.RecordFilter) -> AsyncIterator[bytes]:
     async for one in service.contents(ctx, who, wanted):
-        yield msgspec.json.encode(KINDS[one.record.kind].document(one)) + b"\n"
+        yield msgspec.json.encode(document(one)) + b"\n"
 
 
 @records.get("/{id}", allow="read")

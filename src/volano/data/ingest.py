@@ -15,6 +15,7 @@ from volano.core.db import Tx
 from volano.core.segments.inbox import Row
 from volano.core.segments.quarantine import reason_of
 from volano.data.kinds import KINDS, Kind
+from volano.data.kinds.kind import Span, rate
 from volano.schemas.data import Quality, Quarantined, Record, RecordField, UnknownRecordKind
 from volano.schemas.datasets import DRAWINGS, Facts
 
@@ -27,16 +28,6 @@ INLINE = 2**18
 """Bytes of a payload that ride in the inbox and in segments; a larger one is a blob of its own."""
 
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-
-
-class Span(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """Where a named field stands in the payload of its record, and what it is."""
-
-    name: Annotated[str, Meta(max_length=100)]
-    kind: Annotated[str, Meta(max_length=16)]
-    start: int
-    length: int
-    facts: Facts
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -82,6 +73,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False)
         return self.item.dataset if self.item else DRAWINGS
 
     @property
+    def spans(self) -> list[Span]:
+        """The fields of a record that has several."""
+        return self.item.spans if self.item else []
+
+    @property
     def facts(self) -> Facts:
         """What its kind says of it."""
         if self.item:
@@ -122,10 +118,23 @@ def read(row: Row, kinds: Mapping[str, Kind] = KINDS) -> Scored:
     head = decode_head(row.head)
     if "\0" in head.kind + head.label + head.contributor + head.origin + head.device:
         raise ValueError("a text with the character NUL, which PostgreSQL does not store")
-    if head.kind not in kinds:
-        raise UnknownRecordKind(kind=head.kind)
-    parts = _encode_quality(kinds[head.kind].score(row.payload, head.facts))
+    parts = _encode_quality(_score(head, row.payload, kinds))
     return Scored(head, decode_quality(parts).score, parts)  # a score that is none is refused
+
+
+def _score(head: Head, payload: bytes, kinds: Mapping[str, Kind]) -> Quality:
+    """Rate a record by its kind; one with several fields by all parts of all of them."""
+    for kind in (head.kind, *(span.kind for span in head.spans)):
+        if kind not in kinds:
+            raise UnknownRecordKind(kind=kind)
+    if not head.spans:
+        return kinds[head.kind].score(payload, head.facts)
+    parts = [
+        (f"{span.name}.{part.name}", part.value, part.reason)
+        for span in head.spans
+        for part in kinds[span.kind].score(span.of(payload), span.facts).parts
+    ]
+    return rate(*parts)
 
 
 def table(rows: Sequence[Row], scored: Sequence[Scored]) -> pa.Table:

@@ -22,9 +22,9 @@ from msgspec.structs import replace
 from volano.core.segments.inbox import Row
 from volano.data import limited, records
 from volano.data.datasets import store
-from volano.data.ingest import INLINE, Head, Item, Span, encode_head
+from volano.data.ingest import INLINE, Head, Item, encode_head
 from volano.data.kinds import KINDS, Kind, Reading
-from volano.data.kinds.kind import LARGEST
+from volano.data.kinds.kind import LARGEST, Span
 from volano.data.state import State
 from volano.schemas.common import composed, utc_now, uuid7
 from volano.schemas.datasets import (

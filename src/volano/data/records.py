@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from volano.core.segments import compact, inbox
 from volano.core.segments.parquet import Place
 from volano.data import ingest, limited, store
-from volano.data.ingest import Head, Span
+from volano.data.ingest import Head
 from volano.data.kinds import KINDS
-from volano.data.kinds.kind import LARGEST, Preview, Stored
+from volano.data.kinds.kind import LARGEST, Preview, Span, Stored
 from volano.data.state import STREAM, State
 from volano.schemas import data as schemas
 from volano.schemas.accounts import Who
@@ -173,7 +173,8 @@ async def content(ctx: Context, who: Who, id: str) -> Stored:
     """
     found = await held(ctx, who, id)
     if found.place is None:
-        return Stored(found.record, await _payload(ctx, who.workspace, found), None)
+        data = await _payload(ctx, who.workspace, found)
+        return Stored(found.record, data, None, found.spans)
     return (await _contents(ctx, who.workspace, [found]))[0]
 
 
@@ -251,7 +252,7 @@ async def _contents(ctx: Context, workspace: str, placed: Sequence[Held]) -> lis
         quality, data = found[one.place]
         if one.blob is not None and one.record.bytes <= LARGEST:
             data = await ctx.blobs.get(workspace, one.blob)
-        made.append(Stored(one.record, data, ingest.decode_quality(quality)))
+        made.append(Stored(one.record, data, ingest.decode_quality(quality), one.spans))
     return made
 
 

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from volano.core.segments.parquet import Place
-from volano.data.ingest import BLOB, FACTS, PAYLOAD, SPANS, Span
+from volano.data.ingest import BLOB, FACTS, PAYLOAD, SPANS
+from volano.data.kinds.kind import Span
 from volano.schemas.data import StagedTooLarge
 
 RECORD, LABEL, CONTRIBUTOR, MEDIA_TYPE, SPLIT = (
@@ -123,7 +124,7 @@ class Batches:
             PAYLOAD: payload,
         }
         for span in one.spans:
-            values[span.name] = payload[span.start : span.start + span.length]
+            values[span.name] = span.of(payload)
         for name, column in self._columns.items():
             column.append(values.get(name))
         self._size += len(payload)

@@ -20,7 +20,7 @@ from volano.data.formats import drawings
 from volano.data.ingest import Head, decode_head, encode_head
 from volano.labeling import store
 from volano.schemas.accounts import NameTaken, Who
-from volano.schemas.common import Page, UnreadableBody, utc_now
+from volano.schemas.common import Page, UnreadableBody, utc_now, uuid7
 from volano.schemas.datasets import DRAWINGS, Outcome
 from volano.schemas.drawings import DrawingImport, NewDrawing
 from volano.schemas.errors import VolanoError
@@ -127,7 +127,8 @@ async def submit(ctx: Context, who: Who, drawing: Incoming) -> Outcome:
 
     Raises: UnknownShape, DrawingIdReused, what drawings.encode refuses, what the inbox raises.
     """
-    (told,) = await _take(ctx, who.workspace, [(drawing, Contributor(who.contributor))])
+    given = [(_identified(drawing), Contributor(who.contributor))]
+    (told,) = await _take(ctx, who.workspace, given)
     if isinstance(told, VolanoError):
         raise told
     return told
@@ -139,7 +140,9 @@ async def submit_many(ctx: Context, who: Who, batch: Sequence[Incoming]) -> list
     Raises: what the inbox raises (then nothing is acknowledged).
     """
     contributor = Contributor(who.contributor)
-    return await _outcomes(ctx, who.workspace, [(drawing, contributor) for drawing in batch])
+    return await _outcomes(
+        ctx, who.workspace, [(_identified(drawing), contributor) for drawing in batch]
+    )
 
 
 async def import_drawings(ctx: Context, who: Who, batch: DrawingImport) -> list[Outcome]:
@@ -147,8 +150,16 @@ async def import_drawings(ctx: Context, who: Who, batch: DrawingImport) -> list[
 
     Raises: what the inbox raises (then nothing is acknowledged).
     """
-    given = [(one.drawing, Contributor(one.contributor, batch.origin)) for one in batch.drawings]
+    given = [
+        (_identified(one.drawing), Contributor(one.contributor, batch.origin))
+        for one in batch.drawings
+    ]
     return await _outcomes(ctx, who.workspace, given)
+
+
+def _identified(drawing: Incoming) -> Incoming:
+    """Return the drawing, with an id if its client has made none."""
+    return drawing if drawing.id else msgspec.structs.replace(drawing, id=str(uuid7()))
 
 
 async def _outcomes(ctx: Context, workspace: str, given: Given) -> list[Outcome]:

@@ -69,10 +69,19 @@ class Record(Struct, frozen=True, kw_only=True):
     received_at: datetime
 
 
+class ExportedValue(Struct, frozen=True, kw_only=True):
+    """One field of an exported record: text, or bytes in base64."""
+
+    text: str | None = None
+    data: str | None = None
+
+
 class ExportedRecord(Record, frozen=True, kw_only=True):
     """A record as an export says it, with its payload as text or in base64."""
 
     quality_parts: Quality | None = None
+    values: dict[str, ExportedValue] = {}
+    """Of a record with several fields, each."""
     text: str | None = None
     data: str | None = None
 

@@ -64,8 +64,9 @@ class Canvas(Input, frozen=True, kw_only=True, gc=False):
 class NewDrawing(Input, frozen=True, kw_only=True, gc=False):
     """One drawing of an asked shape, as a client sends it."""
 
-    id: Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
-    """A UUID that the client makes once (version 7 sorts best), so sending twice stores once."""
+    id: Annotated[str, Meta(extra_json_schema={"format": "uuid"})] = ""
+    """A UUID that the client makes once (version 7 sorts best), so sending twice stores once.
+    Without one the server makes one and says so: sent again, it is another drawing."""
     shape: Name
     canvas: Canvas
     strokes: list[Stroke]

@@ -1,22 +1,27 @@
 """Datasets over HTTP, and records of every kind on their way in and out."""
 
+import asyncio
 import base64
 import hashlib
 import io
 import json
-from collections.abc import Awaitable, Callable
+import tracemalloc
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tests.stages import Connect, work_until
+from tests.stages import Connect, ask_for, drawing, work_until
 from volano.core.context import Context
-from volano.data import service
+from volano.data import records, service
 from volano.data.ingest import INLINE
+from volano.loop import upkeep
 from volano.schemas.accounts import Who
 from volano.schemas.data import NewSnapshot, RecordFilter, SplitRule
 
@@ -484,3 +489,113 @@ async def test_an_export_has_every_kind(http: httpx.AsyncClient, shelved: Shelve
     assert by_dataset["photos"]["label"] == "cat"
     assert by_dataset["photos"]["facts"]["name"] == "a.png"
     assert by_dataset["words"]["text"] == "Grüße"
+
+
+async def test_a_large_payload_of_a_record_that_waits_survives_a_sweep(
+    http: httpx.AsyncClient, server: Context, boss: Who
+) -> None:
+    await make(http, "files", file="file")
+    data = bytes(range(256)) * 2048
+    headers = {"content-type": "audio/wav"}
+    answer = await http.post("/datasets/files/records", content=data, headers=headers)
+    (outcome,) = answer.json()
+    orphan = await server.blobs.put(boss.workspace, b"of nobody")
+    at_once = replace(server, settings=replace(server.settings, blob_grace_s=0.0))
+    for _ in range(2):  # the first marks, the second deletes
+        await asyncio.sleep(0.002)
+        await upkeep.sweep(at_once, boss.workspace)
+    assert not await server.blobs.exists(boss.workspace, orphan)
+    assert (await http.get(f"/records/{outcome['id']}/content")).content == data
+
+
+async def test_a_large_file_goes_in_and_out_in_bounded_memory(
+    http: httpx.AsyncClient, server: Context, boss: Who
+) -> None:
+    await make(http, "files", file="file")
+    piece, count = bytes(2**20), 48
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield piece
+
+    tracemalloc.start()
+    try:
+        headers = {"content-type": "video/mp4"}
+        answer = await http.post("/datasets/files/records", content=body(), headers=headers)
+        (outcome,) = answer.json()
+        found = await records.sized(server, boss, outcome["id"])
+        size = 0
+        async for one in records.stream(server, boss.workspace, found, 0, found.record.bytes):
+            size += len(one)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert size == count * 2**20
+    assert peak < 16 * 2**20
+
+
+async def test_fields_are_exported_and_rated_each_by_its_kind(
+    http: httpx.AsyncClient, shelved: Shelved
+) -> None:
+    await make(http, "rows", note="text", row="table")
+    item = {"fields": {"row": {"json": {"a": 1, "b": None}}, "note": {"text": "two words"}}}
+    answer = await http.post("/datasets/rows/records", json={"items": [item]})
+    assert answer.json()[0]["stored"] is True
+    await shelved(1)
+    line = json.loads((await http.get("/records/export")).text)
+    assert line["values"]["note"]["text"] == "two words"
+    assert json.loads(line["values"]["row"]["text"]) == {"a": 1, "b": None}
+    assert line["quality"] == 0.5
+    assert [part["name"] for part in line["quality_parts"]["parts"]] == ["note.words", "row.filled"]
+
+
+async def test_a_drawing_without_an_id_is_given_one(
+    http: httpx.AsyncClient, server: Context, boss: Who
+) -> None:
+    await ask_for(server, boss, "square")
+    given = msgspec.to_builtins(drawing("square"))
+    del given["id"]
+    one = await http.post("/drawings", json=given)
+    two, three = (await http.post("/drawings", json=[given, given])).json()
+    assert one.status_code == 201
+    ids = {one.json()["id"], two["id"], three["id"]}
+    assert len(ids) == 3
+    for id in ids:
+        assert (await http.get(f"/records/{id}")).json()["dataset"] == "drawings"
+
+
+async def test_drawings_go_into_a_dataset_of_their_own_and_not_into_the_game(
+    http: httpx.AsyncClient, server: Context, boss: Who, shelved: Shelved
+) -> None:
+    await ask_for(server, boss, "square")
+    await make(http, "sketches", sketch="drawing")
+    given = msgspec.to_builtins(drawing("square"))
+    items = {"items": [{"json": {**given, "id": None}, "label": "square"}]}
+    refused = (await http.post("/datasets/sketches/records", json=items)).json()[0]
+    assert refused["code"] == "content-unreadable"
+    del given["id"]
+    items = {"items": [{"json": given, "label": "square"}]}
+    (outcome,) = (await http.post("/datasets/sketches/records", json=items)).json()
+    await shelved(1)
+    drawn = (await http.get(f"/records/{outcome['id']}/drawing")).json()
+    assert drawn["shape"] == "square"
+    assert drawn["dataset"] == "sketches"
+    (shape,) = (await http.get("/shapes")).json()["items"]
+    assert shape["drawings"] == 0
+
+
+async def test_labels_that_look_alike_are_one(http: httpx.AsyncClient, shelved: Shelved) -> None:
+    await make(http, "photos", photo="image")
+    await upload(http, picture(), label="cafe\u0301")
+    await shelved(1)
+    assert (await http.get("/datasets/photos")).json()["labels"] == ["caf\u00e9"]
+    found = await http.get("/records/count", params={"label": "cafe\u0301"})
+    assert found.json()["records"] == 1
+
+
+@pytest.mark.parametrize("label", ["a\nb", "\x7f", "x" * 201])
+async def test_a_label_that_cannot_be_is_refused(http: httpx.AsyncClient, label: str) -> None:
+    await make(http, "photos", photo="image")
+    answer = await upload(http, picture(), label=label)
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "invalid-values"

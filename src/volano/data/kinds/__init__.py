@@ -3,11 +3,15 @@
 from volano.data.kinds.drawing import DRAWING
 from volano.data.kinds.file import FILE
 from volano.data.kinds.image import IMAGE
-from volano.data.kinds.kind import Kind, Preview, Reading
+from volano.data.kinds.kind import Kind, Preview, Reading, Stored, fields_document
 from volano.data.kinds.table import TABLE
 from volano.data.kinds.text import TEXT
+from volano.schemas.data import ExportedRecord
+from volano.schemas.drawings import Drawing
 
-__all__ = ["KINDS", "Kind", "Preview", "Reading"]
+__all__ = ["KINDS", "Kind", "Preview", "Reading", "Stored", "document"]
+
+Document = ExportedRecord | Drawing
 
 KINDS: dict[str, Kind] = {
     DRAWING.name: DRAWING,
@@ -16,3 +20,11 @@ KINDS: dict[str, Kind] = {
     TABLE.name: TABLE,
     FILE.name: FILE,
 }
+
+
+def document(stored: Stored) -> Document:
+    """Return what an export says of a record."""
+    if stored.spans:
+        return fields_document(stored, KINDS)
+    found: Document = KINDS[stored.record.kind].document(stored)
+    return found

@@ -3,7 +3,7 @@
 import msgspec
 
 from volano.data.formats import drawings, quality, render, strokes
-from volano.data.kinds.kind import Kind, Preview, Reading, Stored
+from volano.data.kinds.kind import Kind, Preview, Reading, Stored, rate
 from volano.schemas.common import uuid7
 from volano.schemas.data import Quality
 from volano.schemas.datasets import ContentUnreadable, Facts
@@ -51,7 +51,9 @@ def preview(payload: bytes, size_px: int) -> Preview:
 
 
 def score(payload: bytes, facts: Facts) -> Quality:
-    """Rate a drawing by its strokes."""
+    """Rate a drawing by its strokes; one in a blob, beside a large field, is not looked into."""
+    if not payload:
+        return rate()
     return quality.score(strokes.decode(payload))
 
 

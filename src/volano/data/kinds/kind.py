@@ -1,14 +1,15 @@
 """What a kind of records is: a few pure functions over bytes."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
-from volano.schemas.data import ExportedRecord, Quality, Record
+from volano.schemas.data import ExportedRecord, ExportedValue, Quality, Record
 from volano.schemas.datasets import Facts
 
 LARGEST = 20 * 2**20
@@ -32,12 +33,28 @@ class Preview(NamedTuple):
     data: bytes
 
 
+class Span(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """Where a named field stands in the payload of its record, and what it is."""
+
+    name: Annotated[str, Meta(max_length=100)]
+    kind: Annotated[str, Meta(max_length=16)]
+    start: int
+    length: int
+    facts: Facts
+
+    def of(self, payload: bytes) -> bytes:
+        """Return this field of a payload."""
+        return payload[self.start : self.start + self.length]
+
+
 class Stored(NamedTuple):
     """A record with all that is stored of it; the quality is None while it waits to be scored."""
 
     record: Record
     payload: bytes
     quality: Quality | None
+    spans: Sequence[Span] = ()
+    """Where its fields stand in the payload, if there are several."""
 
     @property
     def is_whole(self) -> bool:
@@ -65,6 +82,8 @@ class Kind:
     is_opaque: bool = False
     """Whether the payload is the bytes as they were sent, so that a large item is streamed, and
     `read` is given its beginning only."""
+    is_text: bool = False
+    """Whether its payload is text in UTF-8."""
     is_slow: bool = False
     """Whether reading and previews run in processes that are limited in time and memory: the bytes
     come from anybody, and what decodes them is written in C."""
@@ -93,8 +112,24 @@ def text_document(stored: Stored) -> ExportedRecord:
 
 def bytes_document(stored: Stored) -> ExportedRecord:
     """Return a record whose payload is bytes as an export says it: in base64."""
-    data = base64.b64encode(stored.payload).decode() if stored.is_whole else None
+    data = _base64(stored.payload) if stored.is_whole else None
     return ExportedRecord(**_known(stored), data=data)
+
+
+def fields_document(stored: Stored, kinds: Mapping[str, Kind]) -> ExportedRecord:
+    """Return a record with several fields as an export says it: each by its kind."""
+    values = {}
+    for span in stored.spans if stored.is_whole else ():
+        data = span.of(stored.payload)
+        if kinds[span.kind].is_text:
+            values[span.name] = ExportedValue(text=data.decode())
+        else:
+            values[span.name] = ExportedValue(data=_base64(data))
+    return ExportedRecord(**_known(stored), values=values)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _known(stored: Stored) -> dict[str, Any]:

@@ -97,4 +97,5 @@ TABLE = Kind(
     preview=preview,
     score=score,
     document=text_document,
+    is_text=True,
 )

@@ -43,4 +43,5 @@ TEXT = Kind(
     preview=preview,
     score=score,
     document=text_document,
+    is_text=True,
 )
