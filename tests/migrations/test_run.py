@@ -138,8 +138,8 @@ async def test_records_that_are_there_already_are_counted(empty_url: str) -> Non
         return list(map(tuple, connection.execute(sa.select(of.workspace, of.name, of.fields))))
 
     assert sorted(await answer(empty_url, datasets)) == [
-        ("ws_1", "drawings", {"drawing": "drawing"}),
-        ("ws_2", "drawings", {"drawing": "drawing"}),
+        ("ws_1", "drawings", [["drawing", "drawing"]]),
+        ("ws_2", "drawings", [["drawing", "drawing"]]),
     ]
 
     def counted(connection: sa.Connection) -> list[list[tuple[Any, ...]]]:

@@ -162,8 +162,7 @@ async def open_fields(ctx: Context, who: Who, dataset: str) -> dict[str, str]:
         raise Missing(noun="dataset", id=dataset)
     if row.archived_at is not None:
         raise DatasetArchived(name=dataset)
-    fields: dict[str, str] = row.fields
-    return fields
+    return dict(row.fields)
 
 
 async def _commit(

@@ -10,7 +10,7 @@ datasets = sa.Table(
     metadata,
     sa.Column("workspace", sa.String(64), primary_key=True),
     sa.Column("name", sa.String(100), primary_key=True),
-    sa.Column("fields", JsonValue, nullable=False),  # the kind of each, in their order
+    sa.Column("fields", JsonValue, nullable=False),  # [name, kind] of each: an object has no order
     sa.Column("licence", sa.String(200), nullable=False),
     sa.Column("source", sa.String(2000), nullable=False),
     sa.Column("description", sa.String(2000), nullable=False),

@@ -32,6 +32,15 @@ if TYPE_CHECKING:
 
 _OF_THE_GAME = NewDataset(name=DRAWINGS, fields={"drawing": "drawing"})
 _KNOWN_AT_ONCE = 500
+_COLUMNS = (
+    "name",
+    "licence",
+    "source",
+    "description",
+    "created_at",
+    "created_by",
+    "archived_at",
+)
 
 
 async def create(ctx: Context, who: Who, new: NewDataset) -> Dataset:
@@ -66,7 +75,9 @@ async def datasets(ctx: Context, who: Who, *, after: str, limit: int) -> Page[Da
     async with ctx.db.read(who.workspace) as tx:
         rows = await store.page(tx, after=after, limit=limit)
         counts = await store.counts(tx, [row.name for row in rows])
-    return store.BY_NAME.page(rows, limit, lambda row: _shape(row, records=counts.get(row.name, 0)))
+    return store.BY_NAME.page(
+        rows, limit, lambda row: _shape(row._mapping, counts.get(row.name, 0))
+    )
 
 
 async def dataset(ctx: Context, who: Who, name: str) -> Dataset:
@@ -124,14 +135,14 @@ async def _whole(tx: Tx, name: str) -> Dataset:
         raise Missing(noun="dataset", id=name)
     counts = await store.counts(tx, [name])
     labels = await store.labels(tx, name)
-    return _shape(row, records=counts.get(name, 0), labels=labels)
+    return _shape(row._mapping, counts.get(name, 0), labels)
 
 
 def _row(new: NewDataset, member: str) -> dict[str, Any]:
-    known = msgspec.structs.asdict(new)
-    return known | {"created_at": utc_now(), "created_by": member, "archived_at": None}
+    said = msgspec.structs.asdict(new) | {"fields": list(new.fields.items())}
+    return said | {"created_at": utc_now(), "created_by": member, "archived_at": None}
 
 
-def _shape(row: Any, **more: Any) -> Dataset:
-    found = msgspec.convert(row, Dataset, from_attributes=True)
-    return msgspec.structs.replace(found, **more)
+def _shape(row: Any, records: int = 0, labels: Sequence[str] = ()) -> Dataset:
+    known = {name: row[name] for name in _COLUMNS} | {"fields": dict(row["fields"])}
+    return Dataset(**known, records=records, labels=list(labels))

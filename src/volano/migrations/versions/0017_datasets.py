@@ -31,7 +31,9 @@ def upgrade() -> None:
     sa.Column('archived_at', sa.BigInteger(), nullable=True),
     sa.PrimaryKeyConstraint('workspace', 'name', name=op.f('pk_datasets'))
     )
-    fields = _json("drawing", "'drawing'")
+    fields = """'[["drawing", "drawing"]]'"""
+    if _is_postgresql():
+        fields = f"CAST({fields} AS JSONB)"
     for source in ("shapes", "records"):
         op.execute(
             "INSERT INTO datasets (workspace, name, fields, licence, source, description,"
