@@ -285,6 +285,19 @@ def test_a_bomb_is_refused_by_its_header() -> None:
         pixels.inspect(data)
 
 
+def test_no_pixel_is_decoded_before_the_limits_are_checked() -> None:
+    head = struct.pack(">IIBBBBB", 13_000, 13_000, 8, 2, 0, 0, 0)
+    body = pictures.chunk(b"IHDR", head) + pictures.chunk(b"IDAT", b"no pixels")
+    assert code_of(b"\x89PNG\r\n\x1a\n" + body) == TooManyPixels.code
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "bmp", "tiff", "ppm"])
+def test_the_header_is_read_without_the_pixels(kind: str) -> None:
+    whole = KINDS[kind]
+    told = pixels.inspect(whole[: len(whole) * 9 // 10])
+    assert told == pixels.inspect(whole)
+
+
 @pytest.mark.parametrize(
     ("size", "code"),
     [

@@ -222,11 +222,11 @@ def _opened(data: bytes) -> Iterator[_Opened]:
         warnings.simplefilter("ignore")
         try:
             with Image.open(io.BytesIO(data), formats=[name]) as image:
+                _check_size(*image.size)
                 turned = _orientation(image, data)
                 # Pillow turns a TIFF by itself.
                 orientation = image_files.UPRIGHT if name == "TIFF" else turned
                 facts = _facts(name, image, data, orientation, turned != image_files.UPRIGHT)
-                _check_size(facts)
                 yield image, facts, orientation
         except Image.DecompressionBombError as error:
             count = int(re.findall(r"\d+", str(error))[0])
@@ -244,8 +244,8 @@ def _opened(data: bytes) -> Iterator[_Opened]:
 def _orientation(image: Image.Image, data: bytes) -> int:
     """Return the EXIF orientation, 1 to 8; what cannot be read or means nothing counts as 1."""
     try:
-        found = image.getexif().get(ExifTags.Base.Orientation)
-        # Pillow reads what follows the pixels of a PNG only with the pixels.
+        # Not the method of PNG images, which decodes the pixels to see what follows them.
+        found = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
         if found is None and image.format == "PNG" and (late := image_files.png_exif(data)):
             exif = Image.Exif()
             exif.load(late)
@@ -272,15 +272,15 @@ def _facts(
     )
 
 
-def _check_size(facts: ImageFacts) -> None:
-    longer, shorter = max(facts.width, facts.height), min(facts.width, facts.height)
-    size = f"it is {facts.width} x {facts.height} px"
+def _check_size(width: int, height: int) -> None:
+    longer, shorter = max(width, height), min(width, height)
+    size = f"it is {width} x {height} px"
     if longer * shorter > MOST_PIXELS:
         raise TooManyPixels(reason=f"{size}, more than {MOST_PIXELS:,} in all")
     if longer > LONGEST_SIDE:
         raise TooManyPixels(reason=f"{size}, more than {LONGEST_SIDE} on one side")
     if longer > LARGEST_RATIO * shorter:
-        raise ImageTooNarrow(width=facts.width, height=facts.height, limit=LARGEST_RATIO)
+        raise ImageTooNarrow(width=width, height=height, limit=LARGEST_RATIO)
 
 
 def _upright_pixels(payload: bytes, opened: _Opened, spare: float) -> Pixels:
