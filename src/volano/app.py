@@ -36,6 +36,7 @@ from volano.core.settings import table as settings_table
 from volano.data import api as data_api
 from volano.data import lineage as data_lineage
 from volano.data import service as data
+from volano.evaluation import api as evaluation_api
 from volano.hosting import launcher
 from volano.hosting.services import PostgresServer, S3Server
 from volano.labeling import api as labeling_api
@@ -87,6 +88,7 @@ ROUTES: list[http.Routes] = [
     *labeling_api.routes,
     *data_api.routes,
     *registry_api.routes,
+    *evaluation_api.routes,
     *training_api.routes,
     *serving_api.routes,
     *loop_api.routes,

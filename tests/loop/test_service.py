@@ -5,14 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.evaluation.test_answers import written
-from tests.registry.versions import registered
 from tests.serving.graphs import asked, request, version
 from tests.stages import Connect, collect, imports, working
 from volano.core.context import Context
 from volano.data import lineage as data_lineage
 from volano.data import service as data
-from volano.evaluation import answers
 from volano.loop import service
 from volano.schemas.accounts import Who
 from volano.schemas.data import NewSnapshot, Snapshot, SplitRule
@@ -191,39 +188,3 @@ async def test_an_explanation_is_there_over_http(connect: Connect, turn: Turn) -
     assert (200, turn.said[0]) == (found.status_code, found.json()["about"]["id"])
     assert (await http.get("/explain/record/no-uuid")).status_code == 404
     assert (await http.get("/explain/weather/today")).status_code == 422
-
-
-async def _tested(server: Context, boss: Who, rows: dict[str, tuple[str, str]]) -> str:
-    """A version with these answers: label and predicted class by record."""
-    return (await registered(server, boss, {answers.FILE: written(rows)})).id
-
-
-async def test_two_versions_are_compared_on_the_records_of_both(
-    server: Context, boss: Who, connect: Connect
-) -> None:
-    ids = [f"{number:03d}" for number in range(40)]
-    worse = await _tested(server, boss, dict.fromkeys(ids, ("x", "y")))
-    better = await _tested(server, boss, dict.fromkeys(ids[10:], ("x", "x")))
-    http = await connect("developer")
-    found = (await http.get(f"/versions/{better}/against/{worse}")).json()
-    assert (found["n"], found["difference"], found["interval"]["low"]) == (30, 1.0, 1.0)
-    turned = (await http.get(f"/versions/{worse}/against/{better}")).json()
-    assert (turned["n"], turned["difference"], turned["share_better"]) == (30, -1.0, 0.0)
-
-
-async def test_versions_that_cannot_be_compared_are_refused_in_words(
-    server: Context, boss: Who, connect: Connect, outsider: Who
-) -> None:
-    one = await _tested(server, boss, {"1": ("x", "x")})
-    apart = await _tested(server, boss, {"2": ("x", "x")})
-    without = (await registered(server, boss)).id
-    broken = (await registered(server, boss, {answers.FILE: b"no table"})).id
-    foreign = await _tested(server, outsider, {"1": ("x", "x")})
-    http = await connect("developer")
-    codes = []
-    for other in (apart, without, broken, foreign):
-        answer = await http.get(f"/versions/{one}/against/{other}")
-        codes.append((answer.status_code, answer.json()["code"]))
-    assert codes == [
-        (422, "nothing-shared"), (404, "missing"), (422, "answers-unreadable"), (404, "missing"),
-    ]  # fmt: skip

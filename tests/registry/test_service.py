@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from tests.registry.versions import MODEL, begun, registered, version_file
-from tests.stages import Connect
 from volano.core.context import Context
 from volano.registry import service
 from volano.registry.series import Told
@@ -230,16 +229,3 @@ async def test_an_attempt_begins_once_however_often_its_message_comes(
     assert again is not None
     assert again.attempt == 2
     assert await service.begin_attempt(server, boss.workspace, run.id, 1) is None
-
-
-@pytest.mark.parametrize(
-    "written", [b"", b"not JSON", b"{}", b'{"classes": ["\xff"]}', b"[" * 100_000, b'"\xe4"']
-)
-async def test_an_evaluation_that_is_no_report_is_refused_with_a_reason(
-    server: Context, boss: Who, connect: Connect, written: bytes
-) -> None:
-    made = await registered(server, boss, {"evaluation.json": written})
-    answer = await (await connect("admin")).get(f"/versions/{made.id}/evaluation")
-    assert (answer.status_code, answer.json()["code"]) == (422, "evaluation-unreadable")
-    assert made.id in answer.json()["remedy"]
-    assert await service.file(server, boss, made.id, "evaluation.json") == written

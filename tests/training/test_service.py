@@ -21,6 +21,7 @@ from volano.core.jobs.lease import give_back
 from volano.core.jobs.ledger import RUN
 from volano.core.jobs.tables import jobs
 from volano.data import service as data
+from volano.evaluation import service as evaluation
 from volano.registry import service as registry
 from volano.registry import version_file
 from volano.schemas.accounts import Who
@@ -241,7 +242,7 @@ async def test_a_class_that_was_never_seen_is_warned_of_from_the_run_to_the_endp
     version = await registry.version(server, boss, run.version or "")
     assert version.warnings == [warning]
     assert version.signature.classes == ["circle", "square"]
-    report = await registry.evaluation(server, boss, version.id)
+    report = await evaluation.report(server, boss, version.id)
     assert report.warnings == [warning]
     assert report.accuracy <= 4 / 6
     endpoint = await serving.activate(server, boss, "shapes", version.id)

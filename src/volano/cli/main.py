@@ -35,8 +35,9 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "train": ("train:train", "Train a model on a snapshot."),
         "runs": ("runs:app", "Trainings: list, watch, cancel."),
         "versions": ("versions:app", "Trained models: list, compare, activate."),
-        "endpoints": ("endpoints:app", "Where versions answer: list, look at."),
-        "predict": ("predict:predict", "Ask an endpoint what a drawing is."),
+        "endpoints": ("endpoints:app", "Where versions answer: list, look at, say what is logged."),
+        "predict": ("predict:predict", "Ask an endpoint about an image or a drawing."),
+        "feedback": ("feedback:feedback", "Say what was true of something predicted."),
         "explain": ("explain:explain", "What anything was made from, and what was made from it."),
     },
     "Access": {

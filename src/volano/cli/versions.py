@@ -14,7 +14,7 @@ from volano.schemas.errors import Invalid, Missing
 from volano.schemas.evaluation import NothingShared
 
 if TYPE_CHECKING:
-    from volano.schemas.evaluation import ClassFigures, ClassificationReport, Confusion, Difference
+    from volano.schemas.evaluation import Answered, ClassFigures, Confusion, Difference, Report
     from volano.schemas.registry import Comparison, Version
     from volano.schemas.serving import Endpoint
 
@@ -44,6 +44,14 @@ CONFUSIONS: "Columns[Confusion]" = {
     "TAKEN FOR": lambda one: one.predicted,
     "TIMES": lambda one: one.count,
     "OF ALL DRAWN": lambda one: f"{one.share:.1%}",
+}
+
+
+ERRORS: "Columns[Answered]" = {
+    "RECORD": lambda one: one.record,
+    "DRAWN": lambda one: one.drawn,
+    "TAKEN FOR": lambda one: one.taken_for,
+    "CONFIDENCE": lambda one: one.confidence,
 }
 
 
@@ -114,6 +122,29 @@ def compare(
 
 
 @app.command
+def errors(
+    id: VersionId,
+    /,
+    *,
+    drawn: Annotated[str | None, note("Only records of this class.", metavar="CLASS")] = None,
+    taken_for: Annotated[
+        str | None, note("Only what was taken for this class.", metavar="CLASS")
+    ] = None,
+    terminal: Here,
+    limit: Limit = 50,
+) -> None:
+    """List the test records on which a version was wrong, the most confident mistakes first.
+
+    Example:
+        volano versions errors ver_0198c5e07d317c4e9a503f1b6f7f2a10
+        volano versions errors ver_0198c61a2b4d7f03 --drawn circle --taken-for square
+    """
+    found = terminal.client.versions.errors(id, drawn=drawn, taken_for=taken_for)
+    none = "No test record was answered so."
+    terminal.rows(found, ERRORS, limit=limit, none=none)
+
+
+@app.command
 def activate(
     id: VersionId,
     /,
@@ -168,8 +199,13 @@ def view(version: "Version", look: Look) -> str:
     return "\n\n".join([*parts, *filter(None, [warned(version.warnings, look)])])
 
 
-def by_class(report: "ClassificationReport", look: Look) -> str:
-    """Draw the figures of each class, then the most frequent mistakes."""
+def by_class(report: "Report", look: Look) -> str:
+    """Draw the figures of each class, then the most frequent mistakes; else all figures."""
+    from volano.schemas.evaluation import RegressionReport
+
+    if isinstance(report, RegressionReport):
+        figures = {name: getattr(report, name) for name in report.__struct_fields__}
+        return render.card(figures, look)
     parts = [render.table(report.per_class, CLASSES, look)]
     if report.top_confusions:
         parts.append(render.table(report.top_confusions, CONFUSIONS, look))

@@ -1,4 +1,4 @@
-"""The loop over HTTP: `/explain`, `/quarantine`, `/jobs`, and figures across `/versions`."""
+"""The loop over HTTP: `/explain`, `/quarantine`, `/jobs`."""
 
 from volano.core.context import Context
 from volano.core.http import Routes
@@ -7,7 +7,6 @@ from volano.loop import service, upkeep
 from volano.schemas.accounts import Who
 from volano.schemas.common import AnyCaseUuid, CursorRefused, Id, Name, Page
 from volano.schemas.errors import Missing
-from volano.schemas.evaluation import AnswersUnreadable, Difference, NothingShared
 from volano.schemas.jobs import JobInfo, JobMissing, NotDead, Requeue, Requeued, State
 from volano.schemas.loop import (
     Explanation,
@@ -18,7 +17,6 @@ from volano.schemas.loop import (
 )
 
 explanations = Routes("/explain", tag="loop")
-versions = Routes("/versions", tag="loop")
 quarantine = Routes("/quarantine", tag="loop")
 jobs = Routes("/jobs", tag="loop")
 
@@ -27,12 +25,6 @@ jobs = Routes("/jobs", tag="loop")
 async def explain(ctx: Context, who: Who, kind: Name, id: Id) -> Explanation:
     """Tell what something was made from, and what was made from it."""
     return await service.explain(ctx, who, kind, id)
-
-
-@versions.get("/{id}/against/{other}", allow="read", errors=(AnswersUnreadable, NothingShared))
-async def compare_answers(ctx: Context, who: Who, id: Id, other: Id) -> Difference:
-    """Measure how much more accurate a version is than another, on the records of both tests."""
-    return await service.difference(ctx, who, other, id)
 
 
 @quarantine.get(allow="read", errors=(CursorRefused,))
@@ -81,4 +73,4 @@ async def requeue_jobs(ctx: Context, who: Who, body: Requeue) -> Requeued:
     return await upkeep.requeue(ctx, who, body)
 
 
-routes = (explanations, versions, quarantine, jobs)
+routes = (explanations, quarantine, jobs)

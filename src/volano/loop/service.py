@@ -5,21 +5,14 @@ prediction -> version -> run -> snapshot -> records -> contributors, and back.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from volano.evaluation import answers
-from volano.evaluation.intervals import paired_bootstrap
 from volano.loop import lineage
-from volano.registry import service as registry
 from volano.schemas import loop as schemas
 from volano.schemas.accounts import Who
-from volano.schemas.evaluation import Difference, NothingShared
 from volano.schemas.loop import Lineage
 
 if TYPE_CHECKING:
@@ -58,20 +51,3 @@ async def explain(ctx: Context, who: Who, kind: str, id: str) -> schemas.Explana
         omitted=dict(up.omitted + down.omitted),
         unsearched=dict(+unsearched),
     )
-
-
-async def difference(ctx: Context, who: Who, first: str, second: str) -> Difference:
-    """Measure how much more accurate the second version is, on the records of both tests.
-
-    Raises: Missing (a version, or its answers), AnswersUnreadable, NothingShared.
-    """
-    written = [await registry.file(ctx, who, id, answers.FILE) for id in (first, second)]
-    return await asyncio.to_thread(_difference, (first, second), written)
-
-
-def _difference(ids: tuple[str, str], written: Sequence[bytes]) -> Difference:
-    tables = [answers.read(id, data) for id, data in zip(ids, written, strict=True)]
-    before, after = answers.paired(*tables)
-    if not len(before):
-        raise NothingShared(first=ids[0], second=ids[1])
-    return paired_bootstrap(before, after, np.random.default_rng(0))

@@ -11,7 +11,6 @@ from volano.registry import service
 from volano.schemas import registry as schemas
 from volano.schemas.accounts import Who
 from volano.schemas.common import CursorRefused, Id, Name, Page
-from volano.schemas.evaluation import ClassificationReport
 
 runs = Routes("/runs", tag="registry")
 versions = Routes("/versions", tag="registry")
@@ -76,12 +75,6 @@ async def compare(
 async def show_version(ctx: Context, who: Who, id: Id) -> schemas.Version:
     """Return one version with everything that made it."""
     return await service.version(ctx, who, id)
-
-
-@versions.get("/{id}/evaluation", allow="read", errors=(schemas.EvaluationUnreadable,))
-async def show_evaluation(ctx: Context, who: Who, id: Id) -> ClassificationReport:
-    """Return how the version did on its test split."""
-    return await service.evaluation(ctx, who, id)
 
 
 @versions.get("/{id}/files/{name}", allow="read")

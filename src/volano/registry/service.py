@@ -17,12 +17,10 @@ from volano.schemas import registry as schemas
 from volano.schemas.accounts import Who
 from volano.schemas.common import Page, new_id, utc_now
 from volano.schemas.errors import Missing
-from volano.schemas.evaluation import ClassificationReport
 
 if TYPE_CHECKING:
     from volano.core.context import Context
 
-EVALUATION = "evaluation.json"
 GRAPH = "model.onnx"
 
 
@@ -234,18 +232,6 @@ async def file(ctx: Context, who: Who, id: str, name: str) -> bytes:
         if one.name == name:
             return await ctx.blobs.get(who.workspace, one.blob)
     raise Missing(noun=f"file of {id}", id=name)
-
-
-async def evaluation(ctx: Context, who: Who, id: str) -> ClassificationReport:
-    """Return how a version did on its test split, as its recipe wrote it down.
-
-    Raises: Missing, EvaluationUnreadable (a recipe may write anything).
-    """
-    report = await file(ctx, who, id, EVALUATION)
-    try:
-        return msgspec.json.decode(report, type=ClassificationReport)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise schemas.EvaluationUnreadable(id=id, reason=str(error)) from None
 
 
 async def servable(ctx: Context, workspace: str, id: str) -> tuple[schemas.VersionFile, bytes]:

@@ -1,6 +1,6 @@
 """What a measurement says: the figures of a classifier, and how sure they are."""
 
-from volano.schemas.common import Struct
+from volano.schemas.common import Id, Struct
 from volano.schemas.errors import Invalid
 
 
@@ -102,6 +102,35 @@ class ClassificationReport(
     baseline: BaselineFigures | None = None
     warnings: list[str] = []
     """What the figures do not show, such as classes that the test set has no record of."""
+
+
+class RegressionReport(Struct, frozen=True, kw_only=True, tag_field="type", tag="regression"):
+    """All figures of one model that predicts a number, on one test set."""
+
+    n: int
+    mean_absolute_error: float
+    root_mean_squared_error: float
+    bias: float
+    """Mean of what was predicted minus the truth."""
+    explained: float | None
+    """Share of the variance of the truth that is explained (R2); null where that has none."""
+    warnings: list[str] = []
+
+
+Report = ClassificationReport | RegressionReport
+"""`evaluation.json`, by its `type`; one without is of a classifier."""
+
+
+class Answered(Struct, frozen=True, kw_only=True):
+    """What a version answered for one record of its test split."""
+
+    record: Id
+    drawn: str
+    """The record's label."""
+    taken_for: str
+    """The class that the version gave it."""
+    confidence: float | None = None
+    """Null where the recipe did not write scores down."""
 
 
 class Difference(Struct, frozen=True, kw_only=True):

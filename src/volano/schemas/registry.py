@@ -262,7 +262,7 @@ class ArtefactRefused(Invalid):
 
 
 class EvaluationUnreadable(Invalid):
-    """The evaluation of {id} is not a classification report: {reason}."""
+    """The evaluation of {id} is no report of a known type: {reason}."""
 
     remedy = "`GET /versions/{id}/files/evaluation.json` gives what the recipe wrote, as it is."
 

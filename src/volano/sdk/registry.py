@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from volano.schemas.common import Id, Name
-from volano.schemas.evaluation import ClassificationReport, Difference
+from volano.schemas.evaluation import Answered, Difference, Report
 from volano.schemas.registry import Comparison, NewRun, Run, RunState, Series, Version
 from volano.sdk.transport import Transport, path
 
@@ -88,9 +88,20 @@ class Versions:
         """Return one version."""
         return self._transport.call("GET", path("versions", id), Version)
 
-    def evaluation(self, id: Id) -> ClassificationReport:
+    def evaluation(self, id: Id) -> Report:
         """Return how a version did on the test split of its snapshot."""
-        return self._transport.call("GET", path("versions", id, "evaluation"), ClassificationReport)
+        at = path("versions", id, "evaluation")
+        return self._transport.call("GET", at, Report)  # type: ignore[arg-type] # union
+
+    def errors(
+        self, id: Id, *, drawn: str | None = None, taken_for: str | None = None
+    ) -> Iterator[Answered]:
+        """Yield the test records on which a version was wrong, the most confident mistakes first.
+
+        Where `drawn` and `taken_for` are the same class, those on which it was right.
+        """
+        asked = {"drawn": drawn, "taken_for": taken_for}
+        return self._transport.pages(path("versions", id, "errors"), Answered, asked)
 
     def file(self, id: Id, name: str) -> bytes:
         """Return one file of a version, such as `model.onnx`."""
