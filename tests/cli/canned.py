@@ -11,6 +11,7 @@ from volano.schemas.datasets import Dataset
 from volano.schemas.drawings import Canvas, Drawing, Point, Stroke
 from volano.schemas.errors import Missing
 from volano.schemas.evaluation import (
+    Answered,
     Averages,
     ClassFigures,
     ClassificationReport,
@@ -33,7 +34,7 @@ from volano.schemas.registry import (
     Signature,
     Version,
 )
-from volano.schemas.serving import ClassesPrediction, Endpoint, PredictResponse, Rollout
+from volano.schemas.serving import ClassesPrediction, Endpoint, Feedback, PredictResponse, Rollout
 
 RECORD_ID = "019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10"
 PREDICTION_ID = "019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a11"
@@ -268,6 +269,10 @@ MEMBER = Member(id="mem_2", name="Ada", role="developer", created_at=THEN)
 INVITE = Invite(id="inv_1", created_at=THEN, expires_at=THEN)
 
 
+FEEDBACK = Feedback(prediction=PREDICTION_ID, truth="spiral", by="mem_1", at=THEN)
+MISTAKE = Answered(record=RECORD_ID, drawn="circle", taken_for="spiral", confidence=0.75)
+
+
 def furnish(script: Script) -> None:
     """Let the script answer every operation that the commands use."""
     get = {
@@ -293,6 +298,7 @@ def furnish(script: Script) -> None:
         "/versions": page(VERSION),
         f"/versions/{VERSION_ID}": value(VERSION),
         f"/versions/{VERSION_ID}/evaluation": value(REPORT),
+        f"/versions/{VERSION_ID}/errors": page(MISTAKE),
         f"/explain/version/{VERSION_ID}": value(EXPLANATION),
         f"/explain/snapshot/{SNAPSHOT_ID}": value(EXPLANATION),
         "/versions/compare": value(COMPARISON),
@@ -315,6 +321,7 @@ def furnish(script: Script) -> None:
         "/endpoints/drawing/activate": value(ENDPOINT),
         "/endpoints/drawing/rollback": value(ENDPOINT),
         "/endpoints/drawing/predict": value(ANSWER),
+        f"/predictions/{PREDICTION_ID}/feedback": value(FEEDBACK, 201),
         "/keys": value(msgspec.structs.replace(KEY, secret="vk_secret"), 201),
         "/members": value(MEMBER, 201),
         "/invites": value(msgspec.structs.replace(INVITE, code="vi_code"), 201),
@@ -325,6 +332,7 @@ def furnish(script: Script) -> None:
         script.on("POST", path, answer)
     script.on("DELETE", "/datasets/photos", Answer(status=204))
     script.on("PATCH", "/datasets/photos", value(DATASET))
+    script.on("PATCH", "/endpoints/drawing", value(ENDPOINT))
     script.on("DELETE", "/keys/key_2", Answer(status=204))
     script.on("DELETE", "/invites/inv_1", Answer(status=204))
     script.on("DELETE", f"/quarantine/{RECORD_ID}", Answer(status=204))

@@ -33,6 +33,7 @@ LISTINGS = {
     "snapshots ls": ("ID ", "letters"),
     "runs ls": ("ID ", "finished"),
     "versions ls": ("ID ", "0.9412"),
+    f"versions errors {canned.VERSION_ID}": ("RECORD ", "0.7500"),
     "endpoints ls": ("NAME ", canned.VERSION_ID),
     "keys ls": ("ID ", "ci"),
     "members ls": ("ID ", "Ada"),
@@ -49,6 +50,8 @@ SHOWN = {
     f"versions show {canned.VERSION_ID}": "model.onnx 912.3 kB",
     f"versions compare {canned.VERSION_ID} ver_2": "+0.0088",
     "endpoints show drawing": "activated",
+    "endpoints set drawing --log 0.1 --inputs none --durable": "activated",
+    f"feedback {canned.PREDICTION_ID} spiral": "spiral",
     f"explain {canned.PREDICTION_ID}": "└─ one of 2720  circle",
     f"predict drawing {canned.RECORD_ID}": "90.0%",
     f"versions show {canned.VERSION_ID} --classes": "circle  spiral         2  50.0%",
@@ -312,6 +315,28 @@ def test_image_files_are_sent_as_they_are(ask, script, folder: Path):
     given = [base64.b64decode(one["image"]) for one in many["inputs"]]
     assert given == [b"the bytes of one.jpg", b"the bytes of two.png"]
     assert base64.b64decode(one["input"]["image"]) == b"the bytes of one.jpg"
+
+
+def test_which_mistakes_and_what_is_logged_reaches_the_server(ask, script):
+    ask("versions", "errors", canned.VERSION_ID, "--drawn", "circle", "--taken-for", "猫")
+    ask("endpoints", "set", "drawing", "--log", "0.1", "--inputs", "none", "--no-durable")
+    ask("feedback", canned.PREDICTION_ID, "--value", "3.5")
+
+    (seen,) = [seen for seen in script.seen if seen.path.endswith("/errors")]
+    assert seen.query == "drawn=circle&taken_for=%E7%8C%AB"
+    (change,) = script.bodies("PATCH", "/endpoints/drawing")
+    assert change == {"log": 0.1, "inputs": "none", "durable": False}
+    (told,) = script.bodies("POST", f"/predictions/{canned.PREDICTION_ID}/feedback")
+    assert told == {"truth": 3.5}
+
+
+@pytest.mark.parametrize("share", ["some", "0", "1", "1.5", "-0.1", "nan"])
+def test_a_share_that_is_none_is_refused_before_it_is_sent(ask, script, share):
+    done = ask("endpoints", "set", "drawing", f"--log={share}")
+
+    assert done.code == 1
+    assert "--log cannot be" in done.err
+    assert script.seen == []
 
 
 def test_a_drawing_may_come_by_standard_input(program, script):

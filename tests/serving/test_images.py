@@ -1,6 +1,7 @@
 """Images are answered by the same path as drawings: raw, in JSON, many at once, and bad ones."""
 
 import base64
+from typing import Any
 
 import httpx
 import pytest
@@ -71,6 +72,46 @@ async def test_a_bad_one_of_many_has_its_reason_and_the_others_their_answers(
     assert made[2]["code"] == "image-corrupt"
     assert made[2]["remedy"]
     assert made[3]["label"] == "light"
+
+
+def form(*files: bytes) -> dict[str, Any]:
+    """What httpx would send for these files: the client of the tests says itself what it sends."""
+    parts = [("input", (f"{n}.png", data, "image/png")) for n, data in enumerate(files)]
+    made = httpx.Request("POST", "http://test", files=parts)
+    return {"content": made.read(), "headers": {"content-type": made.headers["content-type"]}}
+
+
+async def test_a_form_of_files_is_answered_in_their_order(http: httpx.AsyncClient) -> None:
+    one = await http.post(PATH, **form(picture(20)))
+    assert one.status_code == 200, one.text
+    assert [made["label"] for made in one.json()["predictions"]] == ["dark"]
+
+    sent = [picture(230), b"no image", picture(20)]
+    many = await http.post(PATH, **form(*sent))
+
+    assert many.status_code == 200
+    made = many.json()["predictions"]
+    assert [one["kind"] for one in made] == ["classes", "failed", "classes"]
+    assert made[0]["label"] == "light"
+    assert made[2]["label"] == "dark"
+
+
+async def test_a_form_of_more_files_than_one_call_takes_is_refused(http: httpx.AsyncClient) -> None:
+    files = [picture(grey) for grey in range(33)]
+    answer = await http.post(PATH, **form(*files))
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "form-too-large"
+    fitting = await http.post(PATH, **form(*files[:32]))
+    assert len(fitting.json()["predictions"]) == 32
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=x"])
+async def test_a_form_that_cannot_be_read_is_refused(
+    http: httpx.AsyncClient, content_type: str
+) -> None:
+    answer = await http.post(PATH, content=b"--y\r\n", headers={"content-type": content_type})
+    assert answer.status_code in (400, 422)
+    assert answer.json()["code"] == "form-unreadable"
 
 
 async def test_a_single_bad_image_is_refused(http: httpx.AsyncClient) -> None:

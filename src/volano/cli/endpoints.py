@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from volano.cli import render
 from volano.cli.render import Columns, Look
@@ -66,7 +66,13 @@ def configure(
     inputs: Annotated[
         str, note("Of those, how many with what was sent: all, none, or a share.")
     ] = "",
-    durable: Annotated[bool | None, note("Answer only after what is logged is stored.")] = None,
+    durable: Annotated[
+        bool | None,
+        Parameter(
+            help="Answer only after what is logged is stored; --no-durable: at once.",
+            negative="--no-durable",
+        ),
+    ] = None,
     terminal: Here,
 ) -> None:
     """Say what an endpoint keeps of its predictions; what is left out stays as it is.

@@ -14,7 +14,7 @@ from volano.sdk import config
 
 if TYPE_CHECKING:
     from volano.cli.render import Look
-    from volano.schemas.evaluation import ClassificationReport
+    from volano.schemas.evaluation import Report
 
 RECIPES = {"drawing": "drawing", "image": "image"}
 """What learns from records of a kind."""
@@ -95,9 +95,13 @@ def turn(
     return 0
 
 
-def figures(report: "ClassificationReport", look: "Look") -> str:
+def figures(report: "Report", look: "Look") -> str:
     """Draw what a model can do, and the baseline beside it."""
-    from volano.cli import render
+    from volano.cli import render, versions
+    from volano.schemas.evaluation import ClassificationReport
+
+    if not isinstance(report, ClassificationReport):
+        return versions.by_class(report, look)
 
     facts: dict[str, object] = {
         "tested on": f"{report.n:,} records",

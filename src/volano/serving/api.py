@@ -5,11 +5,20 @@ from typing import Annotated
 from msgspec import Meta
 
 from volano.core.context import Context
-from volano.core.http import Header, RequestLimits, Response, Routes
+from volano.core.http import Header, RequestLimits, Response, Routes, multipart
 from volano.core.http.page import After, Limit
 from volano.schemas import serving as schemas
 from volano.schemas.accounts import Who
-from volano.schemas.common import CursorRefused, Id, InputNotRead, Name, Overloaded, Page
+from volano.schemas.common import (
+    CursorRefused,
+    FormTooLarge,
+    FormUnreadable,
+    Id,
+    InputNotRead,
+    Name,
+    Overloaded,
+    Page,
+)
 from volano.schemas.data import Quarantined
 from volano.schemas.images import (
     ImageCorrupt,
@@ -97,12 +106,22 @@ def _image(body: bytes) -> schemas.PredictRequest:
     return schemas.PredictRequest(input=schemas.PredictInput(image=body))
 
 
+def _form(body: bytes, content_type: str) -> schemas.PredictRequest:
+    parts = multipart.read_whole(content_type, body, parts=schemas.MOST_INPUTS)
+    files = [schemas.PredictInput(image=bytes(part.data)) for part in parts]
+    if len(files) == 1:
+        return schemas.PredictRequest(input=files[0])
+    return schemas.PredictRequest(inputs=files or None)
+
+
 @endpoints.post(
     "/{name}/predict",
     allow="predict",
     natural=True,
     before=predicting.admit,
     errors=(
+        FormTooLarge,
+        FormUnreadable,
         schemas.OneOrMany,
         schemas.InputUnusable,
         schemas.WrongInput,
@@ -115,7 +134,7 @@ def _image(body: bytes) -> schemas.PredictRequest:
         schemas.NothingActive,
         Overloaded,
     ),
-    reads=dict.fromkeys(IMAGE_TYPES, _image),
+    reads=dict.fromkeys(IMAGE_TYPES, _image) | {multipart.MEDIA_TYPE: _form},
     limits=RequestLimits(body=MOST_BYTES),
 )
 async def predict(
@@ -128,7 +147,8 @@ async def predict(
 ) -> schemas.PredictResponse:
     """Ask the endpoint about one input or up to 32.
 
-    An image may be the body itself, with its own content type. One of many inputs that cannot be
+    An image may be the body itself, with its own content type, and up to 32 the parts of a form
+    (multipart/form-data). One of many inputs that cannot be
     read has an answer of the kind `failed`; the others have theirs. What would come later than the
     deadline is refused before its body is read: 503.
     """

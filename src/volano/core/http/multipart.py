@@ -50,12 +50,9 @@ async def read_form(
 
     Raises: FormUnreadable, FormTooLarge, and what the body raises.
     """
-    _, options = multipart.parse_options_header(content_type)
-    if not (boundary := options.get(b"boundary")):
-        raise FormUnreadable(reason="its content type names no boundary")
     form = _Form(folder, limits)
     try:
-        parser = multipart.MultipartParser(boundary, form.callbacks())
+        parser = multipart.MultipartParser(_boundary(content_type), form.callbacks())
         async for piece in body:
             parser.write(piece)
         parser.finalize()
@@ -63,9 +60,30 @@ async def read_form(
         raise FormUnreadable(reason=str(error)) from None
     finally:
         form.close()
-    if not form.is_complete:
-        raise FormUnreadable(reason="it ends in the middle of a part")
-    return form.parts
+    return form.whole()
+
+
+def read_whole(content_type: str, body: bytes, *, parts: int) -> list[Part]:
+    """Return the parts of a form that is in memory, as they stay.
+
+    Raises: FormUnreadable, FormTooLarge.
+    """
+    limits = FormLimits(parts=parts, in_memory=len(body), all_in_memory=len(body))
+    form = _Form(Path(), limits)
+    try:
+        parser = multipart.MultipartParser(_boundary(content_type), form.callbacks())
+        parser.write(body)
+        parser.finalize()
+    except FormParserError as error:
+        raise FormUnreadable(reason=str(error)) from None
+    return form.whole()
+
+
+def _boundary(content_type: str) -> bytes:
+    _, options = multipart.parse_options_header(content_type)
+    if not (boundary := options.get(b"boundary")):
+        raise FormUnreadable(reason="its content type names no boundary")
+    return boundary
 
 
 class _Form:
@@ -93,6 +111,12 @@ class _Form:
             "on_part_end": self._end,
             "on_end": self._complete,
         }
+
+    def whole(self) -> list[Part]:
+        """Return the parts, once all of the form was read. Raises: FormUnreadable."""
+        if not self.is_complete:
+            raise FormUnreadable(reason="it ends in the middle of a part")
+        return self.parts
 
     def close(self) -> None:
         """Close the file of a part that has not come to its end."""

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import parse_qsl
 
@@ -21,9 +22,12 @@ from volano.schemas.common import (
 from volano.schemas.errors import shorten
 
 Where = Literal["path", "query", "header"]
-Read = Callable[[bytes], Any]
+Read = Callable[..., Any]
+"""Given the bytes of a body, returns what they say."""
 
 JSON = "application/json"
+FORM = "multipart/form-data"
+"""Its reader is given the `content_type` too, which names the boundary."""
 
 MOST_FIELDS = 100
 """Fields in one query string; more is an attack, not a question."""
@@ -182,7 +186,7 @@ class Body:
         if not self.as_is:
             self.reads[JSON] = _json_reader(shape)
         # The exact header of nearly every request, found without parsing it.
-        self._exact = {name.encode(): read for name, read in self.reads.items()}
+        self._exact = {name.encode(): read for name, read in self.reads.items() if name != FORM}
 
     def reader(self, content_type: bytes) -> Read:
         """Return what reads this content type.
@@ -196,7 +200,9 @@ class Body:
         )
         if name.startswith("application/") and name.endswith("+json"):
             name = JSON
-        if read := self.reads.get(name):
+        if (read := self.reads.get(name)) and name == FORM:
+            return partial(read, content_type=content_type.decode("latin-1"))
+        if read:
             charset = _CHARSET.search(facts)
             if charset and charset[1] not in _UTF8:
                 raise UnsupportedMediaType(
