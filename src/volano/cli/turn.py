@@ -166,14 +166,15 @@ def _recipe(found: Imported) -> str:
 
 
 def _freeze(terminal: Terminal, found: Imported, name: str, options: TurnOptions) -> Snapshot:
-    """Freeze what was imported: drawings by who drew them, everything else by its content."""
+    """Freeze what was imported: drawings by who drew them, all else as given or by content."""
     assert found.target is not None, "it was sent"
     datasets = found.target.used
     chosen = (
         RecordFilter(datasets=datasets) if datasets else RecordFilter(origins=[found.target.origin])
     )
     rule = SplitRule(
-        by="record" if datasets else "contributor",
+        by="given" if datasets else "contributor",
+        stratified=bool(datasets),
         seed=options.seed,
         test_contributors=options.test_contributors,
     )
