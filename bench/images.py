@@ -10,12 +10,13 @@ the machine do not count: reading, training, export and evaluation together.
 import argparse
 import gzip
 import io
+import itertools
 import json
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,17 @@ def main() -> None:
     os.sched_setaffinity(0, [options.core])
     train, test = (_pictures(options.data, name) for name in ("train", "t10k"))
     print(f"{len(train[0]):,} pictures to learn from, {len(test[0]):,} to test on, one core")
-    rows = [] if options.without_sklearn else list(_simple_models(train, test))
-    rows.append(_network(train, test, options.seconds, options.seed, dict(options.set)))
-    print(_table(rows))
+    print(f"{'model':>40} {'CPU s':>7} {'accuracy':>9} {'macro F1':>9}", flush=True)
+    rows = []
+    network = _network(train, test, options.seconds, options.seed, dict(options.set))
+    simple = () if options.without_sklearn else _simple_models(train, test)
+    for row in itertools.chain([network], simple):
+        rows.append(row)
+        print(
+            f"{row['model']:>40} {row['cpu_s']:7.1f} {row['accuracy']:9.4f} {row['macro_f1']:9.4f}",
+            flush=True,
+        )
+    print(_about(network))
     options.out.write_text(json.dumps(rows, indent=1))
 
 
@@ -165,22 +174,19 @@ def _png(picture: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> str:
-    """The figures for people."""
-    lines = [f"{'model':>40} {'CPU s':>7} {'accuracy':>9} {'macro F1':>9}"]
-    lines += [
-        f"{r['model']:>40} {r['cpu_s']:7.1f} {r['accuracy']:9.4f} {r['macro_f1']:9.4f}"
-        for r in rows
-    ]
-    last = rows[-1]
-    lines += [
-        f"its baseline ({last['baseline']['name']}): {last['baseline']['accuracy']:.4f}",
-        f"interval {last['interval']['low']:.4f} to {last['interval']['high']:.4f}, ECE"
-        f" {last['ece_before']:.3f} -> {last['ece_after']:.3f}, log loss {last['log_loss']:.3f},"
-        f" Brier {last['brier']:.3f}",
-        f"one picture {last['one_picture_ms']} ms, graph {last['onnx_bytes']:,} bytes",
-    ]
-    return "\n".join(lines)
+def _about(network: dict[str, Any]) -> str:
+    """The other figures of the recipe, for people."""
+    simple, interval = network["baseline"], network["interval"]
+    return "\n".join(
+        [
+            f"its baseline ({simple['name']}): {simple['accuracy']:.4f}",
+            f"interval {interval['low']:.4f} to {interval['high']:.4f}, ECE"
+            f" {network['ece_before']:.3f} -> {network['ece_after']:.3f}, log loss"
+            f" {network['log_loss']:.3f}, Brier {network['brier']:.3f}",
+            f"one picture {network['one_picture_ms']} ms, graph {network['onnx_bytes']:,} bytes,"
+            f" wall clock {network['wall_s']} s",
+        ]
+    )
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 GOLDEN = 4
 """Pictures that the version carries with the expected answer."""
+LEAST_STRENGTH, SEEN_OFTEN = 0.2, 60
+"""Pictures that are seen so many times are varied in full, others in proportion, or this little."""
 LOOKED_AT = 2000
 """Validation pictures that one look takes in, at most."""
 MIRRORED_NAMES = ("left", "right")
@@ -61,12 +63,12 @@ class Image(Model):
     epochs = Param(60, ge=1, doc="times that each picture is seen, if time allows")
     steps = Param(600, ge=1, doc="of training at least, however few pictures there are")
     batch = Param(64, ge=2, le=4096, doc="pictures a step")
-    learning_rate = Param(4e-3, ge=1e-6, le=1.0, doc="at its height")
+    learning_rate = Param(6e-3, ge=1e-6, le=1.0, doc="at its height")
     weight_decay = Param(0.05, ge=0.0, le=1.0, doc="of matrices, not of biases")
-    dropout = Param(0.2, ge=0.0, le=0.9, doc="before the last layer")
+    dropout = Param(0.1, ge=0.0, le=0.9, doc="before the last layer")
     smoothing = Param(0.05, ge=0.0, le=0.5, doc="share of the truth given to other classes")
     averaging = Param(0.995, ge=0.0, le=0.9999, doc="memory of the averaged weights, a step")
-    strength = Param(1.0, ge=0.0, le=3.0, doc="how much the pictures are varied")
+    strength = Param(1.0, ge=0.0, le=3.0, doc="how much pictures are varied that are seen often")
     balance = Param(0.5, ge=0.0, le=1.0, doc="0: pictures count alike; 1: classes count alike")
     settled = Param(0.75, ge=0.1, le=1.0, doc="share after which it learns from valid as well")
     patience = Param(12, ge=1, le=40, doc="looks, of 40, without a better loss")
@@ -89,13 +91,15 @@ class Image(Model):
             *cautions.of_pictures(seen, spec),
         ):
             run.warn(text)
+        before_s = run.seconds_left()
         known = Known.read(run.data, counts, classes, spec, threads=self.threads)
+        picture_s = (before_s - run.seconds_left()) / len(known.images)
         for text in cautions.of_unreadable(known.images.unreadable):
             run.warn(text)
         run.progress(0, 1, "fitting the baseline")
         simple = baseline.fit(known)
         simple.save(run.artefact / BASELINE)
-        classifier = self._fit(run, known, counts)
+        classifier = self._fit(run, known, tests=sum(counts["test"].values()), picture_s=picture_s)
         run.progress(1, 1, "exporting")
         self._export(run, classifier, known)
 
@@ -133,7 +137,8 @@ class Image(Model):
         run.log(0, **metrics(report))
         return figures(report)
 
-    def _fit(self, run: Run, known: Known, counts: coverage.Counts) -> Classifier:
+    def _fit(self, run: Run, known: Known, *, tests: int, picture_s: float) -> Classifier:
+        """Train; leave time to test on `tests` pictures that take `picture_s` each to read."""
         import torch
 
         from volano.training.networks.optimiser import AdamW
@@ -148,10 +153,11 @@ class Image(Model):
         average = copy.deepcopy(learner)
         optimiser = AdamW(learner.parameters(), self.weight_decay)
         loss_of = self._losses(run, known)
+        picture_s += _answering_s(run, learner, known.images)
         schedule = Schedule(
             run,
             seconds=self.seconds,
-            reserve=self.reserve + known.picture_s * sum(counts["test"].values()),
+            reserve=self.reserve + 1.5 * picture_s * tests,
             steps=max(self.steps, self.epochs * len(learn) // self.batch),
         )
         some = np.sort(rng.permutation(valid)[:LOOKED_AT])
@@ -159,19 +165,20 @@ class Image(Model):
             known.images.truth[some], lambda one: _logits(one, known.images, some), self.patience
         )
         # Where there is no test, the figures are those of the validation pictures: never learned.
-        settled = self.settled if counts["test"] else 1.0
-        rows = batches(rng, len(learn), self.batch)
+        settled = self.settled if tests else 1.0
+        rows, strength = batches(rng, len(learn), self.batch), LEAST_STRENGTH
         for step in itertools.count():
             share = schedule.share(step)
             if share >= 1 or validation.has_stalled:
                 break
-            loss = loss_of(learner, learn[next(rows)])
+            loss = loss_of(learner, learn[next(rows)], self.strength * strength)
             loss.backward()
             optimiser.step(self.learning_rate * warmed_cosine(share))
             memory = min(self.averaging, (1 + step) / (10 + step))
             update_average(average.network, learner.network, memory)
             if not schedule.time_to_look(share):
                 continue
+            strength = _strength(times_seen=step / share * self.batch / len(learn))
             run.progress(share, 1, "training")
             run.log(step, loss=loss.item(), peak_mb=peak_rss() / 1e6, **validation.measure(average))
             if share >= settled and not validation.is_settled:
@@ -180,27 +187,27 @@ class Image(Model):
                 rows = batches(rng, len(learn), self.batch)
         return validation.best(average).eval()
 
-    def _losses(self, run: Run, known: Known) -> Callable[[Classifier, Rows], torch.Tensor]:
-        """Return the loss of a batch of varied pictures, as a function of network and rows."""
+    def _losses(self, run: Run, known: Known) -> Callable[[Classifier, Rows, float], torch.Tensor]:
+        """Return the loss of a batch of pictures, by network, rows and strength of variation."""
         import torch
         from torch.nn import functional
 
+        from volano.training.networks.precision import fastest
         from volano.training.recipes.image.augment import Variation, augment
 
         images, generator = known.images, torch.Generator().manual_seed(run.seed)
-        variation, flip = (
-            Variation().times(self.strength),
-            self.learns_mirrored(known.spec, known.classes),
-        )
+        flip = self.learns_mirrored(known.spec, known.classes)
         share = np.bincount(images.truth, minlength=len(known.classes)) / len(images)
         weight = torch.from_numpy(np.maximum(share, 1 / len(images)) ** -self.balance).float()
 
-        def loss_of(network: Classifier, rows: Rows) -> torch.Tensor:
+        def loss_of(network: Classifier, rows: Rows, strength: float) -> torch.Tensor:
             pictures = network.normalised(torch.from_numpy(images.pixels[rows]))
-            varied = augment(generator, pictures, variation, flip=flip)
+            varied = augment(generator, pictures, Variation().times(strength), flip=flip)
             truth = torch.from_numpy(images.truth[rows])
+            with fastest():
+                logits = network.network(varied)
             return functional.cross_entropy(
-                network.network(varied), truth, weight, label_smoothing=self.smoothing
+                logits.float(), truth, weight, label_smoothing=self.smoothing
             )
 
         return loss_of
@@ -248,6 +255,19 @@ class Image(Model):
         known = Known.read(run.data, counts, classes, spec, threads=self.threads)
         for at in range(0, len(known.valid), READ):
             yield known.images[known.valid[at : at + READ]]
+
+
+def _strength(times_seen: float) -> float:
+    """Return how much to vary pictures that are seen so often: few repeats need little variety."""
+    return min(1.0, max(LEAST_STRENGTH, times_seen / SEEN_OFTEN))
+
+
+def _answering_s(run: Run, classifier: Classifier, images: Images) -> float:
+    """Return the seconds that an answer takes, of a few hundred at once."""
+    rows = np.arange(min(len(images), READ))
+    before_s = run.seconds_left()
+    _logits(classifier, images, rows)
+    return (before_s - run.seconds_left()) / len(rows)
 
 
 def _logits(classifier: Classifier, images: Images, rows: Rows) -> NDArray[np.float64]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -135,8 +134,6 @@ class Known:
     spec: ImageSpec
     learn: Rows
     valid: Rows
-    picture_s: float
-    """What reading one picture took."""
 
     @classmethod
     def read(
@@ -146,7 +143,6 @@ class Known:
 
         Raises: NoRecords.
         """
-        began = time.monotonic()
         splits = [split for split in ("train", "valid") if counts[split]]
         images = Images.read(folder, splits, classes, spec, threads=threads)
         learn, valid = divided(images)
@@ -156,7 +152,6 @@ class Known:
             spec=spec,
             learn=learn,
             valid=valid,
-            picture_s=(time.monotonic() - began) / len(images),
         )
 
 
