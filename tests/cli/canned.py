@@ -6,6 +6,7 @@ import msgspec
 
 from tests.sdk.scripted import Answer, Script, page, problem, value
 from volano.schemas.accounts import Invite, Key, Member, Who
+from volano.schemas.attributes import Attribute, Changed
 from volano.schemas.data import Quality, QualityPart, Record, RecordFilter, Snapshot, SplitRule
 from volano.schemas.datasets import Dataset
 from volano.schemas.drawings import Canvas, Drawing, Point, Stroke
@@ -267,6 +268,10 @@ JOB = JobInfo(
 KEY = Key(id="key_2", name="ci", member="mem_1", role="developer", created_at=THEN, expires_at=THEN)
 MEMBER = Member(id="mem_2", name="Ada", role="developer", created_at=THEN)
 INVITE = Invite(id="inv_1", created_at=THEN, expires_at=THEN)
+STATED = [
+    Attribute(sequence=1, name="label", value="cirkle", at=THEN),
+    Attribute(sequence=2, name="label", value="circle", by="mem_1", at=THEN),
+]
 
 
 FEEDBACK = Feedback(prediction=PREDICTION_ID, truth="spiral", by="mem_1", at=THEN)
@@ -284,6 +289,8 @@ def furnish(script: Script) -> None:
         f"/records/{PHOTO.id}": value(PHOTO),
         f"/records/{PHOTO.id}/drawing": problem(Missing(noun="drawing", id=PHOTO.id)),
         f"/records/{PHOTO.id}/content": Answer(body=b"pixels", media_type="image/png"),
+        f"/records/{PHOTO.id}/attributes": value([]),
+        f"/records/{RECORD_ID}/attributes": value(STATED),
         "/quarantine": page(QUARANTINED),
         f"/records/{RECORD_ID}/drawing": value(DRAWING),
         "/records/export": Answer(body=msgspec.json.encode(DRAWING) + b"\n"),
@@ -313,6 +320,8 @@ def furnish(script: Script) -> None:
     post = {
         "/datasets": value(DATASET, 201),
         "/shapes": value(SHAPE, 201),
+        f"/records/{RECORD_ID}/attributes": value(STATED, 201),
+        "/records/attributes": value(Changed(records=3, unchanged=1)),
         "/quarantine/retry": value(Retried(rows=3)),
         "/jobs/requeue": value(Requeued(jobs=2)),
         "/snapshots": value(SNAPSHOT, 201),

@@ -28,6 +28,7 @@ LISTINGS = {
     "datasets ls": ("NAME ", "1234"),
     "shapes ls": ("NAME    DIFFICULTY", "circle"),
     "data ls": ("ID ", canned.RECORD_ID),
+    f"data history {canned.RECORD_ID}": ("WHEN ", "cirkle"),
     "data quarantine ls": ("ID ", "unknown-codec-version: Stroke payloads of version 9"),
     "jobs ls": ("ID ", "the disk was away"),
     "snapshots ls": ("ID ", "letters"),

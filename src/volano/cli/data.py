@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from cyclopts import App, Parameter
 
 from volano.cli import braille, errors, render
+from volano.cli.data_facts import HISTORY
 from volano.cli.render import Columns, Look
 from volano.cli.terminal import Here, Limit, note, path
 
@@ -120,18 +121,24 @@ def count(*, terminal: Here, which: Filter = EVERYTHING) -> None:
 def show(id: Annotated[str, note("Id of a record.")], /, *, terminal: Here) -> None:
     """Show one record: what is known about it, and of a drawing its strokes.
 
-    The quality of a drawing, from 0 to 1, is the product of the parts in the last table.
+    What was stated of it since it came is a table of its own. The quality of a drawing, from 0
+    to 1, is the product of the parts in the last table.
 
     Example:
         volano data show 019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10
     """
     from volano.schemas.errors import Missing
 
+    def stated(look: Look) -> str:
+        history = terminal.client.attributes.history(id)
+        return f"\n\n{render.table(history, HISTORY, look)}" if history else ""
+
     try:
         found = terminal.client.records.drawing(id)
     except Missing:  # it is of another kind, or not there at all
-        return terminal.show(terminal.client.records.show(id), _card)
-    return terminal.show(found, _view)
+        record = terminal.client.records.show(id)
+        return terminal.show(record, lambda one, look: _card(one, look) + stated(look))
+    return terminal.show(found, lambda one, look: _view(one, look, stated(look)))
 
 
 @app.command
@@ -169,6 +176,10 @@ def export(*, terminal: Here, which: Filter = EVERYTHING) -> None:
     terminal.say(render.plural(count, "record"))
 
 
+app.command("volano.cli.data_facts:label", name="label")
+app.command("volano.cli.data_facts:flag", name="flag")
+app.command("volano.cli.data_facts:tag", name="tag")
+app.command("volano.cli.data_facts:history", name="history")
 app.command("volano.cli.data_quarantine:app", name="quarantine")
 
 
@@ -213,7 +224,7 @@ def _card(record: "Record", look: Look) -> str:
     return render.card(facts, look)
 
 
-def _view(drawing: "Drawing", look: Look) -> str:
+def _view(drawing: "Drawing", look: Look, stated: str) -> str:
     lines = [[(point.x, point.y) for point in stroke.points] for stroke in drawing.strokes]
     facts = {
         "id": drawing.id,
@@ -229,7 +240,7 @@ def _view(drawing: "Drawing", look: Look) -> str:
         "received": drawing.received_at,
     }
     picture = look.ink("cyan", braille.picture(lines))
-    shown = [picture, render.card(facts, look)]
+    shown = [picture, render.card(facts, look) + stated]
     if drawing.quality:
         shown.append(render.table(drawing.quality.parts, _PARTS, look))
     return "\n\n".join(shown)

@@ -6,9 +6,13 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
+import msgspec
+
 from volano.cli import render
+from volano.cli.data_facts import HISTORY
 from volano.cli.render import Look, Node
 from volano.cli.terminal import Here, note
+from volano.schemas.attributes import Attribute
 from volano.schemas.errors import Invalid, Missing
 
 if TYPE_CHECKING:
@@ -94,6 +98,9 @@ def view(explanation: "Explanation", look: Look) -> str:
     ]
     about = explanation.about
     text = render.tree(Node(_line(about, "", look), branches, _detail(about, look)), look)
+    if stated := about.facts.get("history"):
+        history = msgspec.convert(stated, list[Attribute])
+        text += f"\n\n{render.table(history, HISTORY, look)}\n"
     more = [render.plural(n, f"more {kind}") for kind, n in explanation.omitted.items()]
     more += [f"{render.plural(n, kind)} not searched" for kind, n in explanation.unsearched.items()]
     return text + (f"\n{look.ink('dim', '… and ' + ', '.join(more))}" if more else "")

@@ -12,6 +12,7 @@ from volano.core.context import Context
 from volano.core.http import ByteStream, RequestLimits, Response, Routes
 from volano.core.http.page import After, Limit
 from volano.data import service
+from volano.data.attributes import api as attributes_api
 from volano.data.datasets import api as datasets_api
 from volano.data.formats import render
 from volano.data.kinds import document, drawing
@@ -176,4 +177,4 @@ async def download_split(ctx: Context, who: Who, id: Id, split: schemas.Split) -
     return ByteStream(chunks, "application/vnd.apache.parquet")
 
 
-routes = (*datasets_api.routes, records, snapshots)
+routes = (*datasets_api.routes, *attributes_api.routes, records, snapshots)

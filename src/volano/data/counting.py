@@ -51,6 +51,23 @@ def changes(rows: Sequence[Mapping[str, Any]]) -> Changes:
     )
 
 
+def difference(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Changes:
+    """Return what the counters change by where some rows of the index become others."""
+    less, more = changes(before), changes(after)
+    return Changes(
+        _minus(more.groups, less.groups),
+        _minus(more.datasets, less.datasets),
+        _minus(more.contributors, less.contributors),
+        _minus(more.buckets, less.buckets),
+    )
+
+
+def _minus(new: Sequence[tuple[Any, ...]], old: Sequence[tuple[Any, ...]]) -> list[Any]:
+    total = Counter({row[:-1]: row[-1] for row in new})
+    total.subtract({row[:-1]: row[-1] for row in old})
+    return [(*key, count) for key, count in sorted(total.items()) if count]
+
+
 def given(wanted: RecordFilter) -> frozenset[str]:
     """Return the names of the conditions that a filter has."""
     values = msgspec.structs.asdict(wanted).items()

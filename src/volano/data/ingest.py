@@ -45,7 +45,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     synthetic: bool = False
     spans: list[Span] = []
     """Of a record with several fields, in their order."""
-    attributes: dict[str, Any] = {}
+    attributes: dict[Annotated[str, Meta(max_length=100)], Any] = {}
     """What is stated of the record as it arrives, such as its boxes."""
 
 
@@ -196,6 +196,23 @@ def shelf_rows(rows: Sequence[Row], scored: Sequence[Scored], segment: str) -> l
         }
         for number, (row, one) in enumerate(zip(rows, scored, strict=True))
         for item in (one.head.item or _DRAWN,)
+    ]
+
+
+def statements(rows: Sequence[Row], scored: Sequence[Scored]) -> list[dict[str, Any]]:
+    """Return what is stated of the rows as they arrive, as rows of the table of attributes."""
+    return [
+        {
+            "record": row.key,
+            "sequence": sequence,
+            "name": name,
+            "value": value,
+            "by": "",
+            "at": _moment(row),
+        }
+        for row, one in zip(rows, scored, strict=True)
+        if one.head.item
+        for sequence, (name, value) in enumerate(sorted(one.head.item.attributes.items()), 1)
     ]
 
 

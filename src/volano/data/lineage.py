@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from volano.data import service
 from volano.schemas.accounts import Who
 from volano.schemas.loop import SHOWN, Edge, Edges, Fact, Lineage, edges_to
@@ -43,6 +45,7 @@ async def _record(ctx: Context, who: Who, id: str) -> Fact:
         "quality": record.quality,
         "flags": record.flags,
         "received_at": record.received_at.isoformat(),
+        "history": msgspec.to_builtins(await service.history(ctx, who, id)),
     }
     return Fact(kind="record", id=id, title=f"a {record.kind} of {record.label}", facts=facts)
 

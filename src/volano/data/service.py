@@ -10,6 +10,8 @@ import pyarrow as pa
 from volano.core.segments import compact
 from volano.core.segments.inbox import Row
 from volano.data import ingest, store
+from volano.data.attributes import store as statements
+from volano.data.attributes.service import history, state, state_all
 from volano.data.datasets.service import ensure_drawings
 from volano.data.frozen import (
     Containing,
@@ -55,6 +57,7 @@ __all__ = [
     "ensure_drawings",
     "freeze",
     "frozen",
+    "history",
     "labels",
     "open_state",
     "page",
@@ -67,6 +70,8 @@ __all__ = [
     "snapshots_with",
     "split_file",
     "stage",
+    "state",
+    "state_all",
     "waiting_heads",
 ]
 
@@ -82,6 +87,7 @@ async def compact_records(ctx: Context, job: Job, moved: ingest.Moved) -> int:
     ) -> tuple[pa.Table, compact.Shelve]:
         async def shelve(tx: Tx, segment: compact.Segment) -> None:
             await store.add_records(tx, ingest.shelf_rows(rows, scored, segment.id))
+            await statements.add(tx, ingest.statements(rows, scored))
             await moved(tx, [one.head for one in scored])
 
         return ingest.table(rows, scored), shelve

@@ -46,14 +46,18 @@ async def labels(tx: Tx, ids: Collection[str]) -> dict[str, tuple[str, str]]:
 async def add_records(tx: Tx, rows: list[dict[str, Any]]) -> None:
     """Put rows on the shelf and count them."""
     # The counters first: on SQLite each costs more the more its transaction has written.
-    more = counting.changes(rows)
+    await count_again(tx, counting.changes(rows))
+    if blobs := {row["blob"] for row in rows if row["blob"]}:
+        await references.add(tx, *blobs)
+    await tx.run(tx.insert(records), rows)
+
+
+async def count_again(tx: Tx, more: counting.Changes) -> None:
+    """Add to the counters what there is more of, or less."""
     await _add(tx, record_groups, more.groups)
     await _add(tx, record_datasets, more.datasets)
     await _add(tx, record_contributors, more.contributors)
     await _add(tx, record_buckets, more.buckets)
-    if blobs := {row["blob"] for row in rows if row["blob"]}:
-        await references.add(tx, *blobs)
-    await tx.run(tx.insert(records), rows)
 
 
 async def reading(tx: Tx, wanted: schemas.RecordFilter, bounds: Bounds = BOUNDS) -> Reading:

@@ -82,7 +82,7 @@ class NewItem(NewValue, frozen=True, kw_only=True):
     origin: Annotated[str, Meta(max_length=100)] = ""
     synthetic: bool = False
     captured_at: Annotated[datetime, Meta(tz=True)] | None = None
-    attributes: dict[str, Any] = {}
+    attributes: dict[Name, Any] = {}
     """What is stated of the record beside its label, such as its boxes."""
     fields: dict[str, NewValue] = {}
     """The fields of a record that has several."""

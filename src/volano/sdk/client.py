@@ -12,6 +12,7 @@ from volano.schemas.loop import Explanation, Kind
 from volano.schemas.serving import Prediction
 from volano.sdk import config
 from volano.sdk.accounts import Invites, Keys, Members
+from volano.sdk.attributes import Attributes
 from volano.sdk.data import Drawings, Quarantine, Records, Shapes, Snapshots
 from volano.sdk.datasets import Datasets
 from volano.sdk.jobs import Jobs
@@ -58,6 +59,7 @@ class Client:
         self.shapes = Shapes(transport)
         self.drawings = Drawings(transport)
         self.records = Records(transport)
+        self.attributes = Attributes(transport)
         self.datasets = Datasets(transport)
         self.quarantine = Quarantine(transport)
         self.jobs = Jobs(transport)
