@@ -328,6 +328,16 @@ def test_half_a_file_is_refused(kind: str) -> None:
         pixels.canonical(half)
 
 
+def test_an_animation_that_is_wrong_behind_its_first_frame_has_a_picture() -> None:
+    plain = KINDS["png"]
+    later = pictures.chunk(b"fdAT", struct.pack(">I", 7) + b"no frame")
+    animation = pictures.chunk(b"acTL", struct.pack(">II", 2, 0))
+    wrong = plain[:33] + animation + plain[33:-12] + later + plain[-12:]
+
+    np.testing.assert_array_equal(pixels.decode(wrong), pixels.decode(plain))
+    assert pixels.canonical(wrong) == plain
+
+
 def test_an_animation_cut_behind_its_first_frame_has_a_picture() -> None:
     whole = KINDS["gif-animated"]
     half = pixels.canonical(whole[: len(whole) // 2])

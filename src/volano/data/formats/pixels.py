@@ -293,6 +293,9 @@ def _upright_pixels(payload: bytes, opened: _Opened, spare: float) -> Pixels:
         pixels = cv2.imdecode(np.frombuffer(payload, np.uint8), flags)
         if pixels is None:
             raise ImageCorrupt(format=facts.format, reason=_UNDECODED)
+    elif facts.format == "PNG" and facts.frames > 1:
+        # Pillow refuses one whose later frames are wrong, and these are not stored.
+        return decode(image_files.png(payload, orientation))
     else:
         pixels = np.asarray(_as_rgb(image))
     return np.ascontiguousarray(_turned(pixels, orientation))
