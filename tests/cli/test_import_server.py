@@ -11,6 +11,9 @@ import pytest
 from tests.cli.conftest import PROGRAM
 from tests.cli.test_server import command, environ, here
 from tests.data.formats.trees import folder, picture, zipped
+from volano.schemas.datasets import NewItem
+from volano.sdk.client import Client
+from volano.sdk.uploads import Field, Upload
 
 pytestmark = pytest.mark.slow
 
@@ -135,3 +138,23 @@ def test_an_import_that_is_killed_is_finished_by_the_same_command(here, bytecode
     assert told["duplicates"] > 0
     ids = {one["id"] for one in on_the_shelf(command, "many", 1500)}
     assert len(ids) == 1500
+
+
+def test_records_of_several_fields_are_exported_and_imported_again(here, command):
+    profile = json.loads((here / ".volano" / "client.json").read_text())
+    fields = (Field("photo", picture(9, 9), "image/png"), Field("caption", b"A cat.", "text/plain"))
+    with Client(profile["url"], profile["keys"][profile["url"]]) as client:
+        client.datasets.create("captioned", {"photo": "image", "caption": "text"})
+        new = NewItem(id="00000000-0000-8000-8000-0000000000ff", label="cat")
+        (told,) = client.datasets.upload("captioned", [Upload(new, b"", "", fields)])
+    assert [one.stored for one in told] == [True]
+    (before,) = on_the_shelf(command, "captioned", 1)
+    file = here / "captioned.jsonl"
+    file.write_text(command("data", "export", "--dataset", "captioned"))
+
+    assert imported(command, str(file))["duplicates"] == 1
+    assert imported(command, str(file), "--dataset", "captioned-2")["stored"] == 1
+
+    (after,) = on_the_shelf(command, "captioned-2", 1)
+    assert after["content"] == before["content"]
+    assert after["fields"].keys() == {"photo", "caption"}

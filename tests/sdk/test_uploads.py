@@ -18,7 +18,7 @@ from volano.schemas.errors import Missing
 from volano.schemas.imports import DatasetOfOtherKind
 from volano.sdk import uploads
 from volano.sdk.client import Client
-from volano.sdk.uploads import Upload
+from volano.sdk.uploads import Field, Upload
 
 RECORDS = "/datasets/pets/records"
 LOOKUP = "/blobs:lookup"
@@ -209,14 +209,14 @@ NONE = problem(Missing(noun="dataset", id="pets"))
 def test_a_dataset_is_made_once(script: Script, client: Client):
     script.on("GET", "/datasets/pets", NONE)
     script.on("POST", "/datasets", dataset("image"))
-    assert client.datasets.ensure("pets", "image").name == "pets"
+    assert client.datasets.ensure("pets", {"image": "image"}).name == "pets"
     assert script.bodies("POST", "/datasets")[0]["fields"] == {"image": "image"}
 
 
 def test_a_dataset_that_somebody_else_has_just_made_is_used(script: Script, client: Client):
     script.on("GET", "/datasets/pets", NONE, dataset("image"))
     script.on("POST", "/datasets", problem(NameTaken(noun="dataset", name="pets")))
-    assert client.datasets.ensure("pets", "image").name == "pets"
+    assert client.datasets.ensure("pets", {"image": "image"}).name == "pets"
 
 
 def test_a_dataset_of_another_kind_is_refused_before_anything_is_sent(
@@ -224,5 +224,27 @@ def test_a_dataset_of_another_kind_is_refused_before_anything_is_sent(
 ):
     script.on("GET", "/datasets/pets", dataset("text"))
     with pytest.raises(DatasetOfOtherKind) as refused:
-        client.datasets.ensure("pets", "image")
+        client.datasets.ensure("pets", {"image": "image"})
     assert refused.value.facts == {"name": "pets", "held": "text", "kind": "image"}
+
+
+def test_a_single_field_may_have_another_name_in_the_dataset(script: Script, client: Client):
+    made = {"name": "pets", "fields": {"photo": "image"}, "created_at": "2026-11-28T00:00:00Z"}
+    script.on("GET", "/datasets/pets", value(msgspec.convert(made, Dataset)))
+    assert client.datasets.ensure("pets", {"image": "image"}).fields == {"photo": "image"}
+
+
+def test_the_fields_of_a_record_are_sent_by_name(script: Script, client: Client):
+    fields = (Field("photo", b"png", "image/png"), Field("caption", b"A cat.", "text/plain"))
+    one = files(1)[0]._replace(data=b"", fields=fields)
+
+    list(client.datasets.upload("pets", [one]))
+
+    (form,) = [seen for seen in script.seen if seen.path.endswith(RECORDS)]
+    _, *sent_parts = parts(form)
+    named = [part.get_param("name", header="content-disposition") for part in sent_parts]
+    assert named == ["photo", "caption"]
+    assert [part.get_payload(decode=True) for part in sent_parts] == [b"png", b"A cat."]
+    digests = b"".join(hashlib.sha256(field.data).digest() for field in fields)
+    asked = script.bodies("POST", LOOKUP)[0]["sha256"]
+    assert asked == [hashlib.sha256(digests).hexdigest()]

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Contents = Iterable[tuple[Item, bytes]]
 """Items with their contents; of a drawing there is none."""
 
+Place = tuple[str, tuple[tuple[str, str], ...]]
+"""A dataset, and the name and kind of each of its fields."""
+
 _LONGEST_NAME = 200
 _TOGETHER = 1000
 _TOGETHER_BYTES = 16 << 20
@@ -50,13 +53,15 @@ def send(
     """
     from volano.sdk import imports
 
-    def place(one: tuple[Item, bytes]) -> tuple[str, str]:
-        return target.of(one[0]), one[0].kind
+    def place(one: tuple[Item, bytes]) -> Place:
+        item = one[0]
+        fields = {name: value.kind for name, value in item.fields.items()}
+        return target.of(item), tuple((fields or {item.kind: item.kind}).items())
 
-    for (dataset, kind), some in groupby(_gathered(items, place), place):
+    for (dataset, fields), some in groupby(_gathered(items, place), place):
         places: deque[str] = deque()
         if dataset:
-            client.datasets.ensure(dataset, kind)
+            client.datasets.ensure(dataset, dict(fields))
             if dataset not in target.used:
                 target.used.append(dataset)
             batches = client.datasets.upload(dataset, _uploads(some, places, dataset, target))
@@ -67,7 +72,7 @@ def send(
 
 
 def _gathered(
-    items: Contents, place: Callable[[tuple[Item, bytes]], tuple[str, str]]
+    items: Contents, place: Callable[[tuple[Item, bytes]], Place]
 ) -> Iterator[tuple[Item, bytes]]:
     """Yield items so that those of one dataset follow each other, as far as memory allows.
 
@@ -102,7 +107,7 @@ def _uploads(
 def upload_of(item: Item, content: bytes, dataset: str, origin: str) -> "Upload":
     """Return an item as it is sent into a dataset, with the id that it has there for ever."""
     from volano.schemas.datasets import NewItem
-    from volano.sdk.uploads import Upload
+    from volano.sdk.uploads import Field, Upload
 
     was_here = item.id and item.dataset == dataset
     id = item.id if was_here else item_id(dataset, item.locator, sha256(content).hexdigest())
@@ -119,4 +124,5 @@ def upload_of(item: Item, content: bytes, dataset: str, origin: str) -> "Upload"
         captured_at=item.captured_at,
         attributes=item.attributes,
     )
-    return Upload(new, content, item.media_type)
+    fields = [Field(name, one.data, one.media_type) for name, one in item.fields.items()]
+    return Upload(new, content, item.media_type, tuple(fields))

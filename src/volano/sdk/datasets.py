@@ -59,8 +59,10 @@ class Datasets:
         """Remove a dataset that has no records."""
         self._transport.fetch("DELETE", path("datasets", name))
 
-    def ensure(self, name: Name, kind: str) -> Dataset:
-        """Return the dataset of this name, made with one field of the kind if it is not there.
+    def ensure(self, name: Name, fields: dict[str, str]) -> Dataset:
+        """Return the dataset of this name, made with these fields if it is not there.
+
+        A single field may be called otherwise in it.
 
         Raises: DatasetOfOtherKind, DatasetReserved.
         """
@@ -68,12 +70,12 @@ class Datasets:
             found = self.show(name)
         except Missing:
             try:
-                found = self.create(name, {kind: kind})
+                found = self.create(name, fields)
             except NameTaken:  # somebody else has just made it
                 found = self.show(name)
-        if list(found.fields.values()) != [kind]:
-            held = ", ".join(found.fields.values())
-            raise DatasetOfOtherKind(name=name, held=held, kind=kind)
+        kinds, held = list(fields.values()), list(found.fields.values())
+        if held != kinds or (len(kinds) > 1 and list(found.fields) != list(fields)):
+            raise DatasetOfOtherKind(name=name, held=", ".join(held), kind=", ".join(kinds))
         return found
 
     def upload(self, name: Name, files: Iterable[Upload]) -> Iterator[list[Outcome]]:

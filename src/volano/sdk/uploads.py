@@ -31,16 +31,34 @@ _TIMEOUT_S: Final = 300.0
 _TOO_LARGE: Final = 413
 
 
+class Field(NamedTuple):
+    """One field of a record that has several."""
+
+    name: str
+    data: bytes
+    media_type: str
+
+
 class Upload(NamedTuple):
-    """One file, and what is known of it."""
+    """One file, and what is known of it; or the fields of one record, in the dataset's order."""
 
     item: NewItem
     data: bytes
     media_type: str
+    fields: tuple[Field, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of it."""
+        return sum(len(one.data) for one in self.fields) if self.fields else len(self.data)
 
     @property
     def sha256(self) -> str:
-        return hashlib.sha256(self.data).hexdigest()
+        """As the server keeps it: of several fields, over their digests."""
+        if not self.fields:
+            return hashlib.sha256(self.data).hexdigest()
+        digests = b"".join(hashlib.sha256(one.data).digest() for one in self.fields)
+        return hashlib.sha256(digests).hexdigest()
 
 
 def upload(
@@ -113,9 +131,10 @@ def form(uploads: Sequence[Upload]) -> Content:
     items = encoded([one.item for one in uploads])
     parts = [_part(boundary, b'name="items"', b"application/json", items)]
     for number, one in enumerate(uploads):
-        # The item has the true name, which may have any character.
-        name = f'name="file"; filename="{number}"'.encode()
-        parts.append(_part(boundary, name, one.media_type.encode(), one.data))
+        for field in one.fields or (Field("file", one.data, one.media_type),):
+            # The item has the true name, which may have any character.
+            name = f'name="{field.name}"; filename="{number}"'.encode()
+            parts.append(_part(boundary, name, field.media_type.encode(), field.data))
     data = b"".join([*parts, b"--", boundary, b"--\r\n"])
     return Content(data, f"multipart/form-data; boundary={boundary.decode()}")
 
@@ -152,10 +171,10 @@ def _batches(uploads: Iterable[Upload], most: int, most_bytes: int) -> Iterator[
     batch: list[Upload] = []
     size = 0
     for one in uploads:
-        if batch and (len(batch) == most or size + len(one.data) > most_bytes):
+        if batch and (len(batch) == most or size + one.size > most_bytes):
             yield batch
             batch, size = [], 0
         batch.append(one)
-        size += len(one.data)
+        size += one.size
     if batch:
         yield batch

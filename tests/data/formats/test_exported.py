@@ -8,6 +8,7 @@ from blake3 import blake3
 
 from tests.data.formats.trees import folder, found, picture
 from volano.data.formats import drawings
+from volano.data.formats.items import Value
 from volano.data.kinds import KINDS
 from volano.schemas.common import utc_now
 from volano.schemas.data import ExportedRecord
@@ -61,7 +62,7 @@ def test_a_text_comes_back_as_it_was(tmp_path):
     [
         record(data=None),
         record(data="*"),
-        record(fields={"photo": {"kind": "image", "bytes": 1}}),
+        record(fields={"photo": {"kind": "image", "bytes": 1}}, data=None),
         b'{"id": "1", "dataset": ',
         b"[]",
     ],
@@ -115,3 +116,23 @@ def test_a_drawing_of_another_dataset_comes_back_as_a_record_of_it(tmp_path, sha
     assert item.drawing is None
     assert (item.id, item.dataset, item.label, item.split) == (ID, "sketches", "Katze 猫", "test")
     assert KINDS["drawing"].read(item.read(), item.media_type).payload == payload
+
+
+def test_a_record_of_several_fields_comes_back_with_each(tmp_path):
+    whole = record(
+        data=None,
+        fields={
+            "photo": {"kind": "image", "bytes": len(PNG), "facts": {"media_type": "image/png"}},
+            "caption": {"kind": "text", "bytes": 6, "facts": {"media_type": "text/plain"}},
+        },
+        values={
+            "photo": {"data": base64.b64encode(PNG).decode()},
+            "caption": {"text": "A cat."},
+        },
+    )
+    (item,), _ = found(written(tmp_path, whole))
+    assert item.fields == {
+        "photo": Value("image", "image/png", PNG),
+        "caption": Value("text", "text/plain", b"A cat."),
+    }
+    assert item.read() == PNG + b"A cat."

@@ -8,15 +8,16 @@ from typing import Final
 
 import msgspec
 
-from volano.data.formats.items import Found, Item, Options, Skipped, drawing_id, ending
+from volano.data.formats.items import Found, Item, Options, Skipped, Value, drawing_id, ending
 from volano.data.formats.tree import Tree, beside, shown
 from volano.schemas.common import is_uuid
-from volano.schemas.data import ExportedRecord
+from volano.schemas.data import ExportedRecord, ExportedValue
 from volano.schemas.datasets import DRAWINGS
 from volano.schemas.drawings import Drawing, ImportedDrawing, NewDrawing
 from volano.schemas.imports import ImportUnreadable, LineMalformed
 
 _LONGEST_LINE: Final = 64 << 20
+_NOT_IN_IT: Final = "its payload is not in it: it is too large for an export"
 _BEGINNING: Final = 4096
 _ANY: Final = "drawing"
 """A shape, which a record has as its label."""
@@ -79,20 +80,20 @@ def _found(path: str, number: int, line: bytes) -> Found:
 
 def _record(locator: str, record: ExportedRecord) -> Item:
     """Return a record of any kind but drawings. Raises: ValueError (its payload is not in it)."""
-    if record.fields:
-        raise ValueError("it is a record of several fields")
-    if record.text is None and record.data is None:
-        raise ValueError("its payload is not in it: it is too large for an export")
-    payload = (
-        base64.b64decode(record.data, validate=True)
-        if record.data is not None
-        else (record.text or "").encode()
-    )
+    fields = {
+        name: Value(field.kind, str(field.facts.get("media_type") or ""), _bytes(value))
+        for name, field in record.fields.items()
+        if (value := record.values.get(name)) is not None
+    }
+    if len(fields) < len(record.fields):
+        raise ValueError(_NOT_IN_IT)
+    payload = b"".join(one.data for one in fields.values()) if fields else _bytes(record)
     return Item(
         locator=str(record.facts.get("name") or locator),
         kind=record.kind,
         media_type=str(record.facts.get("media_type") or ""),
         read=lambda: payload,
+        fields=fields,
         label=record.label,
         split=record.split,
         group=record.group,
@@ -102,6 +103,15 @@ def _record(locator: str, record: ExportedRecord) -> Item:
         synthetic=record.synthetic,
         captured_at=record.captured_at,
     )
+
+
+def _bytes(given: ExportedRecord | ExportedValue) -> bytes:
+    """Return a payload. Raises: ValueError (it is not there, or not in base64)."""
+    if given.data is not None:
+        return base64.b64decode(given.data, validate=True)
+    if given.text is not None:
+        return given.text.encode()
+    raise ValueError(_NOT_IN_IT)
 
 
 def _drawing(locator: str, line: bytes) -> Item:

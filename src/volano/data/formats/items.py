@@ -69,6 +69,15 @@ _SPLITS: Final[dict[str, Split]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One field of an item that has several."""
+
+    kind: str
+    media_type: str
+    data: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One thing to store. A drawing is whole in here, all else is read when it is wanted."""
@@ -79,6 +88,8 @@ class Item:
     media_type: str = ""
     read: Callable[[], bytes] = bytes
     """Return the content. Raises: VolanoError."""
+    fields: dict[str, Value] = field(default_factory=dict)
+    """Of an item with several fields, each; `read` returns them all, one after the other."""
     label: str = ""
     split: str = ""
     group: str = ""
