@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 import uvloop
@@ -79,6 +80,7 @@ Role = Literal["all", "api", "worker"]
 """What one `volano up` runs."""
 
 _EXPIRED_EVERY_S = 3600.0
+_AGAIN_S = 1.0
 
 WORKSPACE = "default"
 """The workspace that a new server begins with."""
@@ -194,11 +196,14 @@ def build_api(ctx: Context, *, fallback: ASGIApp | None = None) -> http_app.Api:
 async def following(ctx: Context) -> AsyncIterator[None]:
     """Keep this process's endpoints as the database says, while the block runs."""
     await serving_following.load_endpoints(ctx)
-    async with _beside(_follow(ctx), process.measure(ctx.metrics, "api")):
+    measuring = functools.partial(process.measure, ctx.metrics, "api")
+    rounds = _again_and_again(functools.partial(_follow, ctx)), _again_and_again(measuring)
+    async with _beside(*rounds):
         yield
 
 
 async def _follow(ctx: Context) -> None:
+    """Look for changed endpoints at every ring and from time to time, until cancelled."""
     async with ctx.bus.subscribe(serving_following.CHANGED) as changes:
         while True:
             rung = ""
@@ -210,12 +215,16 @@ async def _follow(ctx: Context) -> None:
 
 
 async def work(ctx: Context, stop: asyncio.Event) -> None:
-    """Work on the jobs of the ledger until `stop`; those that run then get some seconds to end."""
+    """Work on the jobs of the ledger until `stop`; those that run then get some seconds to end.
+
+    Raises: what has ended the worker before, so that its process is replaced.
+    """
     # A little less than the processes have, so that what is given back is written down.
     worker = Worker(ctx, HANDLERS, drain_s=ctx.settings.http_drain_s * 0.8)
+    measuring = functools.partial(process.measure, ctx.metrics, "worker")
     rounds = request_compactions(ctx), request_merges(ctx), delete_expired(ctx)
-    async with _beside(*rounds, process.measure(ctx.metrics, "worker"), worker.run()) as tasks:
-        await stop.wait()
+    async with _beside(stop.wait(), *rounds, _again_and_again(measuring), worker.run()) as tasks:
+        await asyncio.wait((tasks[0], tasks[-1]), return_when=asyncio.FIRST_COMPLETED)
         worker.stop()
         await tasks[-1]
 
@@ -246,16 +255,27 @@ async def delete_expired(ctx: Context) -> None:
         await asyncio.sleep(min(_EXPIRED_EVERY_S, ctx.settings.blob_grace_s))
 
 
+async def _again_and_again(endless: Callable[[], Awaitable[None]]) -> None:
+    """Begin endless work anew a moment after it has failed."""
+    while True:
+        await _try(endless(), "background work began anew")
+        await asyncio.sleep(_AGAIN_S)
+
+
 async def _try(step: Awaitable[object], event: str) -> None:
-    """Await one step of an endless loop; log it where the database is away for a while."""
+    """Await one step of an endless loop; log what it fails with, so that the loop goes on."""
     try:
         await step
-    except VolanoError as error:
+    except VolanoError as error:  # the database is away for a while
         log.warning(event, code=error.code)
+    except OSError as error:  # a full disk, a folder that is shut: no traceback in each round
+        log.warning(event, reason=str(error))
+    except Exception as error:
+        log.error(event, exc_info=error)
 
 
 @asynccontextmanager
-async def _beside(*endless: Awaitable[None]) -> AsyncIterator[Sequence[asyncio.Future[None]]]:
+async def _beside(*endless: Awaitable[Any]) -> AsyncIterator[Sequence[asyncio.Future[Any]]]:
     """Run these as tasks until the block ends."""
     tasks = [asyncio.ensure_future(one) for one in endless]
     try:

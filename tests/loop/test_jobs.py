@@ -1,11 +1,14 @@
 """Background work is listed, looked into and tried again by who runs the workspace."""
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.stages import Connect, until
+from volano.core.bus import open_bus
 from volano.core.context import Context
 from volano.core.jobs import Handlers, Job, Worker
 from volano.loop import upkeep
@@ -28,6 +31,19 @@ async def refuse(ctx: Any, job: Job) -> None:
 async def sent(ctx: Context, workspace: str, topic: str = "thing.made") -> str:
     async with ctx.db.begin(workspace) as tx:
         return await ctx.jobs.send(tx, topic, {"thing": 1}, max_attempts=1)
+
+
+async def test_a_worker_that_cannot_listen_works_all_the_same(
+    server: Context, boss: Who, tmp_path: Path
+) -> None:
+    deaf = replace(server, bus=open_bus("local:", folder=tmp_path / "bus"))
+    (tmp_path / "bus").rmdir()
+    (tmp_path / "bus").write_text("in the way")
+
+    (job,) = await dead(deaf, boss, await sent(server, boss.workspace))
+
+    assert job.failure["type"] == "KeyError"
+    await deaf.bus.aclose()
 
 
 async def dead(ctx: Context, who: Who, *ids: str) -> list[JobInfo]:

@@ -26,7 +26,7 @@ from volano.registry import service as registry
 from volano.registry import version_file
 from volano.schemas.accounts import Who
 from volano.schemas.common import new_id, utc_now
-from volano.schemas.data import NewSnapshot, Snapshot, SplitRule
+from volano.schemas.data import NewSnapshot, RecordFilter, Snapshot, SplitRule
 from volano.schemas.errors import Missing
 from volano.schemas.harness import BadParam
 from volano.schemas.jobs import LeaseLost
@@ -456,6 +456,30 @@ async def test_a_run_whose_job_died_is_ended(server: Context, boss: Who, start: 
     assert await service.settle(server) == 1
     assert await service.settle(server) == 0
     assert (await registry.run(server, boss, run.id)).state == "cancelled"
+
+
+async def test_a_folder_of_runs_that_cannot_be_read_keeps_no_run_from_its_end(
+    server: Context, boss: Who, start: Start
+) -> None:
+    run = await start(GOOD)
+    async with server.db.begin(boss.workspace) as tx:
+        _, job = await registry.job_of(tx, run.id)
+        await server.jobs.cancel(tx, job)
+    runs = server.settings.home_path / "runs"
+    runs.rename(runs.with_name("aside"))
+    runs.write_text("in the way")
+
+    before = (await data.count(server, boss, RecordFilter())).records
+
+    async def on_shelf() -> bool:
+        return (await data.count(server, boss, RecordFilter())).records > before
+
+    async with working(server):
+        ended = await until(lambda: _ended(server, boss, run.id))
+        assert ended.state == "cancelled"
+        # The loop that has ended it goes on with the rest of its work.
+        await collect(server, boss, imports(["square"], ["ada"]))
+        await until(on_shelf)
 
 
 async def test_a_run_whose_job_was_deleted_is_ended_beside_one_that_waits(

@@ -145,7 +145,11 @@ async def settle(ctx: Context) -> int:
     Open a transaction only where there is something to end. Remove from this machine what a killed
     worker left of runs that are over.
     """
-    left = await asyncio.to_thread(_folders, ctx.settings.home_path / "runs")
+    left: list[Path] = []
+    try:
+        left = await asyncio.to_thread(_folders, ctx.settings.home_path / "runs")
+    except OSError as error:  # it is shut: the runs are ended all the same
+        log.warning("folders of runs not listed", reason=str(error))
     ended, still_open = 0, await registry.open_runs(ctx)
     for run in still_open:
         if run.job_state in _GONE:
@@ -335,7 +339,7 @@ def _folders(path: Path) -> list[Path]:
 def _remove(*folders: Path) -> None:
     for folder in folders:
         # The staged data is read-only on purpose; its folders must be writable to be removed.
-        with suppress(FileNotFoundError):  # two may remove it at once
+        with suppress(OSError):  # two may remove it at once; one that is shut keeps no other back
             for path in (folder, *folder.rglob("*")):
                 if path.is_dir() and not path.is_symlink():
                     path.chmod(0o700)

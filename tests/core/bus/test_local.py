@@ -31,6 +31,21 @@ async def test_the_socket_of_a_dead_process_is_removed(tmp_path: Path) -> None:
     await bus.aclose()
 
 
+async def test_whoever_could_not_listen_may_try_again(tmp_path: Path) -> None:
+    bus = open_bus("local:", folder=tmp_path / "bus")
+    (tmp_path / "bus").rmdir()
+    (tmp_path / "bus").write_text("in the way")
+    with pytest.raises(FileExistsError):
+        async with bus.subscribe("jobs"):
+            pass
+
+    (tmp_path / "bus").unlink()
+    async with bus.subscribe("jobs") as rings:
+        bus.publish("jobs", "1")
+        assert await asyncio.wait_for(anext(rings), 20) == ("jobs", "1")
+    await bus.aclose()
+
+
 async def test_what_is_no_socket_of_a_wire_stays(tmp_path: Path) -> None:
     bus = open_bus("local:", folder=tmp_path)
     note, named = tmp_path / "notes.txt", tmp_path / "1-0123dead"

@@ -127,7 +127,7 @@ class Bus:
     async def listen(self, subscription: Subscription) -> None:
         """Add a subscription and wait for the wire, but no longer than SUBSCRIBE_S."""
         self._subscriptions.add(subscription)
-        if self._listener is None:
+        if self._listener is None or _has_failed(self._listener):
             self._listener = asyncio.create_task(self._wire.listen(self._deliver))
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self._listener), SUBSCRIBE_S)
@@ -160,6 +160,10 @@ class Bus:
                 for subscription in list(self._subscriptions):
                     if ring[0] in subscription.channels:
                         subscription.deliver(ring)
+
+
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
 
 
 def _frames(rings: Iterable[bytes]) -> Iterator[bytes]:

@@ -36,8 +36,8 @@ class LocalWire:
         self._slow: set[str] = set()
 
     async def listen(self, deliver: Callable[[bytes], None]) -> None:
-        self._inbound = _datagram_socket()
         self._make_folder()  # again: who closed last has removed it
+        self._inbound = _datagram_socket()
         self._inbound.bind(str(self._folder / self._name))
         asyncio.get_running_loop().add_reader(self._inbound, _receive, self._inbound, deliver)
 

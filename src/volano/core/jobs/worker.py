@@ -137,8 +137,8 @@ class Worker:
             claimed = 0
             try:
                 claimed = await self._claim()
-            except Unavailable as error:
-                log.warning("worker.database_away", worker=self.id, error=str(error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next claim may work
+                self._tell_failed(error)
             if not claimed and not self._stopping.is_set():
                 try:
                     async with asyncio.timeout(self._sweep_s):
@@ -285,13 +285,21 @@ class Worker:
         await asyncio.sleep(self._sweep_s)
 
     async def _again_and_again(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Repeat the step; while the database is away, at every sweep."""
+        """Repeat the step; where it fails, as while the database is away, at every sweep."""
         while True:
             try:
                 await step()
-            except Unavailable as error:
-                log.warning("worker.database_away", worker=self.id, error=str(error))
+            except Exception as error:  # noqa: BLE001 - a fault in one round must not end the worker
+                self._tell_failed(error)
                 await asyncio.sleep(self._sweep_s)
+
+    def _tell_failed(self, error: Exception) -> None:
+        if isinstance(error, Unavailable):
+            log.warning("worker.database_away", worker=self.id, error=str(error))
+        elif isinstance(error, OSError):  # no traceback in each round
+            log.warning("worker.step_failed", worker=self.id, error=str(error))
+        else:
+            log.error("worker.step_failed", worker=self.id, exc_info=error)
 
 
 async def _ended_within(tasks: Sequence[asyncio.Task[None]], seconds: float) -> None:
