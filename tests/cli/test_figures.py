@@ -1,13 +1,14 @@
 """Numbers as people read them lose no more than their last digit."""
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from volano.cli import render
+from volano.cli import render, run_card
 
 UNITS = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 SPANS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -119,3 +120,11 @@ def test_a_moment_says_whether_it_has_passed(seconds: int):
         assert text.startswith("in ") == (seconds < 0)
         told = seconds_of(text.removeprefix("in ").removesuffix(" ago"))
         assert math.isclose(told, abs(seconds), rel_tol=0.51)
+
+
+def test_the_error_of_calibration_is_named_in_words():
+    card = run_card.figures({"ece_before": 0.21, "ece_after": 0.02, "accuracy": 0.9}, render.Look())
+
+    assert re.search(r"^calibration error before +0\.21", card, re.MULTILINE)
+    assert re.search(r"^calibration error after +0\.02", card, re.MULTILINE)
+    assert "ece" not in card

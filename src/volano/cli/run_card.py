@@ -15,6 +15,13 @@ STATE_STYLES: Final = {
     "running": "cyan",
 }
 
+NAMES: Final = {
+    "ece": "calibration error after",
+    "ece_before": "calibration error before",
+    "ece_after": "calibration error after",
+}
+"""What a metric is called where its own name is an abbreviation."""
+
 INTERVAL: Final = ("low", "high", "level")
 
 
@@ -47,7 +54,7 @@ def figures(metrics: Mapping[str, float], look: Look) -> str:
         right = render.figure(metrics.get("accuracy", 0.0))
         ends = f"{render.figure(low)} to {render.figure(high)}"
         shown["accuracy"] = f"{right} ({ends} with {level:.0%} confidence)"
-    return render.card(shown, look)
+    return render.card({NAMES.get(name, name): value for name, value in shown.items()}, look)
 
 
 def warned(warnings: Sequence[str], look: Look) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from volano.cli import errors, render
 from volano.cli.progress import Live
-from volano.cli.run_card import tell_failure
+from volano.cli.run_card import NAMES, tell_failure
 from volano.cli.run_progress import Moment, frame
 from volano.cli.terminal import Terminal
 from volano.harness import local
@@ -84,7 +84,8 @@ class _Board:
 
 
 def _facts(end: Finished, out: Path) -> dict[str, object]:
-    numbers = {k: v for k, v in end.figures.items() if isinstance(v, int | float)}
+    figures = end.figures.items()
+    numbers = {NAMES.get(k, k): v for k, v in figures if isinstance(v, int | float)}
     times = {f"{phase} took": render.span(s) for phase, s in end.seconds.items()}
     return {**numbers, **times, "artefact": f"{out}: {', '.join(f.name for f in end.files)}"}
 

@@ -8,7 +8,7 @@ from cyclopts import App
 from volano.cli import render
 from volano.cli.misuse import Misuse
 from volano.cli.render import Columns, Look
-from volano.cli.run_card import figures, warned
+from volano.cli.run_card import NAMES, figures, warned
 from volano.cli.terminal import Here, Limit, Terminal, note
 from volano.schemas.errors import Invalid, Missing
 from volano.schemas.evaluation import NothingShared
@@ -218,7 +218,7 @@ def table(comparison: "Comparison", look: Look) -> str:
     """Draw metrics of versions side by side, then the parameters that differ."""
     heads = [f"{v.model} {v.number}" for v in comparison.versions]
     metrics = [
-        (name, *values, _delta(values))
+        (NAMES.get(name, name), *values, _delta(values))
         for name, values in comparison.metrics.items()
         if not name.startswith("accuracy_interval_")  # said in a sentence below
     ]
