@@ -47,6 +47,7 @@ async def test_whoami_tells_what_the_server_sees(client: Client, admin: Who) -> 
 
     assert {
         "workspace": admin.workspace,
+        "workspace_name": "home",
         "role": "admin",
         "member": admin.member,
         "key": admin.key,

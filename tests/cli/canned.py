@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from tests.sdk.scripted import Answer, Script, page, problem, value
-from volano.schemas.accounts import Invite, Key, Member, Who
+from volano.schemas.accounts import Caller, Invite, Key, Member
 from volano.schemas.attributes import Attribute, Changed
 from volano.schemas.data import Quality, QualityPart, Record, RecordFilter, Snapshot, SplitRule
 from volano.schemas.datasets import Dataset
@@ -42,7 +42,7 @@ PREDICTION_ID = "019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a11"
 RUN_ID, VERSION_ID, SNAPSHOT_ID, JOB_ID = "run_1", "ver_1", "snap_1", "job_1"
 THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
-WHO = Who(workspace="ws_1", role="admin", member="mem_1", key="key_1")
+WHO = Caller(workspace="ws_1", workspace_name="acme", role="admin", member="mem_1", key="key_1")
 SHAPE = Shape(name="circle", description="round", drawings=12)
 RECORD = Record(
     id=RECORD_ID,

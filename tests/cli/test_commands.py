@@ -60,7 +60,7 @@ SHOWN = {
     "explain endpoint drawing": "└─ one of 2720  circle",
     "explain snapshot letters": "└─ one of 2720  circle",
     f"jobs show {canned.JOB_ID}": "the disk was away",
-    "whoami": "ws_1",
+    "whoami": "acme",
     "status": "12 of 1 shape",
 }
 

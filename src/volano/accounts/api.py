@@ -30,9 +30,9 @@ Once = Annotated[
 
 
 @accounts.get("/whoami", allow="whoami")
-async def whoami(ctx: Context, who: Who) -> Who:
+async def whoami(ctx: Context, who: Who) -> schemas.Caller:
     """Return the caller, as the server has verified it."""
-    return who
+    return await service.caller(ctx, who)
 
 
 @accounts.get("/members", allow="settings", errors=(CursorRefused,))

@@ -4,6 +4,8 @@ import secrets
 import uuid
 from datetime import timedelta
 
+import msgspec
+
 from volano.accounts import invites, keys, roles, rows, sessions, store
 from volano.accounts.authentication import State, require
 from volano.accounts.sessions import Ticket
@@ -26,6 +28,13 @@ async def workspaces(ctx: Context) -> list[str]:
     """Return the ids of all workspaces of this server: for its upkeep, not for a caller."""
     async with ctx.db.read(EVERYWHERE) as tx:
         return await store.workspace_ids(tx)
+
+
+async def caller(ctx: Context, who: schemas.Who) -> schemas.Caller:
+    """Return who is calling, with the name of the workspace."""
+    async with ctx.db.read(who.workspace) as tx:
+        name = await store.workspace_name(tx)
+    return schemas.Caller(**msgspec.structs.asdict(who), workspace_name=name)
 
 
 async def create_workspace(ctx: Context, name: str) -> tuple[schemas.Workspace, schemas.Key]:

@@ -98,6 +98,11 @@ async def workspace_named(tx: Tx, name: str) -> Workspace | None:
     return row and Workspace(id=row.workspace, name=row.name, created_at=row.created_at)
 
 
+async def workspace_name(tx: Tx) -> str:
+    """Return the name of the transaction's workspace."""
+    return str(await tx.scalar(tx.select(workspaces.c.name)))
+
+
 async def workspace_ids(tx: Tx) -> list[str]:
     """Return the ids of all workspaces that the transaction may see."""
     query = tx.select(workspaces.c.workspace).order_by(workspaces.c.workspace)

@@ -12,7 +12,7 @@ from volano.cli.terminal import Here, Limit, Terminal, note, whole
 from volano.sdk import config
 
 if TYPE_CHECKING:
-    from volano.schemas.accounts import Invite, Key, Member, Who
+    from volano.schemas.accounts import Caller, Invite, Key, Member
 
 RoleName = Literal["contributor", "annotator", "reviewer", "developer", "admin", "auditor"]
 
@@ -70,7 +70,7 @@ def login(
     path = config.write(url, key)
     if terminal.format != "table":
         return terminal.document(who)
-    terminal.confirm(f"You are {who.role} of {who.workspace} at {url}; the key is in {path}")
+    terminal.confirm(f"You are {who.role} of {workspace(who)} at {url}; the key is in {path}")
     return terminal.then("volano status")
 
 
@@ -82,10 +82,10 @@ def whoami(*, terminal: Here) -> None:
     """
     url = terminal.client.url
 
-    def view(who: "Who", look: Look) -> str:
+    def view(who: "Caller", look: Look) -> str:
         facts = {
             "server": url,
-            "workspace": who.workspace,
+            "workspace": workspace(who),
             "role": who.role,
             "member": who.member or None,
             "key": who.key or None,
@@ -94,6 +94,11 @@ def whoami(*, terminal: Here) -> None:
         return render.card(facts, look)
 
     terminal.show(terminal.client.whoami(), view)
+
+
+def workspace(who: "Caller") -> str:
+    """Return what people call the workspace; the id where the server does not tell the name."""
+    return who.workspace_name or who.workspace
 
 
 @keys.command(name="create")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import volano
 from volano.cli import endpoints, render, runs
+from volano.cli.accounts import workspace
 from volano.cli.render import Look
 from volano.cli.terminal import Here
 
@@ -40,7 +41,7 @@ def _view(found: dict[str, Any], look: Look) -> str:
     who = found["who"]
     facts = {
         "server": found["url"],
-        "you": f"{who.role} of {who.workspace}",
+        "you": f"{who.role} of {workspace(who)}",
         "drawings": f"{found['drawings']:,} of {render.plural(found['shapes'], 'shape')}",
         "runs": f"{len(found['running'])} running, {len(found['queued'])} waiting",
     }

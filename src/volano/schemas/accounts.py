@@ -50,6 +50,13 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
         return self.role in PERMISSIONS[permission]
 
 
+class Caller(Who, frozen=True, kw_only=True):
+    """The caller with what people call the workspace."""
+
+    workspace_name: str = ""
+    """Empty from a server that does not tell it yet."""
+
+
 class Workspace(Struct, frozen=True, kw_only=True):
     """One tenant: everything belongs to exactly one workspace."""
 

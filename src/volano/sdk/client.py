@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from volano.schemas import images
-from volano.schemas.accounts import Who
+from volano.schemas.accounts import Caller
 from volano.schemas.common import Id, Name
 from volano.schemas.errors import Missing
 from volano.schemas.labeling import UserStats
@@ -72,9 +72,9 @@ class Client:
         self.members = Members(transport)
         self.invites = Invites(transport)
 
-    def whoami(self) -> Who:
+    def whoami(self) -> Caller:
         """Return who this client is to the server."""
-        return self._transport.call("GET", "/whoami", Who)
+        return self._transport.call("GET", "/whoami", Caller)
 
     def stats(self) -> UserStats:
         """Return what this contributor has drawn."""
