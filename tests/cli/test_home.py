@@ -139,10 +139,12 @@ def test_ctrl_c_while_it_starts_ends_everything_without_a_traceback(folder, envi
             assert process.stderr is not None
             told = ""
             while moment not in told:
-                told += process.stderr.readline()
+                line = process.stderr.readline()
+                assert line, f"it ended before it said {moment!r}: {told}"
+                told += line
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
             told += process.stderr.read()
-        assert process.returncode in (0, 130)
+        assert process.returncode in (0, 130), told
         assert "Traceback" not in told, told
 
 

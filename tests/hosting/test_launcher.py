@@ -74,7 +74,8 @@ SERVER = textwrap.dedent(
     def beside(ready):
         print("beside", os.getpid(), flush=True)
         print("nice", os.nice(0), flush=True)
-        ready()
+        if "late" not in sys.argv:
+            ready()
         asyncio.run(asyncio.sleep(600))
 
     gives_way = "gives way" in sys.argv
@@ -95,7 +96,12 @@ class Running:
 
     def __init__(self, script: Path, *arguments: str) -> None:
         command = [sys.executable, str(script), *arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # for a Ctrl-C that is not ours
+        )
 
     @property
     def out(self) -> IO[bytes]:
@@ -309,6 +315,33 @@ def test_sigterm_lets_open_requests_finish(start: Callable[..., Running]) -> Non
     request.start()
     server.line("slow")
     server.process.terminate()
+    request.join()
+
+    assert server.process.wait(20) == 0
+    assert [status for status, _ in answers] == [200]
+
+
+def test_ctrl_c_before_all_are_ready_is_no_failure(start: Callable[..., Running]) -> None:
+    server = start("0", "1", "beside", "late")
+    late = server.line("beside")
+
+    os.kill(late, signal.SIGINT)  # a terminal tells all of them, in any order
+    os.killpg(server.process.pid, signal.SIGINT)
+
+    assert server.process.wait(20) == 0
+
+
+def test_ctrl_c_lets_open_requests_and_programs_finish(start: Callable[..., Running]) -> None:
+    server = start("0", "1", "beside")
+    beside = server.line("beside")
+    port = server.line("port")
+    answers: list[tuple[int, int]] = []
+    request = threading.Thread(target=lambda: answers.append(fetch(port, "/slow")))
+
+    request.start()
+    server.line("slow")
+    os.kill(beside, signal.SIGINT)
+    os.killpg(server.process.pid, signal.SIGINT)
     request.join()
 
     assert server.process.wait(20) == 0

@@ -238,8 +238,10 @@ class Supervisor:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            for number in (signal.SIGTERM, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
+            # Ctrl-C reaches every process of the terminal: the supervisor lets this one drain.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             die_with(parent)
             os.nice(WAY_GIVEN * slot.program.gives_way)
             mark = bytes([self.slots.index(slot)])
@@ -265,7 +267,8 @@ class Supervisor:
             for number in os.read(self._ready_read, 4096):
                 self.slots[number].ready = True
         failed = [not self._plan_restart(slot, code) for slot, code in self._ended()]
-        return signal.SIGTERM in signals or signal.SIGINT in signals, any(failed)
+        stopping = signal.SIGTERM in signals or signal.SIGINT in signals
+        return stopping, any(failed) and not stopping
 
     def _ended(self) -> list[tuple[_Slot, int]]:
         ended = []
