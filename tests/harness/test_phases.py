@@ -37,6 +37,23 @@ def failure_of(file: Path, params: dict[str, Any] | None = None, **more: float) 
     return end.failure
 
 
+@pytest.mark.parametrize(
+    ("train", "class_", "traced"),
+    [
+        ("while True: run.progress(0, 1)", "user.timeout", False),
+        ("raise KeyboardInterrupt", "cancelled", False),
+        ("raise ValueError('boom')", "user.code", True),
+    ],
+)
+def test_only_a_fault_of_the_code_leaves_a_traceback(
+    write_model, capsys: pytest.CaptureFixture[str], train: str, class_: str, traced: bool
+):
+    failure = failure_of(write_model(train, "pass"), seconds=0.3)
+
+    assert failure.class_ == class_
+    assert ("Traceback" in capsys.readouterr().err) == traced
+
+
 def test_the_phases_come_in_order_and_the_end_tells_all(write_model):
     file = write_model(WRITE, "return {'accuracy': 0.5, 'rate': self.rate}")
     end, events = end_of(file, {"rate": "0.2"})

@@ -14,7 +14,7 @@ import msgspec
 from volano.harness import artefacts, failures
 from volano.harness.environment import environment
 from volano.harness.events import LINE_LIMIT, Events
-from volano.harness.model import Model
+from volano.harness.model import Model, RunCancelled, RunOutOfTime
 from volano.harness.run import LocalRun
 from volano.harness.source import Place, capture, load
 from volano.schemas.harness import ArtefactMissing, Failed, FiguresUnreadable, Finished
@@ -37,7 +37,8 @@ class Work:
 def perform(work: Work, run: LocalRun, events: Events) -> Finished | Failed:
     """Run all phases and tell how it ended, as the last event and as the result.
 
-    Never raises for what the user's code does; the traceback goes to stderr.
+    Never raises for what the user's code does; its traceback goes to stderr. Time that is up and a
+    cancelled run have none: they may end any line.
     """
     try:
         with run.alarm():
@@ -55,7 +56,8 @@ def perform(work: Work, run: LocalRun, events: Events) -> Finished | Failed:
         events(finished)
         return finished
     except BaseException as error:  # noqa: BLE001 - the border to the user's code: all of it ends here
-        traceback.print_exception(error)
+        if not isinstance(error, RunOutOfTime | RunCancelled | KeyboardInterrupt):
+            traceback.print_exception(error)
         failure = failures.explain(error, work.place.project)
         failed = Failed(at_s=run.at_s(), failure=failure, peak_rss=peak_rss())
         events(failed)
