@@ -4,10 +4,12 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.cli.canned import QUEUED
 from volano.cli import render, run_card
 
 UNITS = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
@@ -120,6 +122,17 @@ def test_a_moment_says_whether_it_has_passed(seconds: int):
         assert text.startswith("in ") == (seconds < 0)
         told = seconds_of(text.removeprefix("in ").removesuffix(" ago"))
         assert math.isclose(told, abs(seconds), rel_tol=0.51)
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(3600.0, False), (20.0, True)])
+def test_a_run_shows_one_time_that_it_is_allowed(seconds: float, shown: bool):
+    run = msgspec.structs.replace(QUEUED, seconds=40.0, params={"seconds": seconds, "width": 8})
+
+    card = run_card.view(run, render.Look())
+
+    assert re.search(r"^allowed +40 s", card, re.MULTILINE)
+    assert ("seconds" in card) == shown
+    assert "width" in card
 
 
 def test_the_error_of_calibration_is_named_in_words():

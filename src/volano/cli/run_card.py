@@ -1,7 +1,7 @@
 """A run as text: its card, its few words in a table, and what to say when it is over."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from volano.cli import errors, render
 from volano.cli.render import Look
@@ -34,7 +34,7 @@ def view(run: Run, look: Look) -> str:
         "model": run.model,
         "recipe": run.recipe,
         "snapshot": run.snapshot,
-        "params": run.params or None,
+        "params": _params(run) or None,
         "seed": run.seed,
         "allowed": render.span(run.seconds),
         "took": took(run),
@@ -44,6 +44,13 @@ def view(run: Run, look: Look) -> str:
     }
     parts = [render.card(facts, look), figures(run.metrics, look), warned(run.warnings, look)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _params(run: Run) -> dict[str, Any]:
+    """Return the parameters, without a time that is longer than the run is allowed anyway."""
+    given = run.params.get("seconds")
+    is_bound = isinstance(given, int | float) and given < run.seconds
+    return {name: v for name, v in run.params.items() if name != "seconds" or is_bound}
 
 
 def figures(metrics: Mapping[str, float], look: Look) -> str:
