@@ -9,8 +9,15 @@ import pyarrow.parquet as pq
 
 from volano.data.formats import detect, drawings, strokes
 from volano.data.formats.items import Item, Options
-from volano.data.staging import SCHEMA
 
+SCHEMA = pa.schema(
+    {
+        "record_id": pa.string(),
+        "label": pa.string(),
+        "contributor": pa.string(),
+        "payload": pa.binary(),
+    }
+)
 TURN = np.linspace(0, 2 * np.pi, 40)
 
 SHAPES = {
