@@ -280,11 +280,14 @@ async def test_a_logged_prediction_that_cannot_be_read_does_not_spoil_the_others
     await predictions.flush()
     bad = Row(str(uuid7()), b"", b"\xc1", b"", "ver_1")
     await predictions.inbox.append(boss.workspace, [bad])
+    http = await connect("developer")
+    waiting = await http.get(f"/predictions/{bad.key}")
+    assert waiting.status_code == 409
+    assert waiting.json()["facts"]["reason"].startswith("DecodeError")
     await settled(server, boss.workspace)
     async with server.db.read(boss.workspace) as tx:
         counts = (await row_counts(tx))[log.STREAM]
     assert counts == (0, 1, 21)
-    http = await connect("developer")
     assert (await http.get(f"/predictions/{answers[3].prediction.id}")).json()["label"] == "square"
     refused = await http.get(f"/predictions/{bad.key}")
     assert refused.status_code == 409

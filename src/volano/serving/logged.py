@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from volano.core.db import Tx
 from volano.core.segments import compact, inbox
 from volano.core.segments.inbox import Row
+from volano.core.segments.quarantine import reason_of
 from volano.schemas import serving as schemas
 from volano.schemas.accounts import Who
 from volano.schemas.common import is_uuid, new_id, utc_now
@@ -67,7 +68,11 @@ async def _found(ctx: Context, who: Who, id: str) -> log.Logged:
     if id in waiting:
         if (reason := waiting[id].reason) is not None:
             raise Quarantined(noun="prediction", id=id, reason=reason)
-        return log.logged(waiting[id].head, waiting[id].payload)
+        try:
+            return log.logged(waiting[id].head, waiting[id].payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # set aside in a moment
+            reason = reason_of(error)
+            raise Quarantined(noun="prediction", id=id, reason=reason) from None
     for place in places:
         row = await ctx.part(State).segments.lookup(who.workspace, place.blob, place.size, key=id)
         if row is not None:
