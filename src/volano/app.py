@@ -37,6 +37,7 @@ from volano.core.settings import table as settings_table
 from volano.data import api as data_api
 from volano.data import lineage as data_lineage
 from volano.data import service as data
+from volano.data import worker as data_worker
 from volano.evaluation import api as evaluation_api
 from volano.hosting import launcher
 from volano.hosting.services import PostgresServer, S3Server
@@ -108,6 +109,7 @@ LINEAGES = (serving_lineage.LINEAGE, registry_lineage.LINEAGE, data_lineage.line
 HANDLERS = Handlers(
     merge.handlers(STREAMS),
     labeling_worker.handlers,
+    data_worker.handlers,
     training_worker.handlers,
     serving_worker.handlers,
     loop_worker.handlers,

@@ -13,7 +13,7 @@ from volano.cli.render import Columns, Look
 from volano.cli.terminal import Here, Limit, note, path
 
 if TYPE_CHECKING:
-    from volano.schemas.data import QualityPart, Record, RecordCount
+    from volano.schemas.data import QualityPart, Record, RecordCount, RecordFilter
     from volano.schemas.drawings import Drawing
     from volano.sdk.data import Which
 
@@ -180,7 +180,26 @@ app.command("volano.cli.data_facts:label", name="label")
 app.command("volano.cli.data_facts:flag", name="flag")
 app.command("volano.cli.data_facts:tag", name="tag")
 app.command("volano.cli.data_facts:history", name="history")
+app.command("volano.cli.data_rm:rm", name="rm")
 app.command("volano.cli.data_quarantine:app", name="quarantine")
+
+
+def chosen(which: Filter) -> "RecordFilter":
+    """Return the filter as a server takes it in a body."""
+    from volano.schemas.data import RecordFilter
+
+    return RecordFilter(
+        datasets=which.dataset,
+        kinds=which.kind,
+        splits=which.given_split,
+        synthetic=which.made_up,
+        labels=which.label,
+        origins=which.origin,
+        contributors=which.contributor,
+        without_flags=which.without_flag,
+        min_quality=which.min_quality,
+        received_before=which.until,
+    )
 
 
 def _which(given: Filter) -> "Which":

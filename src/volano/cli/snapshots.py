@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from volano.cli import errors, render
-from volano.cli.data import EVERYTHING, Filter
+from volano.cli.data import EVERYTHING, Filter, chosen
 from volano.cli.render import Columns, Look
 from volano.cli.terminal import Here, Limit, note, path, whole
 
@@ -77,23 +77,11 @@ def create(
         volano snapshots create letters --origin omniglot --test-contributors '*-19' '*-20'
         volano snapshots create pets --dataset photos --split-by record
     """
-    from volano.schemas.data import RecordFilter, SplitRule
+    from volano.schemas.data import SplitRule
 
     given = asdict(split)
     rule = SplitRule(by=given.pop("split_by"), **given)
-    wanted = RecordFilter(
-        datasets=which.dataset,
-        kinds=which.kind,
-        splits=which.given_split,
-        synthetic=which.made_up,
-        labels=which.label,
-        origins=which.origin,
-        contributors=which.contributor,
-        without_flags=which.without_flag,
-        min_quality=which.min_quality,
-        received_before=which.until,
-    )
-    snapshot = terminal.client.snapshots.create(name, filter=wanted, split=rule)
+    snapshot = terminal.client.snapshots.create(name, filter=chosen(which), split=rule)
     terminal.show(snapshot, view)
     for warning in snapshot.warnings:
         terminal.warn(warning)

@@ -14,6 +14,7 @@ from volano.core.http.page import After, Limit
 from volano.data import service
 from volano.data.attributes import api as attributes_api
 from volano.data.datasets import api as datasets_api
+from volano.data.deletion import api as deletion_api
 from volano.data.formats import render
 from volano.data.kinds import document, drawing
 from volano.data.kinds.kind import Stored
@@ -177,4 +178,4 @@ async def download_split(ctx: Context, who: Who, id: Id, split: schemas.Split) -
     return ByteStream(chunks, "application/vnd.apache.parquet")
 
 
-routes = (*datasets_api.routes, *attributes_api.routes, records, snapshots)
+routes = (*datasets_api.routes, *attributes_api.routes, *deletion_api.routes, records, snapshots)

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from volano.core.segments import compact
 from volano.core.threads import to_its_end
 from volano.data import freezing, records, snapshot, staging, store
+from volano.data.deletion import store as deletion
 from volano.data.staging import SPLITS
 from volano.data.state import COMPACT, STREAM, State
 from volano.schemas import data as schemas
@@ -106,7 +107,10 @@ async def snapshot_records(
     lines = await ctx.part(State).segments.following(
         *manifest, key=after or "", column="record", limit=limit + 1
     )
-    items = [snapshot.line(values) for values in lines.slice(0, limit).to_pylist()]
+    rows = lines.slice(0, limit).to_pylist()
+    async with ctx.db.read(who.workspace) as tx:
+        gone = await deletion.deleted(tx, [row["record"] for row in rows])
+    items = [snapshot.line(row, deleted=(row["record"], row["segment"]) in gone) for row in rows]
     return Page(items=items, next=items[-1].id if lines.num_rows > limit else None)
 
 
@@ -156,8 +160,8 @@ async def scan(
 ) -> AsyncGenerator[pa.RecordBatch]:
     """Yield the records of a snapshot in batches: these columns of `staging.schema`, or all.
 
-    It is the one way in which a snapshot is read. They come segment by segment; memory is one
-    segment, and a batch of some megabytes or one record.
+    It is the one way in which a snapshot is read; what was deleted since is left out. They come
+    segment by segment; memory is one segment, and a batch of some megabytes or one record.
 
     Raises: Missing.
     """
@@ -170,7 +174,10 @@ async def scan(
         made = pa.schema([made.field(name) for name in columns])
     batches = staging.Batches(made)
     async with ctx.db.read(workspace) as tx:
-        places = await compact.places(tx, pc.unique(lines["segment"]).to_pylist())
+        held_in = pc.unique(lines["segment"]).to_pylist()
+        places = await compact.places(tx, held_in)
+        gone = await deletion.deleted_in(tx, held_in)
+    lines = staging.without(lines, gone)
     for blob, wanted in staging.by_blob(lines, places):
         segment = await ctx.blobs.get(workspace, blob)
         rows = staging.held(wanted, segment)
@@ -191,12 +198,17 @@ async def stage(
     Raises: Missing, StagedTooLarge (more than `run_max_data` bytes).
     """
     row = await _snapshot_row(ctx, workspace, id)
-    (folder / "snapshot.json").write_bytes(msgspec.json.encode(_snapshot(row)))
-    made = await _schema(ctx, workspace, row)
+    made, staged = await _schema(ctx, workspace, row), 0
     with staging.Writer(folder, ctx.settings.run_max_data, made, splits) as writer:
         async with aclosing(scan(ctx, workspace, id, splits)) as batches:
             async for batch in batches:
                 await to_its_end(writer.add, batch)
+                staged += batch.num_rows
+    found = _snapshot(row)
+    if gone := sum(found.by_split[split] for split in splits) - staged:
+        warning = f"{gone} of its records have been deleted since it was frozen: they are left out."
+        found = msgspec.structs.replace(found, warnings=[*found.warnings, warning])
+    (folder / "snapshot.json").write_bytes(msgspec.json.encode(found))
 
 
 async def _schema(ctx: Context, workspace: str, row: sa.Row[Any]) -> pa.Schema:

@@ -8,6 +8,7 @@ import msgspec
 
 from volano.data import service
 from volano.schemas.accounts import Who
+from volano.schemas.deletion import RecordDeleted
 from volano.schemas.loop import SHOWN, Edge, Edges, Fact, Lineage, edges_to
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ async def _records_of(ctx: Context, who: Who, id: str) -> Edges:
 
 
 async def _record(ctx: Context, who: Who, id: str) -> Fact:
-    record = await service.record(ctx, who, id)
+    try:
+        record = await service.record(ctx, who, id)
+    except RecordDeleted:  # a snapshot leads to it still
+        return Fact(kind="record", id=id, title="a deleted record")
     facts = {
         "content": record.content,
         "origin": record.origin,
@@ -51,7 +55,10 @@ async def _record(ctx: Context, who: Who, id: str) -> Fact:
 
 
 async def _contributor_of(ctx: Context, who: Who, id: str) -> Edges:
-    record = await service.record(ctx, who, id)
+    try:
+        record = await service.record(ctx, who, id)
+    except RecordDeleted:
+        return Edges()
     ids = [record.contributor] if record.contributor else []
     return edges_to("contributor", ids, "drawn by")
 
@@ -64,7 +71,10 @@ def lineage(searched: int = SEARCHED) -> Lineage:
     """Return the lineage of data; the latest `searched` snapshots are looked into for a record."""
 
     async def snapshots_with(ctx: Context, who: Who, id: str) -> Edges:
-        found = await service.snapshots_with(ctx, who, id, limit=searched)
+        try:
+            found = await service.snapshots_with(ctx, who, id, limit=searched)
+        except RecordDeleted:
+            return Edges()
         edges = [
             Edge(kind="snapshot", id=snapshot.id, relation=f"frozen into the {split} split of")
             for snapshot, split in found.snapshots

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from volano.core.segments import compact, inbox
 from volano.core.segments.parquet import Place
 from volano.data import ingest, limited, store
+from volano.data.deletion import store as deletion
 from volano.data.ingest import Head
 from volano.data.kinds import KINDS
 from volano.data.kinds.kind import LARGEST, Preview, Span, Stored
@@ -22,6 +23,7 @@ from volano.schemas import data as schemas
 from volano.schemas.accounts import Who
 from volano.schemas.common import Page, is_uuid
 from volano.schemas.datasets import NoPreview, NoSuchField
+from volano.schemas.deletion import RecordDeleted
 from volano.schemas.errors import Missing
 
 if TYPE_CHECKING:
@@ -131,7 +133,7 @@ class Held:
 async def held(ctx: Context, who: Who, id: str) -> Held:
     """Find a record and where its payload is.
 
-    Raises: Missing, Quarantined.
+    Raises: Missing, RecordDeleted, Quarantined.
     """
     id = id.lower()
     if not is_uuid(id):
@@ -141,6 +143,8 @@ async def held(ctx: Context, who: Who, id: str) -> Held:
         if row is not None:
             return _held(row, await compact.places(tx, [row.segment]))
         waiting = (await inbox.find(tx, STREAM, [id])).get(id)
+        if waiting is None and await deletion.deleted(tx, [id]):
+            raise RecordDeleted(noun="record", id=id)
     if waiting is None:
         raise Missing(noun="record", id=id)
     found = ingest.waiting_record(waiting)

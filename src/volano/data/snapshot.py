@@ -114,7 +114,7 @@ def _some(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
-def line(values: dict[str, Any]) -> schemas.SnapshotRecord:
+def line(values: dict[str, Any], *, deleted: bool) -> schemas.SnapshotRecord:
     """Return one row of a manifest as it is shown."""
     return schemas.SnapshotRecord(
         id=values["record"],
@@ -122,4 +122,5 @@ def line(values: dict[str, Any]) -> schemas.SnapshotRecord:
         label=values["label"],
         contributor=values["contributor"],
         split=values["split"],
+        deleted=deleted,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +53,14 @@ def by_blob(lines: pa.Table, places: Mapping[str, Place]) -> Iterator[tuple[str,
     """
     for blob, run in groupby(_by_segment(lines), key=lambda one: places[one[0]].blob):
         yield blob, pa.concat_tables(_shifted(of, places[id].row) for id, of in run)
+
+
+def without(lines: pa.Table, gone: Collection[tuple[str, str]]) -> pa.Table:
+    """Return the lines but those of deleted records, by their ids and segments."""
+    if not gone:
+        return lines
+    keys = pc.binary_join_element_wise(lines["record"], lines["segment"], "/")
+    return lines.filter(pc.invert(pc.is_in(keys, pa.array([*map("/".join, gone)], pa.string()))))
 
 
 def _by_segment(lines: pa.Table) -> Iterator[tuple[str, pa.Table]]:

@@ -220,6 +220,8 @@ class SnapshotRecord(Struct, frozen=True, kw_only=True):
     label: str
     contributor: str
     split: Split
+    deleted: bool = False
+    """Its content is gone; the hash of the snapshot still has it."""
 
 
 class NothingMatches(Invalid):

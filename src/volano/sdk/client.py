@@ -15,6 +15,7 @@ from volano.sdk.accounts import Invites, Keys, Members
 from volano.sdk.attributes import Attributes
 from volano.sdk.data import Drawings, Quarantine, Records, Shapes, Snapshots
 from volano.sdk.datasets import Datasets
+from volano.sdk.deletion import Deletions
 from volano.sdk.jobs import Jobs
 from volano.sdk.registry import Runs, Versions
 from volano.sdk.serving import Drawn, Endpoints, ImageFile, Predictions
@@ -60,6 +61,7 @@ class Client:
         self.drawings = Drawings(transport)
         self.records = Records(transport)
         self.attributes = Attributes(transport)
+        self.deletions = Deletions(transport)
         self.datasets = Datasets(transport)
         self.quarantine = Quarantine(transport)
         self.jobs = Jobs(transport)

@@ -88,6 +88,10 @@ class Database:
                     raise
         raise AssertionError("unreachable")
 
+    async def truncate_log(self) -> None:
+        """Clear SQLite's log of writes, in which deleted rows stand; PostgreSQL's is its own."""
+        await self._backend.truncate_log()
+
     def inside(self, tx: Tx) -> "Database":
         """Return the database for code whose transactions are to be parts of this open one."""
         return _Inside(self._backend, tx)

@@ -37,6 +37,8 @@ _PRAGMAS = (
     "temp_store=MEMORY",
     # As on PostgreSQL: a filter must choose the same rows on both.
     "case_sensitive_like=ON",
+    # What is deleted is overwritten: most builds of SQLite do so by themselves.
+    "secure_delete=ON",
 )
 
 
@@ -214,6 +216,16 @@ class Sqlite:
         for connection in (*self._readers, self._writer):
             await connection.close()
         self._engine.dispose()
+
+    async def truncate_log(self) -> None:
+        """Clear the write-ahead log, in which deleted rows stand until it begins anew."""
+
+        def truncate() -> None:
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+        with translated():
+            await asyncio.to_thread(truncate)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[_Session]:

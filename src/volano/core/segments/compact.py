@@ -157,6 +157,13 @@ async def add(tx: Tx, stream: str, segment: Segment) -> None:
     await tx.run(tx.insert(segments), [values | {"stream": stream}])
 
 
+async def replace(tx: Tx, blob: str, new: str, size: int) -> bool:
+    """Put another blob of as many rows in the place of a segment's; return False if it has gone."""
+    await references.add(tx, new)
+    values = {"blob": new, "size": size}
+    return await tx.run(tx.update(segments).where(segments.c.blob == blob).values(values)) > 0
+
+
 async def holding(tx: Tx, stream: str, key: str) -> list[Segment]:
     """List the segments whose range of keys includes this key, newest first."""
     query = tx.select(segments).where(

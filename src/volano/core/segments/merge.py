@@ -167,7 +167,9 @@ def _whole(parts: Sequence[Segment], blob: str, size: int) -> Segment:
 async def _replace(tx: Tx, stream: Stream, parts: Sequence[Segment], whole: Segment) -> None:
     """Put the whole into the index instead of its parts, whose ids lead to it from now on."""
     ids = [part.id for part in parts]
-    gone = await tx.run(tx.delete(segments).where(segments.c.id.in_(ids)))
+    # As they were read: rows that were erased meanwhile would come back.
+    same = segments.c.blob.in_([part.blob for part in parts])
+    gone = await tx.run(tx.delete(segments).where(segments.c.id.in_(ids), same))
     if gone != len(parts):
         raise SegmentsMerged(missing=len(parts) - gone, count=len(parts))
     await compact.add(tx, stream.name, whole)
