@@ -44,7 +44,7 @@ GOLDEN = 4
 """Pictures that the version carries with the expected answer."""
 LEAST_STRENGTH, SEEN_OFTEN = 0.2, 60
 """Pictures that are seen so many times are varied in full, others in proportion, or this little."""
-LOOKED_AT = 2000
+LOOKED_AT = 1000
 """Validation pictures that one look takes in, at most."""
 MIRRORED_NAMES = ("left", "right")
 """A label with one of these words would be wrong for the mirrored picture."""
@@ -57,13 +57,13 @@ class Image(Model):
     input_kind, output_kind = "image", "classes"
 
     size_px = Param(0, ge=0, le=512, doc="longer side that the network sees; 0: by the pictures")
-    width = Param(24, ge=4, le=128, doc="channels of the first layers")
+    width = Param(16, ge=4, le=128, doc="channels of the first layers")
     flip = Param("auto", choices=("auto", "yes", "no"), doc="learn mirrored pictures too")
     seconds = Param(3600.0, ge=0.1, doc="of training, at most; the run may allow less")
     epochs = Param(60, ge=1, doc="times that each picture is seen, if time allows")
     steps = Param(600, ge=1, doc="of training at least, however few pictures there are")
     batch = Param(64, ge=2, le=4096, doc="pictures a step")
-    learning_rate = Param(6e-3, ge=1e-6, le=1.0, doc="at its height")
+    learning_rate = Param(8e-3, ge=1e-6, le=1.0, doc="at its height")
     weight_decay = Param(0.05, ge=0.0, le=1.0, doc="of matrices, not of biases")
     dropout = Param(0.1, ge=0.0, le=0.9, doc="before the last layer")
     smoothing = Param(0.05, ge=0.0, le=0.5, doc="share of the truth given to other classes")
@@ -274,8 +274,10 @@ def _logits(classifier: Classifier, images: Images, rows: Rows) -> NDArray[np.fl
     """Return the logits (n, classes) of some pictures."""
     import torch
 
+    from volano.training.networks.precision import fastest
+
     classifier.eval()
-    with torch.no_grad():
+    with torch.no_grad(), fastest():
         parts = [
             classifier.logits(torch.from_numpy(images.pixels[rows[at : at + READ]]))
             for at in range(0, len(rows), READ)
