@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from tests.registry.versions import MODEL, begun, registered, version_file
+from tests.stages import Connect
 from volano.core.context import Context
 from volano.registry import service
 from volano.registry.series import Told
@@ -229,3 +230,56 @@ async def test_an_attempt_begins_once_however_often_its_message_comes(
     assert again is not None
     assert again.attempt == 2
     assert await service.begin_attempt(server, boss.workspace, run.id, 1) is None
+
+
+async def test_a_file_in_a_folder_of_a_version_is_sent_whole_and_in_parts(
+    server: Context, boss: Who, connect: Connect
+) -> None:
+    content = bytes(range(256)) * 12_000
+    files = {"weights/layer 1/w.bin": content, "weights/empty.bin": b""}
+    made = await registered(server, boss, {"model.onnx": b"graph"} | files)
+    http = await connect("developer")
+    path = f"/versions/{made.id}/files/weights"
+
+    whole = await http.get(f"{path}/layer%201/w.bin")
+    assert whole.status_code == 200
+    assert whole.content == content
+    assert whole.headers["accept-ranges"] == "bytes"
+    quoted = await http.get(f"/versions/{made.id}/files/weights%2Flayer%201%2Fw.bin")
+    assert quoted.content == content
+    part = await http.get(f"{path}/layer%201/w.bin", headers={"range": "bytes=5-2000004"})
+    assert part.status_code == 206
+    assert part.headers["content-range"] == f"bytes 5-2000004/{len(content)}"
+    assert part.content == content[5:2000005]
+    end = await http.get(f"{path}/layer%201/w.bin", headers={"range": "bytes=-7"})
+    assert end.content == content[-7:]
+    empty = await http.get(f"{path}/empty.bin")
+    assert empty.status_code == 200
+    assert empty.content == b""
+
+
+async def test_a_file_or_a_range_that_is_not_there_is_refused(
+    server: Context, boss: Who, connect: Connect
+) -> None:
+    made = await registered(server, boss, {"a/b.bin": b"12345"})
+    http = await connect("developer")
+    for name in ("a", "a/", "a/b.bin/c", "b.bin", "../model.onnx"):
+        answer = await http.get(f"/versions/{made.id}/files/{name}")
+        assert answer.status_code == 404
+    refused = await http.get(f"/versions/{made.id}/files/a/b.bin", headers={"range": "bytes=5-9"})
+    assert refused.status_code == 416
+    assert refused.json()["code"] == "range-unsatisfiable"
+
+
+async def test_a_listing_of_versions_leaves_the_golden_inputs_in_their_file(
+    server: Context, boss: Who, connect: Connect
+) -> None:
+    golden = schemas.Golden(input="a picture in base64", scores=[1.0])
+    made = await registered(server, boss, told=version_file("a", golden=[golden]))
+    http = await connect("developer")
+    listed = await http.get("/versions")
+    assert listed.status_code == 200
+    assert "a picture in base64" not in listed.text
+    assert listed.json()["items"][0]["signature"]["output"] == {"kind": "classes", "classes": ["a"]}
+    kept = await http.get(f"/versions/{made.id}/files/version.json")
+    assert kept.json()["golden"] == [{"input": "a picture in base64", "scores": [1.0]}]

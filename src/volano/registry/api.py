@@ -5,17 +5,17 @@ from typing import Annotated
 from msgspec import Meta
 
 from volano.core.context import Context
-from volano.core.http import Response, Routes
+from volano.core.http import ByteStream, Header, Response, Routes, ranges
 from volano.core.http.page import After, Limit
 from volano.registry import service
 from volano.schemas import registry as schemas
 from volano.schemas.accounts import Who
-from volano.schemas.common import CursorRefused, Id, Name, Page
+from volano.schemas.common import CursorRefused, Id, Name, Page, RangeUnsatisfiable
 
 runs = Routes("/runs", tag="registry")
 versions = Routes("/versions", tag="registry")
 
-FileName = Annotated[str, Meta(min_length=1, max_length=200)]
+FileName = Annotated[str, Meta(min_length=1, max_length=1000)]
 
 
 @runs.get(allow="read", errors=(CursorRefused,))
@@ -77,12 +77,34 @@ async def show_version(ctx: Context, who: Who, id: Id) -> schemas.Version:
     return await service.version(ctx, who, id)
 
 
-@versions.get("/{id}/files/{name}", allow="read")
-async def download(ctx: Context, who: Who, id: Id, name: FileName) -> Response:
-    """Return one file of the version, as it is."""
+@versions.get(
+    "/{id}/files/{name}",
+    allow="read",
+    rest=True,
+    produces="application/octet-stream",
+    errors=(RangeUnsatisfiable,),
+)
+async def download(
+    ctx: Context,
+    who: Who,
+    id: Id,
+    name: FileName,
+    *,
+    range: Annotated[str | None, Header("range")] = None,
+) -> ByteStream:
+    """Send one file of the version, also of a folder in it, or the bytes that `Range` asks for."""
+    file = await service.file_of(ctx, who, id, name)
+    start, length = ranges.wanted(range, file.bytes)
+    chunks = service.stream(ctx, who, file, start, length)
     headers = {"content-disposition": "attachment"}
-    content = await service.file(ctx, who, id, name)
-    return Response(content, 200, headers, "application/octet-stream")
+    return await ranges.stream(
+        chunks,
+        "application/octet-stream",
+        start=start,
+        length=length,
+        size=file.bytes,
+        headers=headers,
+    )
 
 
 routes = (runs, versions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from volano.core.context import Context
 
 GRAPH = "model.onnx"
+
+_PIECE = 1 << 20
+"""Bytes of a part of a file that are in memory at once."""
 
 
 async def add_run(tx: Tx, run: schemas.Run, job: str) -> None:
@@ -222,16 +225,40 @@ async def compare(ctx: Context, who: Who, ids: Sequence[str]) -> schemas.Compari
     return comparing.side_by_side(found)
 
 
-async def file(ctx: Context, who: Who, id: str, name: str) -> bytes:
-    """Return one file of a version, checked against its hash.
+async def file_of(ctx: Context, who: Who, id: str, name: str) -> schemas.File:
+    """Return what is known of one file of a version.
 
     Raises: Missing.
     """
     found = await version(ctx, who, id)
     for one in found.files:
         if one.name == name:
-            return await ctx.blobs.get(who.workspace, one.blob)
+            return one
     raise Missing(noun=f"file of {id}", id=name)
+
+
+async def file(ctx: Context, who: Who, id: str, name: str) -> bytes:
+    """Return one file of a version, checked against its hash.
+
+    Raises: Missing.
+    """
+    return await ctx.blobs.get(who.workspace, (await file_of(ctx, who, id, name)).blob)
+
+
+async def stream(
+    ctx: Context, who: Who, file: schemas.File, start: int, length: int
+) -> AsyncGenerator[bytes]:
+    """Yield bytes of a file in pieces; the whole of it is checked against its hash.
+
+    Raises: BlobMissing before the first piece, BlobCorrupt instead of the last one.
+    """
+    if length == file.bytes:
+        async for piece in ctx.blobs.stream(who.workspace, file.blob):
+            yield piece
+        return
+    for at in range(start, start + length, _PIECE):
+        size = min(_PIECE, start + length - at)
+        yield await ctx.blobs.get_range(who.workspace, file.blob, at, size)
 
 
 async def servable(ctx: Context, workspace: str, id: str) -> tuple[schemas.VersionFile, bytes]:

@@ -139,6 +139,13 @@ class InputNotRead(Invalid):
     remedy = "It fails again as it is: save it anew with another program, or smaller."
 
 
+class RangeUnsatisfiable(Invalid):
+    """There are {size} bytes, and none of them in the range {asked!r}."""
+
+    status = 416
+    remedy = "Ask for a range that begins before the end, as `Range: bytes=0-1023`."
+
+
 class UnsupportedMediaType(Invalid):
     """This operation does not read {media_type!r}."""
 

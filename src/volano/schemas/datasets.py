@@ -212,13 +212,6 @@ class NoSuchField(Missing):
     remedy = "It has: {known}."
 
 
-class RangeUnsatisfiable(Invalid):
-    """There are {size} bytes, and none of them in the range {asked!r}."""
-
-    status = 416
-    remedy = "Ask for a range that begins before the end, as `Range: bytes=0-1023`."
-
-
 class NoPreview(Missing):
     """There is no preview of the kind {kind}."""
 

@@ -99,6 +99,8 @@ class Options(TypedDict, total=False):
     costs little."""
     hidden: bool
     """Not an operation of the API: left out of its description."""
+    rest: bool
+    """The last parameter of the path is all that follows, with its slashes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,6 +119,7 @@ class Operation:
     limits: RequestLimits
     before: Handler | None
     hidden: bool
+    rest: bool
     parameters: tuple[Parameter, ...]
     query: type[msgspec.Struct] | None
     """The type of a parameter named `query`: its fields are among `parameters`."""
@@ -235,6 +238,7 @@ def operation(
         limits=options.get("limits", RequestLimits()),
         before=options.get("before"),
         hidden=options.get("hidden", False),
+        rest=options.get("rest", False),
         parameters=_parameters(name, list(own.values()), hints, names_in(path), struct),
         query=struct,
         body=body,

@@ -1,8 +1,6 @@
 """Datasets over HTTP: `/datasets`, what goes into them, and what comes out by record."""
 
-import re
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator
 from typing import Annotated
 from urllib.parse import quote
 
@@ -10,14 +8,22 @@ import msgspec
 from msgspec import Meta
 
 from volano.core.context import Context
-from volano.core.http import ByteStream, Header, RequestLimits, Response, Routes, multipart
+from volano.core.http import ByteStream, Header, RequestLimits, Response, Routes, multipart, ranges
 from volano.core.http.page import After, Limit
 from volano.core.http.request import JSON
 from volano.data import freezing, intake, records, uploads
 from volano.data.datasets import service
 from volano.schemas import datasets as schemas
 from volano.schemas.accounts import NameTaken, Who
-from volano.schemas.common import CursorRefused, FormTooLarge, FormUnreadable, Id, Name, Page
+from volano.schemas.common import (
+    CursorRefused,
+    FormTooLarge,
+    FormUnreadable,
+    Id,
+    Name,
+    Page,
+    RangeUnsatisfiable,
+)
 from volano.schemas.datasets import Outcome
 
 datasets = Routes("/datasets", tag="data")
@@ -28,7 +34,6 @@ _UPLOAD = RequestLimits(body=2**30, body_s=3600, deadline_ms=600_000)
 _KEPT = {"cache-control": "private, max-age=31536000, immutable"}
 # What was uploaded must not act in the name of this server, whatever a browser takes it for.
 _HARMLESS = {"content-security-policy": "sandbox; default-src 'none'"}
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 Key = Annotated[Annotated[str, Meta(max_length=200)] | None, Header("idempotency-key")]
 
@@ -153,7 +158,7 @@ async def add_records(
     "/{id}/content",
     allow="read",
     produces="application/octet-stream",
-    errors=(schemas.NoSuchField, schemas.RangeUnsatisfiable),
+    errors=(schemas.NoSuchField, RangeUnsatisfiable),
 )
 async def show_content(
     ctx: Context,
@@ -166,42 +171,15 @@ async def show_content(
     """Send the payload of a record, or one of its fields, or the bytes that `Range` asks for."""
     found = await records.sized(ctx, who, id)
     span = found.span(field)
-    start, length = _wanted(range, span.length)
-    headers = _KEPT | _HARMLESS | {"accept-ranges": "bytes", "content-length": str(length)}
+    start, length = ranges.wanted(range, span.length)
+    headers = _KEPT | _HARMLESS
     if name := found.record.facts.get("name"):
         headers["content-disposition"] = f"inline; filename*=UTF-8''{quote(str(name))}"
-    status = 200
-    if length != span.length:
-        status = 206
-        headers["content-range"] = f"bytes {start}-{start + length - 1}/{span.length}"
     chunks = records.stream(ctx, who.workspace, found, span.start + start, length)
-    first = await anext(chunks, b"")  # so that what cannot be read is an error, and no cut stream
     media_type = str(span.facts.get("media_type") or "application/octet-stream")
-    return ByteStream(_begun(first, chunks), media_type, headers, status)
-
-
-async def _begun(first: bytes, others: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    """Yield the first piece and then the others, which end with this."""
-    async with aclosing(others):
-        yield first
-        async for piece in others:
-            yield piece
-
-
-def _wanted(asked: str | None, size: int) -> tuple[int, int]:
-    """Return where the asked bytes begin and how many they are; all, if several ranges are asked.
-
-    Raises: RangeUnsatisfiable.
-    """
-    match = _RANGE.fullmatch(asked or "")
-    if match is None or match[0] == "bytes=-":
-        return 0, size
-    first, last = match.groups()
-    start = int(first) if first else max(0, size - int(last))
-    end = min(size, int(last) + 1) if first and last else size
-    if start >= size or start >= end:
-        raise schemas.RangeUnsatisfiable(asked=asked, size=size)
-    return start, end - start
+    return await ranges.stream(
+        chunks, media_type, start=start, length=length, size=span.length, headers=headers
+    )
 
 
 @content.get(
