@@ -65,7 +65,7 @@ def _ids(facts: list, kind: str) -> list[str]:  # type: ignore[type-arg] # of Fa
 
 async def test_a_prediction_leads_back_to_drawings_and_people(turn: Turn, explain: Explain) -> None:
     found = await explain("prediction", turn.said[0])
-    kinds = ["version", "run", "snapshot", "record", "contributor"]
+    kinds = ["version", "run", "snapshot", "record", "dataset", "contributor"]
     assert kinds == sorted({fact.kind for fact in found.up}, key=kinds.index)
     assert [turn.version.id] == _ids(found.up, "version")
     assert [turn.version.run] == _ids(found.up, "run")
@@ -138,9 +138,19 @@ async def test_a_thing_of_another_workspace_is_missing(
             await service.explain(server, outsider, kind, id)
 
 
-async def test_a_record_leads_to_the_contributor_by_id_alone(explain: Explain, turn: Turn) -> None:
+async def test_a_record_leads_to_its_dataset_and_to_the_contributor_by_id_alone(
+    explain: Explain, turn: Turn
+) -> None:
     found = await explain("record", turn.records[0])
-    assert [(fact.kind, fact.id, fact.facts) for fact in found.up] == [("contributor", "ada", {})]
+    dataset, contributor = found.up
+    assert dataset.kind == "dataset"
+    assert dataset.id == "drawings"
+    assert dataset.facts["fields"] == {"drawing": "drawing"}
+    assert contributor.kind == "contributor"
+    assert contributor.id == "ada"
+    assert contributor.facts == {}
+    of_dataset = await explain("dataset", "drawings")
+    assert of_dataset.about.title == "dataset drawings: 8 records"
 
 
 async def test_a_stage_adds_a_kind_and_edges_to_the_kinds_of_others(

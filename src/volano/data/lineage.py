@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from volano.data import service
+from volano.data.datasets import service as datasets
 from volano.schemas.accounts import Who
 from volano.schemas.deletion import RecordDeleted
 from volano.schemas.loop import SHOWN, Edge, Edges, Fact, Lineage, edges_to
@@ -54,13 +55,22 @@ async def _record(ctx: Context, who: Who, id: str) -> Fact:
     return Fact(kind="record", id=id, title=f"a {record.kind} of {record.label}", facts=facts)
 
 
-async def _contributor_of(ctx: Context, who: Who, id: str) -> Edges:
+async def _sources_of(ctx: Context, who: Who, id: str) -> Edges:
     try:
         record = await service.record(ctx, who, id)
     except RecordDeleted:
         return Edges()
-    ids = [record.contributor] if record.contributor else []
-    return edges_to("contributor", ids, "drawn by")
+    edges = [Edge(kind="dataset", id=record.dataset, relation="kept in")]
+    if record.contributor:
+        edges.append(Edge(kind="contributor", id=record.contributor, relation="given by"))
+    return Edges(edges=edges)
+
+
+async def _dataset(ctx: Context, who: Who, id: str) -> Fact:
+    dataset = await datasets.dataset(ctx, who, id)
+    facts = {"fields": dataset.fields, "licence": dataset.licence, "source": dataset.source}
+    title = f"dataset {dataset.name}: {dataset.records} records"
+    return Fact(kind="dataset", id=id, title=title, facts=facts)
 
 
 async def _contributor(ctx: Context, who: Who, id: str) -> Fact:
@@ -82,8 +92,13 @@ def lineage(searched: int = SEARCHED) -> Lineage:
         return Edges(edges=edges, unsearched={"snapshot": found.unsearched})
 
     return Lineage(
-        kinds={"snapshot": _snapshot, "record": _record, "contributor": _contributor},
-        up={"snapshot": _records_of, "record": _contributor_of},
+        kinds={
+            "snapshot": _snapshot,
+            "record": _record,
+            "dataset": _dataset,
+            "contributor": _contributor,
+        },
+        up={"snapshot": _records_of, "record": _sources_of},
         down={"record": snapshots_with},
         ends=frozenset({"contributor"}),
     )
