@@ -117,6 +117,18 @@ def test_boxes_of_the_real_blood_cells_are_attributes_of_their_records(here, com
     assert told["stored"] == 10
     assert told["health"]["boxes"] == 181
     assert told["health"]["splits"] == {"test": 1, "train": 7, "valid": 2}
+    on_the_shelf(command, "cells", 10)
+    file = here / "cells.jsonl"
+    file.write_text(command("data", "export", "--dataset", "cells"))
+    boxes = [json.loads(line)["attributes"]["boxes"] for line in file.read_text().splitlines()]
+    assert sum(map(len, boxes)) == 181
+    assert imported(command, str(file), "--dataset", "cells-2")["health"]["boxes"] == 181
+    on_the_shelf(command, "cells-2", 10)
+    again = command("data", "export", "--dataset", "cells-2").splitlines()
+    key = str  # lists of boxes in any order of the records
+    assert sorted((json.loads(one)["attributes"]["boxes"] for one in again), key=key) == sorted(
+        boxes, key=key
+    )
 
 
 def test_an_import_that_is_killed_is_finished_by_the_same_command(here, bytecode, command):

@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from volano.core.segments import compact, inbox
 from volano.core.segments.parquet import Place
 from volano.data import ingest, limited, store
+from volano.data.attributes import stating
+from volano.data.attributes import store as attributes
 from volano.data.deletion import store as deletion
 from volano.data.ingest import Head
 from volano.data.kinds import KINDS
@@ -222,9 +224,10 @@ async def contents(ctx: Context, who: Who, wanted: schemas.RecordFilter) -> Asyn
             reading = await store.reading(tx, wanted)
             rows, after = await store.page(tx, reading, after=after, limit=_EXPORTED)
             starts = await compact.places(tx, list({row.segment for row in rows}))
+            stated = await attributes.tags(tx, [row.id for row in rows], stating.COLUMNS)
         for some in _bounded([_held(row, starts) for row in rows]):
             for one in await _contents(ctx, who.workspace, some):
-                yield one
+                yield one._replace(attributes=stated.get(one.record.id, {}))
         if after is None:
             return
 

@@ -1,7 +1,7 @@
 """Records on the shelf and snapshots of them, and why one is refused."""
 
 from datetime import datetime
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta
 from msgspec.structs import force_setattr, replace
@@ -80,6 +80,8 @@ class ExportedRecord(Record, frozen=True, kw_only=True):
     """A record as an export says it, with its payload as text or in base64."""
 
     quality_parts: Quality | None = None
+    attributes: dict[str, Any] = {}
+    """What was stated of it beside all this, such as its boxes."""
     values: dict[str, ExportedValue] = {}
     """Of a record with several fields, each."""
     text: str | None = None

@@ -136,3 +136,9 @@ def test_a_record_of_several_fields_comes_back_with_each(tmp_path):
         "caption": Value("text", "text/plain", b"A cat."),
     }
     assert item.read() == PNG + b"A cat."
+
+
+def test_what_was_stated_of_a_record_comes_back_with_it(tmp_path):
+    boxes = [{"label": "cat", "box": [0, 0, 4, 4]}]
+    (item,), _ = found(written(tmp_path, record(attributes={"boxes": boxes})))
+    assert item.attributes == {"boxes": boxes}

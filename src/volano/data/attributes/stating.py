@@ -17,6 +17,8 @@ Columns = dict[str, Any]
 PROMOTED: Final = ("label", "split", "quality")
 """Attributes that are columns of the index as they are."""
 FLAG, UNFLAG = "flag", "unflag"
+COLUMNS: Final = (*PROMOTED, FLAG, UNFLAG)
+"""Attributes that the record itself shows; all others are tags."""
 
 _LONGEST_FLAGS = 200  # of the column
 _LARGEST = 2**18  # bytes of a value as JSON

@@ -50,6 +50,19 @@ async def newest(tx: Tx, ids: Collection[str], name: str) -> dict[str, Any]:
     return found
 
 
+async def tags(
+    tx: Tx, ids: Collection[str], promoted: Collection[str]
+) -> dict[str, dict[str, Any]]:
+    """Return the newest value of each attribute by record, but for those that are columns."""
+    of = attributes.c
+    query = tx.select(of.record, of.name, of.value).where(of.record.in_(ids))
+    rows = await tx.all(query.where(of.name.not_in(promoted)).order_by(of.record, of.sequence))
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        found.setdefault(row.record, {})[row.name] = row.value
+    return found
+
+
 async def history(tx: Tx, id: str) -> Sequence[sa.Row[Any]]:
     """List all that was stated of a record, in order."""
     query = tx.select(attributes).where(attributes.c.record == id)

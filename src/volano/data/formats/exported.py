@@ -102,6 +102,7 @@ def _record(locator: str, record: ExportedRecord) -> Item:
         dataset=record.dataset,
         synthetic=record.synthetic,
         captured_at=record.captured_at,
+        attributes=record.attributes,
     )
 
 

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -55,6 +56,8 @@ class Stored(NamedTuple):
     quality: Quality | None
     spans: Sequence[Span] = ()
     """Where its fields stand in the payload, if there are several."""
+    attributes: Mapping[str, Any] = MappingProxyType({})
+    """What was stated of it beside what the record says, such as its boxes."""
 
     @property
     def is_whole(self) -> bool:
@@ -133,4 +136,5 @@ def _base64(data: bytes) -> str:
 
 
 def _known(stored: Stored) -> dict[str, Any]:
-    return msgspec.structs.asdict(stored.record) | {"quality_parts": stored.quality}
+    known = msgspec.structs.asdict(stored.record)
+    return known | {"quality_parts": stored.quality, "attributes": dict(stored.attributes)}
