@@ -36,6 +36,7 @@ from volano.schemas.registry import (
     Version,
 )
 from volano.schemas.serving import ClassesPrediction, Endpoint, Feedback, PredictResponse, Rollout
+from volano.schemas.usage import BlobUsage, DatasetUsage, Usage
 
 RECORD_ID = "019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a10"
 PREDICTION_ID = "019b0c5e-7d31-7c4e-9a50-3f1b6f7f2a11"
@@ -276,6 +277,11 @@ STATED = [
 
 FEEDBACK = Feedback(prediction=PREDICTION_ID, truth="spiral", by="mem_1", at=THEN)
 MISTAKE = Answered(record=RECORD_ID, drawn="circle", taken_for="spiral", confidence=0.75)
+USAGE = Usage(
+    datasets=[DatasetUsage(name="photos", records=1234, bytes=5_000_000)],
+    blobs=[BlobUsage(of="records in segments", blobs=7, bytes=4_000_000)],
+    bytes=4_000_000,
+)
 
 
 def furnish(script: Script) -> None:
@@ -294,6 +300,7 @@ def furnish(script: Script) -> None:
         "/quarantine": page(QUARANTINED),
         f"/records/{RECORD_ID}/drawing": value(DRAWING),
         "/records/export": Answer(body=msgspec.json.encode(DRAWING) + b"\n"),
+        "/usage": value(USAGE),
         "/jobs": page(JOB),
         f"/jobs/{JOB_ID}": value(JOB),
         "/snapshots": page(SNAPSHOT),

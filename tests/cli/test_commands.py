@@ -44,6 +44,7 @@ LISTINGS = {
 SHOWN = {
     f"data show {canned.RECORD_ID}": "greek-07",
     f"data show {canned.PHOTO.id}": "traffic light",
+    "data usage": "records in segments",
     "datasets show photos": "cat, traffic light",
     "datasets edit photos --licence CC0-1.0": "CC0-1.0",
     "snapshots show letters": "train=2000, valid=176, test=544",

@@ -180,6 +180,7 @@ app.command("volano.cli.data_facts:label", name="label")
 app.command("volano.cli.data_facts:flag", name="flag")
 app.command("volano.cli.data_facts:tag", name="tag")
 app.command("volano.cli.data_facts:history", name="history")
+app.command("volano.cli.data_usage:usage", name="usage")
 app.command("volano.cli.data_rm:rm", name="rm")
 app.command("volano.cli.data_quarantine:app", name="quarantine")
 

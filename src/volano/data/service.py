@@ -34,6 +34,7 @@ from volano.data.records import (
     payload,
     record,
     recount,
+    sizes,
     waiting_heads,
 )
 from volano.data.state import COMPACT, STREAM, State, open_state
@@ -65,6 +66,7 @@ __all__ = [
     "record",
     "recount",
     "scan",
+    "sizes",
     "snapshot_records",
     "snapshots",
     "snapshots_with",

@@ -1,9 +1,9 @@
-"""The loop over HTTP: `/explain`, `/quarantine`, `/jobs`."""
+"""The loop over HTTP: `/explain`, `/quarantine`, `/jobs`, `/usage`."""
 
 from volano.core.context import Context
-from volano.core.http import Routes
+from volano.core.http import RequestLimits, Routes
 from volano.core.http.page import After, Limit
-from volano.loop import service, upkeep
+from volano.loop import service, upkeep, usage
 from volano.schemas.accounts import Who
 from volano.schemas.common import AnyCaseUuid, CursorRefused, Id, Name, Page
 from volano.schemas.errors import Missing
@@ -15,10 +15,12 @@ from volano.schemas.loop import (
     Retried,
     UnknownKind,
 )
+from volano.schemas.usage import Usage
 
 explanations = Routes("/explain", tag="loop")
 quarantine = Routes("/quarantine", tag="loop")
 jobs = Routes("/jobs", tag="loop")
+usage_of_disk = Routes("/usage", tag="loop")
 
 
 @explanations.get("/{kind}/{id}", allow="read", errors=(UnknownKind,))
@@ -73,4 +75,10 @@ async def requeue_jobs(ctx: Context, who: Who, body: Requeue) -> Requeued:
     return await upkeep.requeue(ctx, who, body)
 
 
-routes = (explanations, quarantine, jobs)
+@usage_of_disk.get(allow="read", limits=RequestLimits(deadline_ms=300_000))
+async def show_usage(ctx: Context, who: Who) -> Usage:
+    """Show what takes the disk; it looks at every blob and record of the workspace."""
+    return await usage.usage(ctx, who)
+
+
+routes = (explanations, quarantine, jobs, usage_of_disk)

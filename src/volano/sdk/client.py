@@ -10,6 +10,7 @@ from volano.schemas.errors import Missing
 from volano.schemas.labeling import UserStats
 from volano.schemas.loop import Explanation, Kind
 from volano.schemas.serving import Prediction
+from volano.schemas.usage import Usage
 from volano.sdk import config
 from volano.sdk.accounts import Invites, Keys, Members
 from volano.sdk.attributes import Attributes
@@ -31,6 +32,9 @@ _KINDS: Final[dict[str, tuple[Kind, ...]]] = {
     "": ("prediction", "record"),
 }
 """What an id may be the id of, by its prefix; both kinds without one are UUIDs."""
+
+USAGE_S: Final = 300.0
+"""As long as a server lets a look at all that is stored take."""
 
 
 class Client:
@@ -95,6 +99,10 @@ class Client:
         Raises: NothingActive, Invalid (it is nothing of the kind that the endpoint takes).
         """
         return self.endpoints.predict(endpoint, input, image=image, record=record)
+
+    def usage(self) -> Usage:
+        """Return what takes the disk."""
+        return self._transport.call("GET", "/usage", Usage, timeout_s=USAGE_S)
 
     def explain(self, id: Id, kind: Kind | None = None) -> Explanation:
         """Explain what a thing was made from, and what was made from it.

@@ -99,6 +99,15 @@ async def referrers(tx: Tx, id: BlobId) -> list[str]:
     return found
 
 
+async def owners(tx: Tx, ids: Iterable[BlobId]) -> dict[BlobId, str]:
+    """Return the table whose rows refer to each of these blobs, of those that any does."""
+    found: dict[BlobId, str] = {}
+    for column in referring_columns():
+        rows = await tx.all(tx.select(column).where(column.in_(list(ids))).distinct())
+        found |= {row[0]: str(column.table.name) for row in rows}
+    return found
+
+
 def _unreferenced(tx: Tx) -> list[sa.ColumnElement[bool]]:
     """Return the conditions on a row of `blobs` that no row of any table names it."""
     return [
