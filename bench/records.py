@@ -15,6 +15,7 @@ import os
 import random
 import tempfile
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -64,6 +65,11 @@ FILTERS: dict[str, dict[str, Any]] = {
     "without a flag": {"without_flags": ["off-canvas"]},
     "received, first day": {"received_before": BEGAN + timedelta(days=1)},
     "received, half": {"received_before": BEGAN + timedelta(days=15)},
+    "dataset, 75 %": {"datasets": ["drawings"]},
+    "dataset, 1 %": {"datasets": ["photos-44"]},
+    "dataset and label": {"datasets": ["photos-44"], "labels": ["shape-000"]},
+    "dataset, quality": {"datasets": ["photos-44"], "min_quality": 0.99},
+    "kind and synthetic": {"kinds": ["image"], "synthetic": False},
     "label and origin": {"labels": ["shape-000"], "origins": ["pilot"]},
     "label, quality": {"labels": ["shape-000"], "min_quality": 0.99},
     "origin, quality": {"origins": [""], "min_quality": 0.999},
@@ -100,30 +106,32 @@ def made_up(count: int, seed: int = 1) -> Iterator[list[Any]]:
         # Version 7 by time for what is drawn here, version 5 (any order) for imports.
         stem = int(moment.timestamp() * 1000) << 80 if not origin else rng.getrandbits(48) << 80
         id = (stem | 7 << 76 | rng.getrandbits(76)).to_bytes(16)
-        yield [
-            f"{id[:4].hex()}-{id[4:6].hex()}-{id[6:8].hex()}-{id[8:10].hex()}-{id[10:].hex()}",
-            rng.randbytes(32),
-            DRAWINGS,
-            "drawing",
-            labels[n % 10_007],
-            "",
-            "",
-            False,
-            people[n % 20_011],
-            origin,
-            "mouse",
-            0.3 + 0.7 * rng.random(),
-            flags[n % 40_009],
-            FACTS,
-            None,
-            433,
-            None,
-            moment,
-            moment,
-            f"seg_{n // TOGETHER:06}",
-            n % TOGETHER,
-            None,
-        ]
+        is_drawn = n % 4 > 0
+        row = {
+            "id": str(uuid.UUID(bytes=id)),
+            "content": rng.randbytes(32),
+            "dataset": DRAWINGS if is_drawn else f"photos-{n % 100:02}",
+            "kind": "drawing" if is_drawn else "image",
+            "label": labels[n % 10_007],
+            "split": "",
+            "group": "",
+            "synthetic": n % 50 == 0,
+            "contributor": people[n % 20_011],
+            "origin": origin,
+            "device": "mouse",
+            "quality": 0.3 + 0.7 * rng.random(),
+            "flags": flags[n % 40_009],
+            "facts": FACTS,
+            "fields": None,
+            "bytes": 433,
+            "sha256": None if is_drawn else rng.randbytes(32),
+            "captured_at": moment,
+            "received_at": moment,
+            "segment": f"seg_{n // TOGETHER:06}",
+            "row": n % TOGETHER,
+            "blob": None,
+        }
+        yield [row[name] for name in COLUMNS]
 
 
 async def fill(ctx: Context, who: Who, count: int) -> dict[str, Any]:
@@ -201,7 +209,7 @@ async def freeze(ctx: Context, who: Who) -> dict[str, Any]:
         async with watched(
             lambda: service.page(ctx, who, RecordFilter(), after="", limit=1)
         ) as found:
-            snapshot = await service.freeze(ctx, who, NewSnapshot(name=name))
+            snapshot = await service.freeze(ctx, who, NewSnapshot(name=name, dataset=DRAWINGS))
         rows.append(found | {"records": snapshot.records, "hash": snapshot.hash[:12]})
         print(json.dumps(rows[-1]), flush=True)
     assert rows[0]["hash"] == rows[1]["hash"]

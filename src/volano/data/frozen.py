@@ -183,7 +183,9 @@ async def scan(
         rows = staging.held(wanted, segment)
         while some := await to_its_end(list, islice(rows, staging.BATCH_ROWS)):
             for one in some:
-                payload = await ctx.blobs.get(workspace, one.blob) if one.blob else one.payload
+                payload = one.payload
+                if one.blob and batches.has_values:
+                    payload = await ctx.blobs.get(workspace, one.blob)
                 batches.add(one, payload)
                 if batches.is_full:
                     yield batches.take()

@@ -27,7 +27,8 @@ RECORD, LABEL, CONTRIBUTOR, MEDIA_TYPE, SPLIT = (
     "split",
 )
 SPLITS = ("train", "valid", "test")
-RESERVED = frozenset({RECORD, LABEL, CONTRIBUTOR, MEDIA_TYPE, SPLIT, "attributes"})
+FACTS_BESIDE = frozenset({RECORD, LABEL, CONTRIBUTOR, MEDIA_TYPE, SPLIT})
+RESERVED = FACTS_BESIDE | {"attributes"}
 """What no field of a dataset is called: its values are a column beside these."""
 
 BATCH_ROWS = 1024
@@ -114,12 +115,14 @@ class Batches:
     def __init__(self, made: pa.Schema) -> None:
         self.schema = made
         self._columns: dict[str, list[Any]] = {name: [] for name in made.names}
-        self._size = 0
+        self._size = self._rows = 0
+        self.has_values = bool(set(made.names) - FACTS_BESIDE)
+        """Whether payloads are among the columns."""
 
     @property
     def is_full(self) -> bool:
         """Whether a batch should be taken."""
-        return self._size >= BATCH_BYTES or len(self._columns[RECORD]) >= BATCH_ROWS
+        return self._size >= BATCH_BYTES or self._rows >= BATCH_ROWS
 
     def add(self, one: Held, payload: bytes) -> None:
         """Add a record with its whole payload."""
@@ -136,12 +139,13 @@ class Batches:
         for name, column in self._columns.items():
             column.append(values.get(name))
         self._size += len(payload)
+        self._rows += 1
 
     def take(self) -> pa.RecordBatch:
         """Return what was gathered, and begin anew."""
         batch = pa.record_batch(self._columns, schema=self.schema)
         self._columns = {name: [] for name in self.schema.names}
-        self._size = 0
+        self._size = self._rows = 0
         return batch
 
 

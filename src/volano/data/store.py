@@ -184,8 +184,10 @@ async def _in_buckets(tx: Tx, field: str, fits: Condition) -> int:
 
 async def _grouped(tx: Tx, wanted: schemas.RecordFilter) -> int:
     """Count the records that fit a filter's conditions of GROUPED."""
-    total = tx.select(sa.func.sum(record_groups.c.records))
-    return int(await tx.scalar(total.where(*_group_conditions(record_groups.c, wanted))) or 0)
+    few = counting.given(wanted) & counting.GROUPED <= {"datasets"}
+    of = (record_datasets if few else record_groups).c
+    total = tx.select(sa.func.sum(of.records))
+    return int(await tx.scalar(total.where(*_group_conditions(of, wanted))) or 0)
 
 
 async def fields(tx: Tx, ids: Collection[str]) -> list[dict[str, Any]]:

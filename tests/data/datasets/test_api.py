@@ -441,6 +441,8 @@ async def test_a_scan_gives_the_columns_that_are_asked_for(
     rows = [row async for batch in batches for row in batch.to_pylist()]
     assert [row["label"] for row in rows] == ["cat"]
     assert list(rows[0]) == ["label", "record_id"]
+    others = service.scan(server, boss.workspace, snapshot.id, columns=["payload"])
+    assert [row async for batch in others for row in batch.to_pylist()] == [{"payload": picture()}]
 
 
 async def test_each_of_several_fields_is_a_column_of_a_stage(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROW_GROUP = 1024
 """Most rows of a row group: measured 0.4 ms to read one of drawings, 206 B a drawing on disk."""
-GROUP_BYTES = 4 * 2**20
+GROUP_BYTES = 2**20
 """Most bytes of a row group in memory, on average: to read one row of large ones, so much is."""
 
 WRITTEN = {
