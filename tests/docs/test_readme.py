@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.journeys.test_images import folder_of
+
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"<!-- test: .*? -->\n```(\w+)\n(.*?)```", re.DOTALL)
 BLOCKS = BLOCK.findall(README.read_text("utf-8"))
+EACH = 15
+"""Images of a class in the reader's folder."""
 PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 
 pytestmark = [
@@ -35,6 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             if "ready after" in line:
                 break
         assert "first answer" in told
+        folder_of(folder / "photos", EACH)
         yield folder
         server.terminate()
         server.communicate(timeout=60)

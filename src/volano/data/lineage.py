@@ -52,7 +52,8 @@ async def _record(ctx: Context, who: Who, id: str) -> Fact:
         "received_at": record.received_at.isoformat(),
         "history": msgspec.to_builtins(await service.history(ctx, who, id)),
     }
-    return Fact(kind="record", id=id, title=f"a {record.kind} of {record.label}", facts=facts)
+    title = f"{record.kind} of {record.label}" if record.label else f"{record.kind} without a label"
+    return Fact(kind="record", id=id, title=title, facts=facts)
 
 
 async def _sources_of(ctx: Context, who: Who, id: str) -> Edges:
