@@ -181,3 +181,24 @@ def test_a_version_whose_training_decoded_otherwise_is_loaded_with_a_warning(
     with capture_logs() as logged:
         inputs.check({"pixels": digest})
     assert [line["log_level"] for line in logged] == ["warning"] * warnings
+
+
+async def test_a_stored_record_is_predicted_by_its_id(http: httpx.AsyncClient) -> None:
+    made = await http.post("/datasets", json={"name": "photos", "fields": {"photo": "image"}})
+    assert made.status_code == 201
+    stored = await http.post("/datasets/photos/records", content=picture(230), headers=PNG)
+    assert stored.status_code == 201, stored.text
+    record = stored.json()[0]["id"]
+    told = {"items": [{"text": "no picture"}]}
+    await http.post("/datasets", json={"name": "notes", "fields": {"note": "text"}})
+    other = (await http.post("/datasets/notes/records", json=told)).json()[0]["id"]
+
+    one = await http.post(PATH, json={"input": {"record": record}})
+    assert one.status_code == 200, one.text
+    assert one.json()["predictions"][0]["label"] == "light"
+    absent = "00000000-0000-7000-8000-000000000000"
+    asked = {"inputs": [{"record": id} for id in (record, other, absent)]}
+    many = (await http.post(PATH, json=asked)).json()["predictions"]
+    assert many[0]["label"] == "light"
+    assert many[1]["code"] == "wrong-input"
+    assert many[2]["code"] == "missing"
