@@ -27,7 +27,6 @@ from volano.schemas.common import Page, is_uuid
 from volano.schemas.datasets import NoPreview, NoSuchField
 from volano.schemas.deletion import RecordDeleted
 from volano.schemas.errors import Missing
-from volano.schemas.usage import DatasetUsage
 
 if TYPE_CHECKING:
     from volano.core.context import Context
@@ -68,13 +67,6 @@ async def count(ctx: Context, who: Who, wanted: schemas.RecordFilter) -> schemas
     """Count the records on the shelf that fit the filter."""
     async with ctx.db.read(who.workspace) as tx:
         return await store.count(tx, wanted)
-
-
-async def sizes(ctx: Context, who: Who) -> list[DatasetUsage]:
-    """Return how many records each dataset has on the shelf, and the bytes of their payloads."""
-    async with ctx.db.read(who.workspace) as tx:
-        rows = await store.sizes(tx)
-    return [DatasetUsage(name=row.dataset, records=row.records, bytes=row.bytes) for row in rows]
 
 
 async def recount(ctx: Context, workspace: str, *, repair: bool) -> list[str]:

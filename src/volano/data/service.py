@@ -12,7 +12,7 @@ from volano.core.segments.inbox import Row
 from volano.data import ingest, store
 from volano.data.attributes import store as statements
 from volano.data.attributes.service import history, state, state_all
-from volano.data.datasets.service import ensure_drawings
+from volano.data.datasets.service import ensure_drawings, sizes
 from volano.data.frozen import (
     Containing,
     freeze,
@@ -34,7 +34,6 @@ from volano.data.records import (
     payload,
     record,
     recount,
-    sizes,
     waiting_heads,
 )
 from volano.data.state import COMPACT, STREAM, State, open_state

@@ -324,13 +324,6 @@ async def _add(tx: Tx, table: sa.Table, more: Sequence[tuple[Any, ...]]) -> None
     await tx.run(new.on_conflict_do_update(index_elements=keys, set_=sums), rows)
 
 
-async def sizes(tx: Tx) -> Sequence[sa.Row[Any]]:
-    """Return records and bytes of each dataset, the largest first; it looks at every record."""
-    of, total = records.c, sa.cast(sa.func.sum(records.c.bytes), sa.BigInteger).label("bytes")
-    query = tx.select(of.dataset, sa.func.count().label("records"), total)
-    return await tx.all(query.group_by(of.dataset).order_by(total.desc(), of.dataset))
-
-
 async def recount(tx: Tx, *, repair: bool) -> list[str]:
     """Count everything again and return the names of the counters' tables that were wrong.
 

@@ -23,6 +23,7 @@ from volano.schemas.datasets import (
     NoSuchKind,
 )
 from volano.schemas.errors import Missing
+from volano.schemas.usage import DatasetUsage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,6 +128,13 @@ async def known(ctx: Context, who: Who, digests: Sequence[str]) -> Known:
             for row in await store.sent_before(tx, some):
                 found.setdefault(row.sha256.hex(), []).append(row.id)
     return Known(records=found)
+
+
+async def sizes(ctx: Context, who: Who) -> list[DatasetUsage]:
+    """Return how many records each dataset has on the shelf, and the bytes of their payloads."""
+    async with ctx.db.read(who.workspace) as tx:
+        rows = await store.sizes(tx)
+    return [DatasetUsage(name=row.dataset, records=row.records, bytes=row.bytes) for row in rows]
 
 
 async def _whole(tx: Tx, name: str) -> Dataset:

@@ -66,3 +66,10 @@ async def sent_before(tx: Tx, digests: Collection[bytes]) -> Sequence[sa.Row[Any
     """Return the id and digest of the records whose bytes, as sent, have one of these digests."""
     query = tx.select(records.c.id, records.c.sha256).where(records.c.sha256.in_(digests))
     return await tx.all(query.order_by(records.c.id))
+
+
+async def sizes(tx: Tx) -> Sequence[sa.Row[Any]]:
+    """Return records and bytes of each dataset, the largest first; it looks at every record."""
+    of, total = records.c, sa.cast(sa.func.sum(records.c.bytes), sa.BigInteger).label("bytes")
+    query = tx.select(of.dataset, sa.func.count().label("records"), total)
+    return await tx.all(query.group_by(of.dataset).order_by(total.desc(), of.dataset))
