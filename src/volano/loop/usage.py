@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from volano.core.blobs import references
-from volano.core.segments.tables import segments
+from volano.core.segments import compact
 from volano.data import service as data
 from volano.schemas.usage import BlobUsage, Usage
 
@@ -53,5 +53,5 @@ async def usage(ctx: Context, who: Who) -> Usage:
 async def _owners(tx: Tx, ids: dict[str, int]) -> dict[str, str]:
     """Return what refers to each of these blobs: a table, or the stream of a segment."""
     found = await references.owners(tx, ids)
-    query = tx.select(segments.c.blob, segments.c.stream).where(segments.c.blob.in_(list(ids)))
-    return found | {row.blob: f"{row.stream} in segments" for row in await tx.all(query)}
+    streams = await compact.streams(tx, ids)
+    return found | {blob: f"{stream} in segments" for blob, stream in streams.items()}

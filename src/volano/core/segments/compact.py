@@ -6,7 +6,7 @@ Crash before the transaction: an orphan blob, garbage but never wrong. Crash aft
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -186,6 +186,12 @@ async def every(tx: Tx, stream: str | None = None) -> list[Segment]:
     if stream is not None:
         query = query.where(segments.c.stream == stream)
     return [_segment(row) for row in await tx.all(query.order_by(segments.c.created_ms, _ID))]
+
+
+async def streams(tx: Tx, blobs: Collection[str]) -> dict[str, str]:
+    """Return the stream of each of these blobs that is a segment."""
+    query = tx.select(segments.c.blob, segments.c.stream).where(segments.c.blob.in_(blobs))
+    return {row.blob: row.stream for row in await tx.all(query)}
 
 
 async def places(tx: Tx, ids: Sequence[str]) -> dict[str, Place]:
