@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 GOLDEN = 4
 """Pictures that the version carries with the expected answer."""
-LEAST_STRENGTH, SEEN_OFTEN = 0.2, 60
+LEAST_STRENGTH, SEEN_OFTEN = 0.15, 300
 """Pictures that are seen so many times are varied in full, others in proportion, or this little."""
 LOOKED_AT = 1000
 """Validation pictures that one look takes in, at most."""
