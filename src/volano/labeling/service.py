@@ -187,7 +187,7 @@ async def _take(ctx: Context, workspace: str, given: Given) -> list[Outcome | Vo
     admitted = [row for row in rows if isinstance(row, Row)]
     stored = await ctx.part(data.State).inbox.append(workspace, admitted)
     again = [row.key for row, there in zip(admitted, stored, strict=True) if there.duplicate]
-    labels = await data.labels(ctx, workspace, again)
+    labels = await data.labels(ctx, workspace, again) if again else {}
     answers = iter(stored)
     told: list[Outcome | VolanoError] = []
     for row in rows:
