@@ -79,7 +79,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False)
 
     @property
     def facts(self) -> Facts:
-        """What its kind says of it."""
+        """Facts that the kind states of the record."""
         if self.item:
             return self.item.facts
         return {"strokes": self.strokes, "points": self.points, "duration_ms": self.duration_ms}

@@ -121,7 +121,7 @@ class Batches:
 
     @property
     def is_full(self) -> bool:
-        """Whether a batch should be taken."""
+        """True if a batch should be taken."""
         return self._size >= BATCH_BYTES or self._rows >= BATCH_ROWS
 
     def add(self, one: Held, payload: bytes) -> None:

@@ -380,10 +380,8 @@ async def snapshot(tx: Tx, id_or_name: str) -> sa.Row[Any] | None:
     is_its_id = snapshots.c.id == id_or_name
     query = tx.select(snapshots).where(sa.or_(is_its_id, snapshots.c.name == id_or_name))
     # The id first: a name may look like the id of another snapshot.
-    by_id = sa.case((is_its_id, 0), else_=1)
-    first = sa.case((is_its_id, snapshots.c.created_at))
-    order = by_id, first, snapshots.c.created_at.desc()
-    return await tx.one(query.order_by(*order).limit(1))
+    first = sa.case((is_its_id, 0), else_=1), sa.case((is_its_id, snapshots.c.created_at))
+    return await tx.one(query.order_by(*first, snapshots.c.created_at.desc()).limit(1))
 
 
 async def snapshot_page(tx: Tx, *, after: str, limit: int) -> Sequence[sa.Row[Any]]:
@@ -398,5 +396,5 @@ async def snapshots_since(
     made = snapshots.c.created_at >= moment
     newest = snapshots.c.created_at.desc(), snapshots.c.id.desc()
     rows = await tx.all(tx.select(snapshots).where(made).order_by(*newest).limit(limit))
-    query = tx.select(sa.func.count()).select_from(snapshots).where(made)
-    return rows, int(await tx.scalar(query))
+    total = await tx.scalar(tx.select(sa.func.count()).select_from(snapshots).where(made))
+    return rows, int(total)

@@ -54,7 +54,7 @@ class Upload(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """As the server keeps it: of several fields, over their digests."""
+        """SHA-256 as the server keeps it; of several fields, that of their digests."""
         if not self.fields:
             return hashlib.sha256(self.data).hexdigest()
         digests = b"".join(hashlib.sha256(one.data).digest() for one in self.fields)

@@ -69,7 +69,7 @@ class Format:
 
     @property
     def holds_drawings(self) -> bool:
-        """Whether its items are drawings."""
+        """True if its items are drawings."""
         return self.name in _DRAWINGS
 
 

@@ -67,7 +67,7 @@ class Health:
 
     @property
     def left_out(self) -> list[Skipped]:
-        """What is missing as a whole."""
+        """Items that are left out whole."""
         return [one for one in self.problems if one.loss == "item"]
 
     @property

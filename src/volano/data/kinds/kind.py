@@ -61,7 +61,7 @@ class Stored(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the payload is here: one of more than 20 MB is left where it is."""
+        """True if the payload is here; one of more than 20 MB is left where it is."""
         return bool(self.payload) or not self.record.bytes
 
 
