@@ -97,7 +97,7 @@ def imported(here: Path, command: Callable[..., str]) -> list[dict[str, object]]
 
 def test_the_folder_of_a_server_needs_no_login(command):
     assert json.loads(command("whoami", "--json"))["role"] == "admin"
-    assert "admin of ws_" in command("status")
+    assert "admin of default" in command("status")
 
 
 def test_an_import_can_be_repeated_listed_shown_and_exported(here, command, imported):

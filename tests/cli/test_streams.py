@@ -39,7 +39,7 @@ def test_a_closed_input_is_an_empty_one(shell):
     done = shell("volano predict drawing <&-")
 
     assert done.code == 1
-    assert "error: standard input is not a drawing: 0 drawings, not 1 to 32." in done.err
+    assert "error: standard input is not a drawing: there is nothing in it." in done.err
 
 
 @pytest.mark.parametrize("command", ["predict drawing", "login"])

@@ -353,9 +353,12 @@ def _content(body: Any) -> Content:
 def encoded(value: Any) -> bytes:
     """Return a value as JSON.
 
-    Raises: NotFinite (JSON has no such number: it would be sent as null).
+    Raises: NotFinite (JSON has no such number: it would be sent as null), NotText.
     """
-    text = _encode(value)
+    try:
+        text = _encode(value)
+    except UnicodeEncodeError as error:
+        raise NotText(text=ascii(error.object)) from None
     if b"null" in text:  # seldom, so that large bodies are not walked through
         _check_finite(msgspec.to_builtins(value), "")
     return text

@@ -36,7 +36,7 @@ def rows(*numbers: int) -> list[Row]:
 async def shelve(tx: Tx, *of: Row) -> None:
     """Put rows onto the shelf of records, where an inbox looks for what has left it."""
     (any_row,) = examples.rows(records)
-    rows = [any_row | {"id": one.key, "content": one.content} for one in of]
+    rows = [any_row | {"id": one.key, "content": one.content, "blob": None} for one in of]
     await tx.run(tx.insert(records), rows)
 
 

@@ -228,7 +228,7 @@ async def test_flushing_does_not_wait_for_what_comes_later(
 
     def and_another(of: Sequence[Row], found: Sequence[bytes]) -> tuple[pa.Table, compact.Shelve]:
         async def shelve(tx: Tx, segment: compact.Segment) -> None:
-            values = (STREAM, later.key, "", later.content, b"", b"", _ms(behind_s), 0, None)
+            values = (STREAM, later.key, "", later.content, b"", b"", _ms(behind_s), 0, None, None)
             await tx.append(inbox, [c.name for c in inbox.c if c.name != "workspace"], [values])
 
         return table(of), shelve

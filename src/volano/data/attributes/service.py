@@ -20,7 +20,7 @@ from volano.schemas.attributes import (
     NewAttribute,
     WhichRecords,
 )
-from volano.schemas.common import utc_now
+from volano.schemas.common import is_uuid, utc_now
 from volano.schemas.data import Quarantined, RecordFilter
 from volano.schemas.errors import Missing
 
@@ -106,6 +106,9 @@ async def shelved(ctx: Context, who: Who, ids: Sequence[str]) -> list[str]:
 
     Raises: Missing, Quarantined, StillMoving (no worker put them there in time).
     """
+    for id in ids:
+        if not is_uuid(id):
+            raise Missing(noun="record", id=id)
     for is_flushed in (False, True):
         async with ctx.db.read(who.workspace) as tx:
             there = await shelf.labels(tx, ids)
