@@ -19,7 +19,7 @@ pytestmark = [
 
 SHAPES = ("disc", "square", "zig zag")
 EACH = 30
-PARAMS = {"seconds": 12, "epochs": 30}
+PARAMS = {"seconds": 60, "epochs": 30, "width": 12}
 
 
 def picture(shape: str, seed: int) -> bytes:
@@ -82,7 +82,7 @@ async def test_pictures_become_a_model_that_is_measured_and_asked(up: tuple[str,
         assert snapshot["labels"] == sorted(SHAPES)
 
         order = {"snapshot": snapshot["id"], "recipe": "image", "model": "shapes"}
-        run = await call(http, "POST", "/runs", order | {"params": PARAMS, "seconds": 90})
+        run = await call(http, "POST", "/runs", order | {"params": PARAMS, "seconds": 120})
         run = await ended(http, run["id"])
         assert run["state"] == "finished", run
         report = await call(http, "GET", f"/versions/{run['version']}/evaluation")
